@@ -1,0 +1,46 @@
+# make ingest   set up, then clean what is in raw/ into clean/
+# make test     set up, then run the tests
+# make check    lint, types, all tests (what CI runs)
+# make ui       Prefect's server and UI with the history of runs
+# make bench    quality, speed and memory against peers
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export DO_NOT_TRACK = 1
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: ingest test check lint types ui bench setup clean-venv
+
+ingest: $(READY)
+	$(BIN)/cleancopy ingest
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: lint types test
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+ui: $(READY)
+	$(BIN)/cleancopy ui
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+setup: $(READY)
+
+$(READY): constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fast,dev]"
+	touch $(READY)
+
+clean-venv:
+	rm -rf $(VENV)

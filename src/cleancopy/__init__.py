@@ -1,0 +1,95 @@
+"""cleancopy turns raw web captures into clean, versioned text, and can show for every removed line why it went.
+
+    >>> import cleancopy
+    >>> document = cleancopy.clean_page("An example.\\n\\nWith two paragraphs.")
+    >>> document.clean
+    'An example.\\n\\nWith two paragraphs.\\n'
+
+``clean_page`` needs no store and no flow. Everything else that downstream code may rely on is named here too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cleancopy.document import Block, Capture, Cut, Decoding, Document, Media, Metadata, Repair
+from cleancopy.errors import CleancopyError, ConservationError, Kind, PolicyError, Rejected, StoreError
+from cleancopy.policy import Policy, read_policy
+
+if TYPE_CHECKING:
+    from cleancopy.stages.captions import CaptionMatch, compare_captions
+    from cleancopy.stages.chrome import SiteChrome, learn_chrome
+
+__all__ = [
+    "Block",
+    "CaptionMatch",
+    "Capture",
+    "CleancopyError",
+    "ConservationError",
+    "Cut",
+    "Decoding",
+    "Document",
+    "Kind",
+    "Media",
+    "Metadata",
+    "Policy",
+    "PolicyError",
+    "Rejected",
+    "Repair",
+    "SiteChrome",
+    "StoreError",
+    "clean_page",
+    "compare_captions",
+    "learn_chrome",
+    "read_policy",
+]
+
+#: Names that bring heavier modules with them; they are imported when they are asked for.
+_LAZY = {
+    "CaptionMatch": "cleancopy.stages.captions",
+    "SiteChrome": "cleancopy.stages.chrome",
+    "compare_captions": "cleancopy.stages.captions",
+    "learn_chrome": "cleancopy.stages.chrome",
+}
+
+
+def clean_page(
+    payload: bytes | str,
+    *,
+    url: str | None = None,
+    media_type: str | None = None,
+    policy: Policy | None = None,
+    chrome: SiteChrome | None = None,
+) -> Document:
+    """The cleaned document of one page: ``.clean`` is its text, ``.cuts`` says what went and why.
+
+    ``payload`` is HTML or plain text as it was captured; bytes are decoded, and ``media_type`` may carry a
+    ``charset``. ``chrome`` is what ``learn_chrome`` made of the site's pages. Raises ``Rejected`` (with its
+    ``kind``) where the payload is no page of text or nothing is left of it.
+    """
+    from urllib.parse import urlsplit
+
+    from cleancopy.clean import clean
+
+    said, _, parameters = (media_type or "").partition(";")
+    charset = parameters.partition("charset=")[2].strip(" \"'") or None
+    if isinstance(payload, str):
+        payload, charset = payload.encode("utf-8", "replace"), "utf-8"
+    site = chrome.site if chrome else (urlsplit(url).hostname if url else None)
+    capture = Capture(
+        payload=payload,
+        key=url or "page:",
+        url=url,
+        site=site,
+        media_type=said.strip() or None,
+        charset=charset,
+    )
+    return clean(capture, policy or Policy(), chrome)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'cleancopy' has no attribute {name!r}")

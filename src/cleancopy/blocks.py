@@ -1,0 +1,472 @@
+"""HTML or plain text to page text and blocks: one parse, one walk.
+
+The page text is what a reader sees, in reading order: white space is collapsed to single spaces (kept in
+``pre``), ``<br>`` is a line end, two of them a paragraph end, the cells of a table row are joined by " | ".
+Alt text, scripts, form values and the like are not page text. ``<noscript>`` is page text only where it
+holds more than the rest of the page shows (forums that render by script).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from lxml import etree, html
+
+from cleancopy.document import Block, BlockKind, Repair
+from cleancopy.encoding import Edit
+from cleancopy.encoding import repair as repair_text
+from cleancopy.errors import Kind, Rejected
+from cleancopy.limits import check_tree
+from cleancopy.policy import Limits
+
+#: Elements whose content no reader sees as text.
+NOT_TEXT = frozenset(
+    [
+        "script",
+        "style",
+        "template",
+        "head",
+        "svg",
+        "iframe",
+        "object",
+        "embed",
+        "applet",
+        "canvas",
+        "audio",
+        "video",
+        "map",
+        "math",
+        "select",
+        "datalist",
+        "textarea",
+        "frameset",
+        "noframes",
+        "title",
+        "meta",
+        "link",
+        "param",
+        "source",
+        "track",
+    ]
+)
+#: Elements that do not end a line. Everything else starts and ends a block.
+INLINE = frozenset(
+    [
+        "a",
+        "abbr",
+        "acronym",
+        "b",
+        "bdi",
+        "bdo",
+        "big",
+        "cite",
+        "code",
+        "data",
+        "del",
+        "dfn",
+        "em",
+        "font",
+        "i",
+        "img",
+        "input",
+        "ins",
+        "kbd",
+        "label",
+        "mark",
+        "nobr",
+        "picture",
+        "q",
+        "rp",
+        "rt",
+        "ruby",
+        "s",
+        "samp",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "sup",
+        "time",
+        "tt",
+        "u",
+        "var",
+        "wbr",
+    ]
+)
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_LISTS = frozenset(["ul", "ol", "dl", "menu", "dir"])
+_ROWS_OF_LISTS = frozenset(["li", "dt", "dd"])
+_CAPTION_CLASS = re.compile(r"(?:^|[\s_-]|[a-z](?=C))caption", re.IGNORECASE)
+_CREDIT_CLASS = re.compile(
+    r"(?:^|[\s_-])(?:(?:photo|image|img|media|picture|caption|figure)[_-]*(?:credit|copyright|source|author)"
+    r"|credits?(?:[_-]*line)?)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
+#: The longest cell, in characters, of a table that is read row by row; tables with longer cells are layout.
+_LONGEST_CELL = 500
+_BREAK = "\0"
+#: Possessive, so that a thousand comments cost one look each.
+_MARKUP = re.compile(
+    r"(?:\s++|<\?[^>]*+>|<!--(?>.*?-->))*+"
+    r"<(?:!doctype\s+html|html|head|body|title|meta|script|div|table|article|p|h1|a)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
+_SELF_CLOSED_HTML = re.compile(r"(<html[^>]{0,2000}?)/>", re.IGNORECASE)
+#: Characters that XML has no place for; libxml2 stops reading at some of them.
+_NOT_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as read: page text, blocks, repairs; for HTML also the tree and the element of each block."""
+
+    text: str
+    blocks: tuple[Block, ...]
+    repairs: tuple[Repair, ...] = ()
+    tree: html.HtmlElement | None = None
+    elements: tuple[html.HtmlElement, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def is_markup(text: str) -> bool:
+    """Whether a text begins as an HTML page does; what may stand before the first element is passed over."""
+    return _MARKUP.match(text) is not None
+
+
+def parse_html(markup: str, limits: Limits | None = None) -> html.HtmlElement:
+    """The tree of an HTML page; comments and processing instructions are left out.
+
+    Raises Rejected(not_html) where no element comes out. Control characters that stop libxml2 are removed
+    before (the walk never sees them), a document type and a self-closed ``<html/>`` too
+    (https://bugs.launchpad.net/lxml/+bug/1955915).
+    """
+    markup = _NOT_XML.sub("", markup)
+    markup = _DOCTYPE.sub("", markup, count=1) if _DOCTYPE.match(markup) else markup
+    markup = _SELF_CLOSED_HTML.sub(r"\1>", markup[:4096], count=1) + markup[4096:]
+    parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False)
+    try:
+        tree = html.document_fromstring(markup.encode("utf-8", "replace"), parser=parser)
+    except (etree.ParserError, etree.XMLSyntaxError, AssertionError) as error:
+        raise Rejected(
+            Kind.NOT_HTML, f"no HTML element was found ({error}); check what the file really is"
+        ) from error
+    if not isinstance(tree.tag, str):
+        raise Rejected(Kind.NOT_HTML, "no HTML element was found; check what the file really is")
+    if limits is not None:
+        check_tree(tree, parser.error_log, limits)
+    return tree
+
+
+def read_html(markup: str, *, repair: bool = True, limits: Limits | None = None) -> Page:
+    """The page of an HTML text: page text, blocks and repairs from one parse and one walk.
+
+    With ``repair`` the text nodes of the tree are repaired in place first, so that whoever reads the tree
+    later sees the same text. Raises Rejected(parse_depth) for a tree deeper than the ``limits``.
+    """
+    tree = parse_html(markup, limits)
+    body = tree.find("body")
+    root = tree if body is None else body
+    walk = _Walk(root, repair, with_noscript=False)
+    if _noscript_length(root) > sum(len(text) for text, *_ in walk.found):
+        walk = _Walk(root, repair, with_noscript=True)
+    unreadable = len(_NOT_XML.findall(markup))
+    notes = (f"{unreadable} control characters were removed before the parse",) if unreadable else ()
+    return replace(walk.page(tree), notes=notes)
+
+
+def read_plain(text: str, *, repair: bool = True) -> Page:
+    """The page of a plain text: each line that is not empty is a block.
+
+    Line ends become ``\\n``, trailing white space goes, runs of empty lines become one.
+    """
+    lines: list[str] = []
+    repairs: list[Repair] = []
+    blocks: list[Block] = []
+    position, gap = 0, 0
+    for raw in text.splitlines():
+        fixed, edits = repair_text(raw) if repair else (raw, ())
+        line = fixed.rstrip()
+        if not line.strip():
+            gap = min(gap + 1, 2)
+            continue
+        if blocks:
+            lines.append("\n" if gap == 1 else "\n\n")
+            position += gap
+        blocks.append(Block(position, position + len(line)))
+        repairs += [
+            Repair(position + min(e.start, len(line)), position + min(e.end, len(line)), e.rule, e.original)
+            for e in edits
+        ]
+        lines.append(line)
+        position, gap = position + len(line), 1
+    if blocks:
+        lines.append("\n")
+    return Page("".join(lines), tuple(blocks), tuple(repairs))
+
+
+def _noscript_length(root: html.HtmlElement) -> int:
+    return sum(len(" ".join(element.itertext()).strip()) for element in root.iter("noscript"))
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An open block-level element on the way down to the text."""
+
+    element: html.HtmlElement
+    path: str
+    kind: BlockKind
+    level: int
+    group: int  # the list or table that its rows belong to; 0 for none
+    counts: dict[str, int]
+
+
+class _Walk:
+    """One pass over the tree, from the root to the text of each block."""
+
+    def __init__(self, root: html.HtmlElement, repair: bool, *, with_noscript: bool) -> None:
+        self.repair = repair
+        self.skipped = NOT_TEXT if with_noscript else NOT_TEXT | {"noscript"}
+        #: (text, kind, level, group, path, link characters, element, edits)
+        self.found: list[tuple[str, BlockKind, int, int, str, int, html.HtmlElement, list[Edit]]] = []
+        self.pieces: list[str] = []
+        self.edits: list[Edit] = []
+        self.length = 0
+        self.linked = 0
+        self.links = self.code = self.pre = self.row = 0
+        self.groups = 0
+        start = "/html/body" if root.tag == "body" else "/" + str(root.tag)
+        self.frames = [_Frame(root, start, "paragraph", 0, 0, {})]
+        self._run(root)
+
+    def _run(self, root: html.HtmlElement) -> None:
+        walker = etree.iterwalk(root, events=("start", "end"))
+        for event, element in walker:
+            if event == "end":
+                if element is not root:
+                    self._leave(element)
+                continue
+            if element.tag in self.skipped:
+                walker.skip_subtree()
+            elif element is root:
+                self._text(element, element.text, tail=False)
+            else:
+                self._enter(element)
+        self._flush()
+
+    def _enter(self, element: html.HtmlElement) -> None:
+        tag = element.tag
+        if tag == "br":
+            self._push("\n" if self.pre else _BREAK)
+            return
+        if tag == "a":
+            self.links += 1
+        elif tag == "code":
+            self.code += 1
+        if tag not in INLINE:
+            self._open(element, tag)
+        self._text(element, element.text, tail=False)
+
+    def _leave(self, element: html.HtmlElement) -> None:
+        tag = element.tag
+        if tag in self.skipped or tag == "br":
+            pass
+        elif tag in INLINE:
+            if tag == "a":
+                self.links -= 1
+            elif tag == "code":
+                self.code -= 1
+        else:
+            self._close(element, tag)
+        self._text(element, element.tail, tail=True)
+
+    def _open(self, element: html.HtmlElement, tag: str) -> None:
+        frame = self.frames[-1]
+        if self.row:
+            frame.counts[tag] = frame.counts.get(tag, 0) + 1
+            if tag in ("td", "th"):
+                if any(not piece.isspace() for piece in self.pieces):
+                    self._push(" | ")
+            else:
+                self._push(" ")
+            self.frames.append(_Frame(element, frame.path, frame.kind, 0, frame.group, {}))
+            return
+        self._flush()
+        nth = frame.counts[tag] = frame.counts.get(tag, 0) + 1
+        kind, level = _kind(element, tag, frame)
+        group = frame.group
+        if tag in _LISTS or tag == "table":
+            self.groups += 1
+            group = self.groups
+        self.frames.append(_Frame(element, f"{frame.path}/{tag}[{nth}]", kind, level, group, {}))
+        if tag == "pre":
+            self.pre += 1
+        elif tag == "tr" and _is_row(element):
+            self.frames[-1].kind = "table_row"
+            self.row = len(self.frames)
+
+    def _close(self, element: html.HtmlElement, tag: str) -> None:
+        if self.row and len(self.frames) != self.row:
+            self._push(" ")
+        else:
+            self._flush()
+            self.row = 0
+            if tag == "pre":
+                self.pre -= 1
+        self.frames.pop()
+
+    def _text(self, element: html.HtmlElement, text: str | None, *, tail: bool) -> None:
+        if not text:
+            return
+        if self.repair and not (text.isascii() and text.isprintable()):
+            fixed, edits = repair_text(text, code=bool(self.code or self.pre))
+            if edits:
+                self.edits += [
+                    Edit(self.length + e.start, self.length + e.end, e.rule, e.original) for e in edits
+                ]
+                text = fixed
+                if tail:
+                    element.tail = text
+                else:
+                    element.text = text
+        if self.links:
+            self.linked += len(text.strip())
+        self._push(text)
+
+    def _push(self, piece: str) -> None:
+        self.pieces.append(piece)
+        self.length += len(piece)
+
+    def _flush(self) -> None:
+        """End the block that is being gathered, if it has any text."""
+        if not self.pieces:
+            return
+        joined, edits, linked = "".join(self.pieces), self.edits, self.linked
+        self.pieces, self.edits, self.length, self.linked = [], [], 0, 0
+        if joined.isspace():
+            return
+        frame = self.frames[-1]
+        for text, own in _paragraphs(joined, edits, verbatim=bool(self.pre)):
+            found = (text, frame.kind, frame.level, frame.group, frame.path, linked, frame.element, own)
+            self.found.append(found)
+
+    def page(self, tree: html.HtmlElement) -> Page:
+        """The page text of what was found, the blocks with their offsets."""
+        parts: list[str] = []
+        blocks: list[Block] = []
+        repairs: list[Repair] = []
+        position, before = 0, ("", 0)
+        for text, kind, level, group, path, linked, _, edits in self.found:
+            if parts:
+                rows = kind in ("list_item", "table_row") and before == (kind, group)
+                parts.append("\n" if rows else "\n\n")
+                position += len(parts[-1])
+            before = (kind, group)
+            share = round(min(1.0, linked / len(text)), 3) if linked else 0.0
+            blocks.append(Block(position, position + len(text), kind, level, path, share))
+            repairs += [Repair(position + e.start, position + e.end, e.rule, e.original) for e in edits]
+            parts.append(text)
+            position += len(text)
+        if parts:
+            parts.append("\n")
+        return Page(
+            "".join(parts), tuple(blocks), tuple(repairs), tree, tuple(found[6] for found in self.found)
+        )
+
+
+def _kind(element: html.HtmlElement, tag: str, frame: _Frame) -> tuple[BlockKind, int]:
+    """What a block-level element makes of the blocks in it; what it does not say it inherits."""
+    if frame.kind in ("code", "heading", "credit"):
+        return frame.kind, frame.level
+    if tag in _HEADINGS:
+        return "heading", _HEADINGS[tag]
+    if tag == "pre":
+        return "code", 0
+    marks = element.get("class")
+    if marks and len(marks) < 1000 and _CREDIT_CLASS.search(marks):
+        return "credit", 0
+    if tag in ("figcaption", "caption") or (marks and len(marks) < 1000 and _CAPTION_CLASS.search(marks)):
+        return "caption", 0
+    if tag in _LISTS:
+        return frame.kind, frame.level + 1 if frame.kind == "list_item" else 1
+    if tag in _ROWS_OF_LISTS:
+        return "list_item", max(1, frame.level)
+    if tag == "blockquote":
+        return "quote", 0
+    if tag == "button":
+        return "control", 0
+    return frame.kind, frame.level
+
+
+def _is_row(row: html.HtmlElement) -> bool:
+    """Whether a ``tr`` is a row of data: no table inside, and no cell as long as a paragraph of prose."""
+    if next(row.iter("table"), None) is not None:
+        return False
+    return all(sum(map(len, cell.itertext())) <= _LONGEST_CELL for cell in row)
+
+
+def _paragraphs(joined: str, edits: list[Edit], *, verbatim: bool) -> Iterator[tuple[str, list[Edit]]]:
+    """The texts between double line breaks, white space collapsed, each with its edits moved along."""
+    if verbatim:
+        text = joined.replace(_BREAK, "\n").strip("\n")
+        shift = joined.find(text)
+        yield text.rstrip(), [_moved(e, -shift, len(text.rstrip())) for e in edits]
+        return
+    if _BREAK not in joined:
+        yield " ".join(joined.split()), _collapsed(joined, edits)
+        return
+    lines: list[str] = []
+    own: list[Edit] = []
+    start = length = 0
+    waiting = deque(sorted(edits, key=lambda e: e.start))
+    for part in joined.split(_BREAK):
+        end = start + len(part)
+        line = " ".join(part.split())
+        inside = []
+        while waiting and waiting[0].start <= end:
+            inside.append(_moved(waiting.popleft(), -start, len(part)))
+        if line:
+            length += 1 if lines else 0
+            own += [
+                Edit(e.start + length, e.end + length, e.rule, e.original) for e in _collapsed(part, inside)
+            ]
+            lines.append(line)
+            length += len(line)
+        elif lines:
+            yield "\n".join(lines), own
+            lines, own, length = [], [], 0
+        start = end + 1
+    if lines:
+        yield "\n".join(lines), own
+
+
+def _moved(edit: Edit, by: int, limit: int) -> Edit:
+    return Edit(
+        max(0, min(edit.start + by, limit)), max(0, min(edit.end + by, limit)), edit.rule, edit.original
+    )
+
+
+def _collapsed(text: str, edits: list[Edit]) -> list[Edit]:
+    """The edits of a text, at their offsets in ``" ".join(text.split())``."""
+    if not edits:
+        return []
+    words = [(m.start(), m.end()) for m in re.finditer(r"\S+", text)] or [(0, 0)]
+    offsets = [0]
+    for (a, b), _ in pairwise([*words, (0, 0)]):
+        offsets.append(offsets[-1] + (b - a) + 1)
+    moved, at = [], 0
+    for edit in sorted(edits, key=lambda e: e.start):
+        while at + 1 < len(words) and words[at][1] < edit.start:
+            at += 1
+        start = offsets[at] + min(max(0, edit.start - words[at][0]), words[at][1] - words[at][0])
+        last = at
+        while last + 1 < len(words) and words[last + 1][0] < edit.end:
+            last += 1
+        end = offsets[last] + min(max(0, edit.end - words[last][0]), words[last][1] - words[last][0])
+        moved.append(Edit(start, max(start, end), edit.rule, edit.original))
+    return moved

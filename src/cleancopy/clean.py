@@ -1,0 +1,169 @@
+"""The whole way of one document: bytes to page text and blocks, then the cuts of each stage.
+
+``read`` is the dear part and knows nothing of the site: bytes to text, repairs, one parse, one walk, the
+content votes, the metadata. ``decide`` is cheap and pure: it puts a frozen site chrome and the policy to a
+document that has been read, as often as either changes. ``clean`` is both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from cleancopy.blocks import is_markup, read_html, read_plain
+from cleancopy.document import Capture, Cut, Decoding, Document, Metadata
+from cleancopy.encoding import decode, looks_binary
+from cleancopy.errors import Kind, Rejected
+from cleancopy.limits import check_markup
+from cleancopy.metadata import read_metadata, read_text_metadata
+from cleancopy.policy import Policy, StageName
+from cleancopy.stages.captions import collapse_captions
+from cleancopy.stages.chrome import SiteChrome, cut_chrome
+from cleancopy.stages.content import cut_content, score_blocks
+
+Stage = Callable[[Document, Policy, SiteChrome | None], Document]
+
+
+def clean(capture: Capture, policy: Policy, chrome: SiteChrome | None = None) -> Document:
+    """The cleaned document of a capture: a pure function of capture, policy and site chrome.
+
+    Raises Rejected where the payload is no page of text, or nothing but chrome.
+    """
+    return decide(read(capture, policy), policy, chrome)
+
+
+def read(capture: Capture, policy: Policy) -> Document:
+    """The document of a capture as it is read: page text, blocks with content scores, metadata; no cuts."""
+    text, decoding = _decode(capture, policy)
+    markup = media_type(capture, text) == "text/html"
+    if markup:
+        check_markup(text, policy.limits)
+        page = read_html(text, repair=policy.repair, limits=policy.limits)
+        metadata = read_metadata(page.tree, url=capture.url)
+        page = replace(page, blocks=score_blocks(page, policy.content, capture.url))
+    else:
+        page = read_plain(text, repair=policy.repair)
+        metadata = read_text_metadata(page.text)
+    return Document(
+        key=capture.key,
+        text=page.text,
+        blocks=page.blocks,
+        repairs=page.repairs,
+        metadata=_known(metadata, capture),
+        url=capture.url,
+        site=capture.site,
+        media_type="text/html" if markup else "text/plain",
+        decoding=decoding,
+        payload_sha256=capture.sha256,
+        notes=page.notes,
+    )
+
+
+def decide(document: Document, policy: Policy, chrome: SiteChrome | None = None) -> Document:
+    """The document with the cuts of every stage that the policy names, in its order.
+
+    Raises Rejected(no_content) where no word is left.
+    """
+    document = document.undecided()
+    for name in policy.stages:
+        document = STAGES[name](document, policy, chrome)
+    document = _closed(document)
+    if not re.search(r"\w", document.clean):
+        raise Rejected(Kind.NO_CONTENT, _nothing_left(document))
+    return document
+
+
+def _chrome(document: Document, policy: Policy, chrome: SiteChrome | None) -> Document:
+    return document.with_cuts(cut_chrome(document, policy.chrome, chrome))
+
+
+def _content(document: Document, policy: Policy, _: SiteChrome | None) -> Document:
+    return document.with_cuts(cut_content(document))
+
+
+def _captions(document: Document, policy: Policy, _: SiteChrome | None) -> Document:
+    cuts, media = collapse_captions(document, policy.captions)
+    return replace(document.with_cuts(cuts), media=media)
+
+
+#: What the names of ``policy.stages`` stand for. A new stage is one function here and one name there.
+STAGES: Mapping[StageName, Stage] = {"chrome": _chrome, "content": _content, "captions": _captions}
+
+
+def media_type(capture: Capture, text: str) -> str:
+    """``text/html`` or ``text/plain``: what the capture says, else what the text begins with."""
+    said = (capture.media_type or "").partition(";")[0].strip().lower()
+    if said in ("text/html", "application/xhtml+xml"):
+        return "text/html"
+    if said == "text/plain":
+        return "text/plain"
+    return "text/html" if is_markup(text) else "text/plain"
+
+
+def _decode(capture: Capture, policy: Policy) -> tuple[str, Decoding]:
+    payload = capture.payload
+    if not payload.strip():
+        raise Rejected(Kind.EMPTY_INPUT, "there are no bytes in it; capture the page again")
+    if len(payload) > policy.limits.payload_bytes:
+        raise Rejected(
+            Kind.TOO_LARGE,
+            f"{len(payload):,} bytes, more than limits.payload_bytes ({policy.limits.payload_bytes:,}); "
+            "raise that limit in the policy if the page is wanted",
+        )
+    found = looks_binary(payload)
+    if found:
+        raise Rejected(
+            Kind.BINARY, f"the bytes are {found}, not a page of text; convert it to HTML or text first"
+        )
+    text, decoding = decode(payload, declared=capture.charset, html=capture.media_type != "text/plain")
+    if not text.strip():
+        raise Rejected(Kind.EMPTY_INPUT, "there is no text in it; capture the page again")
+    return text, decoding
+
+
+def _known(metadata: Metadata, capture: Capture) -> Metadata:
+    """The page's metadata, with what the capture's source says of language and licence put first."""
+    return replace(
+        metadata, language=capture.language or metadata.language, licence=capture.licence or metadata.licence
+    )
+
+
+def _closed(document: Document) -> Document:
+    """The document with its cuts fitted to the line ends around them.
+
+    Between two kept blocks stays the wider of the gaps before and after the cut, at the end one line end.
+    """
+    text, cuts = document.text, list(document.cuts)
+    for first, last in _runs(cuts):
+        start, end = cuts[first].start, cuts[last].end
+        gap = _line_ends(text, start)
+        if end == len(text):
+            if gap > 1:
+                cuts[first] = replace(cuts[first], start=start - gap + 1)
+        elif start > 0:
+            wider = _line_ends(text, end) - gap
+            if 0 < wider < end - cuts[last].start:
+                cuts[last] = replace(cuts[last], end=end - wider)
+    return replace(document, cuts=tuple(cuts))
+
+
+def _runs(cuts: Sequence[Cut]) -> Iterator[tuple[int, int]]:
+    """The first and last index of each run of cuts that touch."""
+    first = 0
+    for index, cut in enumerate(cuts):
+        if index + 1 == len(cuts) or cuts[index + 1].start > cut.end:
+            yield first, index
+            first = index + 1
+
+
+def _line_ends(text: str, end: int) -> int:
+    """How many line ends stand right before an offset, two at most."""
+    return 2 if text[max(0, end - 2) : end] == "\n\n" else int(text[end - 1 : end] == "\n")
+
+
+def _nothing_left(document: Document) -> str:
+    if not document.blocks:
+        return "the page shows no text; it may need a browser to render it"
+    stages = sorted({cut.stage for cut in document.cuts})
+    return f"no main text: all {len(document.blocks)} blocks were cut ({', '.join(stages)})"

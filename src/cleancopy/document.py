@@ -1,0 +1,249 @@
+"""Captures, blocks, cuts and documents, and the law that binds them.
+
+A page becomes one text in reading order, the *page text*, split into *blocks*. Nothing is deleted: stages
+propose *cuts*, ranges of the page text with a stage, a rule, a reason and evidence. The conservation law
+holds for every ``Document`` that exists: clean text + cuts = page text, exactly.
+
+All offsets count Unicode code points of the page text, half open: ``text[start:end]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from cleancopy.errors import ConservationError
+
+BlockKind = Literal[
+    "heading", "paragraph", "list_item", "table_row", "quote", "code", "caption", "credit", "control"
+]
+EvidenceValue = str | int | float | bool
+Evidence = Mapping[str, EvidenceValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """The bytes of one page as they were received, and what is known of them from outside.
+
+    ``key`` names the document over all its captures: the canonical URL, or ``file:`` and the path relative
+    to raw/. ``captured`` is an ISO 8601 UTC time or None; it never enters hashed content.
+    """
+
+    payload: bytes = field(repr=False)
+    key: str
+    url: str | None = None
+    site: str | None = None
+    media_type: str | None = None
+    charset: str | None = None
+    captured: str | None = None
+    source: str = "raw"
+    language: str | None = None
+    licence: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The payload's SHA-256, 64 hex digits: the identity of the capture."""
+        return hashlib.sha256(self.payload).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One unit of the page text: a heading, a paragraph, a list row, a table row, ...
+
+    ``level`` is 1-6 for headings, the nesting depth for list rows, else 0. ``path`` is the XPath of the
+    element that holds the block, empty for plain text. ``link_share`` is the share of its characters
+    inside links, 0 to 1. ``score`` is how sure the content stage is that the block is main content
+    (0 to 1, None where it has no say), ``why`` that score in words.
+    """
+
+    start: int
+    end: int
+    kind: BlockKind = "paragraph"
+    level: int = 0
+    path: str = ""
+    link_share: float = 0.0
+    score: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A range of the page text that a stage takes out, and why.
+
+    ``rule`` is a stable short name for programs (``site-chrome``, ``repeated-caption``), ``reason`` a
+    sentence for people, ``evidence`` the numbers behind it.
+    """
+
+    start: int
+    end: int
+    stage: str
+    rule: str
+    reason: str
+    evidence: Evidence = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A place where the page text differs from the decoded bytes: ``text[start:end]`` was ``original``."""
+
+    start: int
+    end: int
+    rule: str
+    original: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A caption lifted out of the page with what belonged to it.
+
+    ``places`` are the ranges of all its occurrences in the page text, ``identifiers`` such as VIRIN numbers.
+    """
+
+    caption: str
+    credit: str | None = None
+    title: str | None = None
+    identifiers: tuple[str, ...] = ()
+    occurrences: int = 1
+    places: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a page says of itself. Dates are ISO 8601, languages BCP 47, None where the page is silent.
+
+    ``canonical_url`` is what the page declares; provenance stays with the capture's own URL. ``licence``
+    is an URL or a short name, ``"conflict"`` where the page contradicts itself.
+    """
+
+    title: str | None = None
+    author: str | None = None
+    date: str | None = None
+    site_name: str | None = None
+    description: str | None = None
+    language: str | None = None
+    licence: str | None = None
+    canonical_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How bytes became text: what was declared, what was detected, what was chosen and by which rule.
+
+    ``replaced`` counts the U+FFFD that stand for undecodable bytes.
+    """
+
+    encoding: str
+    rule: str
+    declared: str | None = None
+    detected: str | None = None
+    replaced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A page read, and, once cleaned, cut: page text, blocks, cuts and what is known of them.
+
+    Cuts are sorted, not empty and do not overlap; blocks are sorted and do not overlap. A ``Document``
+    that breaks this cannot be made (``ConservationError``).
+    """
+
+    key: str
+    text: str
+    blocks: tuple[Block, ...]
+    cuts: tuple[Cut, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+    metadata: Metadata = field(default_factory=Metadata)
+    media: tuple[Media, ...] = ()
+    url: str | None = None
+    site: str | None = None
+    media_type: str = "text/plain"
+    decoding: Decoding | None = None
+    payload_sha256: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_ranges("block", [(b.start, b.end) for b in self.blocks], len(self.text))
+        check_ranges("cut", [(c.start, c.end) for c in self.cuts], len(self.text))
+
+    @property
+    def clean(self) -> str:
+        """The clean text: the page text minus its cuts."""
+        return "".join(self.text[start:end] for start, end in self.kept)
+
+    @property
+    def kept(self) -> tuple[tuple[int, int], ...]:
+        """The ranges of the page text that make the clean text, in order."""
+        edges = [0, *(edge for cut in self.cuts for edge in (cut.start, cut.end)), len(self.text)]
+        return tuple((a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b)
+
+    @property
+    def spans(self) -> tuple[tuple[int, int, int], ...]:
+        """Clean text to page text: (start in the clean text, start in the page text, length)."""
+        spans, position = [], 0
+        for start, end in self.kept:
+            spans.append((position, start, end - start))
+            position += end - start
+        return tuple(spans)
+
+    @property
+    def doc_id(self) -> str:
+        """The document's identity over all its captures, 32 hex digits."""
+        return doc_id(self.key)
+
+    @property
+    def reaches(self) -> tuple[tuple[int, int], ...]:
+        """For each block, from its start to the next block's: what goes when the whole block is cut."""
+        starts = [block.start for block in self.blocks]
+        return tuple(zip(starts, [*starts[1:], len(self.text)], strict=False))
+
+    def text_of(self, block: Block) -> str:
+        """The text of one of this document's blocks."""
+        return self.text[block.start : block.end]
+
+    def undecided(self) -> Document:
+        """This document as it was read, before any stage: no cuts, no media."""
+        return replace(self, cuts=(), media=())
+
+    def with_cuts(self, cuts: Iterable[Cut]) -> Document:
+        """This document with more cuts; where they meet cuts that it has, the earlier ones stand."""
+        new = [piece for cut in cuts for piece in _outside(cut, self.cuts)]
+        return replace(self, cuts=tuple(sorted([*self.cuts, *new], key=lambda c: (c.start, c.end))))
+
+
+def check_ranges(what: str, ranges: list[tuple[int, int]], length: int) -> None:
+    """Raise ConservationError unless the ranges are sorted, not empty, apart and within the text."""
+    before = 0
+    for start, end in ranges:
+        if not before <= start < end <= length:
+            raise ConservationError(
+                f"{what} [{start}:{end}] is empty, overlaps the one that ends at {before}, or leaves the text "
+                f"(length {length}); a stage proposed a wrong range: please report it with the page"
+            )
+        before = end
+
+
+def doc_id(key: str) -> str:
+    """The document id of a key: the first 32 hex digits of its SHA-256."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def version_id(document: str, parent: str | None, text_sha256: str) -> str:
+    """The id of a version: SHA-256 of document id, parent version and text digest, 32 hex digits."""
+    return hashlib.sha256("\n".join([document, parent or "", text_sha256]).encode()).hexdigest()[:32]
+
+
+def _outside(cut: Cut, taken: tuple[Cut, ...]) -> list[Cut]:
+    """The parts of a cut that no taken cut covers."""
+    pieces, start = [], cut.start
+    for other in taken[bisect_right(taken, cut.start, key=lambda c: c.end) :]:
+        if other.start >= cut.end:
+            break
+        if start < other.start:
+            pieces.append(replace(cut, start=start, end=other.start))
+        start = max(start, other.end)
+    if start < cut.end:
+        pieces.append(replace(cut, start=start))
+    return pieces

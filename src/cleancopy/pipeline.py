@@ -1,0 +1,395 @@
+"""An ingest as plain functions: what flows orchestrate and ``--plain`` runs at once.
+
+    begin -> discover -> read_shard ... -> learn -> decide_shard ... -> reclean -> publish
+
+Between the steps a shard lies in spool files below ``clean/.work``, so that each step can be a task of its
+own and hands on paths and counts, never text. Nothing that others read changes before ``publish``.
+"""
+
+from __future__ import annotations
+
+import pickle
+import secrets
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+
+from cleancopy.clean import decide, read
+from cleancopy.document import Capture, Document
+from cleancopy.errors import Kind, Rejected
+from cleancopy.fingerprint import fingerprint
+from cleancopy.isolation import run_isolated
+from cleancopy.policy import Policy
+from cleancopy.publish import learned_chromes, publish
+from cleancopy.repetition import Signing, sign
+from cleancopy.run import Decided, Known, Note, Run, Summary
+from cleancopy.sources.files import Input, Refusal, find_inputs, read_input
+from cleancopy.spool import Spool, read_at, read_offsets, read_spool
+from cleancopy.stages.chrome import SiteChrome, learn_chrome
+from cleancopy.store import archive, chromes, corpus, releases, rows
+from cleancopy.store.rows import LedgerEntry, Outcome, Version
+
+#: Files or archives in a shard: enough work to make a task's own cost (11-34 ms) vanish.
+SHARD_INPUTS = 500
+#: Rejections that another try may not repeat.
+_WORTH_ANOTHER_TRY = frozenset([Kind.TIMEOUT, Kind.MEMORY, Kind.CRASH, Kind.INTERNAL, Kind.UNREADABLE])
+
+Progress = Callable[[str, int, int], None]
+
+
+@contextmanager
+def begin(
+    *,
+    raw: Path,
+    root: Path,
+    paths: Sequence[Path] = (),
+    policy: Policy | None = None,
+    workers: int = 1,
+    name: str | None = None,
+) -> Iterator[Run]:
+    """A run, with the store's writing lock held: what an interrupted run left is mended and swept first."""
+    with releases.writing(root) as release:
+        shutil.rmtree(root / ".work", ignore_errors=True)
+        run = Run(
+            raw=raw,
+            root=root,
+            paths=tuple(paths) or (raw,),
+            policy=policy or Policy(),
+            workers=workers,
+            name=name or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+            release=release,
+            started=datetime.now(UTC).timestamp(),
+        )
+        run.work.mkdir(parents=True)
+        try:
+            yield run
+        finally:
+            shutil.rmtree(run.work, ignore_errors=True)
+
+
+def ingest(run: Run, progress: Progress = lambda step, done, of: None) -> Summary:
+    """Every step of an ingest, one after the other, in this process and its workers."""
+    shards = discover(run)
+    for number in range(shards):
+        read_shard(run, number, partial(progress, "read"))
+    learn(run, shards)
+    for number in range(shards):
+        decide_shard(run, number)
+        progress("decide", number + 1, shards)
+    reclean(run, shards)
+    return publish(run, shards + 1)
+
+
+def discover(run: Run) -> int:
+    """Leave all inputs under the run's paths in shards, by name; how many shards there are."""
+    found = list(find_inputs(run.paths, run.raw))
+    shards = [found[at : at + SHARD_INPUTS] for at in range(0, len(found), SHARD_INPUTS)]
+    for number, shard in enumerate(shards):
+        with Spool(run.spool("inputs", number)) as spool:
+            for one in shard:
+                spool.append(one)
+    return len(shards)
+
+
+# ---- reading
+
+
+def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | None = None) -> Counter[str]:
+    """Archive and read the captures of a shard that are not known yet; counts by what became of them.
+
+    Every capture leaves exactly one entry in the shard's spool: with its document, or with its outcome.
+    """
+    counts: Counter[str] = Counter()
+    inputs: list[Input | Refusal] = list(read_spool(run.spool("inputs", number)))
+    work = partial(_read_pickled, policy=run.policy)
+    with (
+        Spool(run.spool("read", number)) as spool,
+        archive.Archive(run.root, f"{run.release:06d}-{number:04d}", _archived(run)) as raw,
+    ):
+        tasks = _to_read(run, inputs, raw, spool, counts, progress)
+        entries: list[LedgerEntry] = []
+
+        def captures() -> Iterator[Capture]:
+            for capture, entry in tasks:
+                entries.append(entry)
+                yield capture
+
+        for index, (_, result) in enumerate(
+            run_isolated(work, captures(), workers=run.workers, limits=run.policy.limits, preload=PRELOAD)
+        ):
+            entry = entries[index]
+            if isinstance(result, Rejected):
+                counts["rejected"] += 1
+                spool.append((_rejected(entry, result.kind, result.message), None))
+            else:
+                counts["read"] += 1
+                spool.append((entry, result))
+    return counts
+
+
+#: Modules that the workers load once, before the first page.
+PRELOAD = ("cleancopy.clean", "trafilatura", "trafilatura.core")
+
+
+def _read_pickled(capture: Capture, policy: Policy) -> bytes:
+    return pickle.dumps(read(capture, policy), protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _to_read(
+    run: Run,
+    inputs: Sequence[Input | Refusal],
+    raw: archive.Archive,
+    spool: Spool,
+    counts: Counter[str],
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[tuple[Capture, LedgerEntry]]:
+    """The captures of a shard that need reading, archived; what needs none goes straight to the spool."""
+    known, last = _ledger(run)
+    base = fingerprint(run.parts)
+    for done, found in enumerate(inputs, 1):
+        for one in [found] if isinstance(found, Refusal) else read_input(found, run.policy.limits):
+            if isinstance(one, Refusal) and not one.lost:
+                spool.append((Note(one.name, one.member or None, one.message), None))
+                continue
+            if isinstance(one, Refusal):
+                counts["rejected"] += 1
+                spool.append((_refused(run, one, raw), None))
+                continue
+            entry = _entry(run, found, one)
+            before = known.get((one.key, entry.payload_sha256 or ""))
+            if before and _still_holds(before, base, one, last.get(one.key)):
+                counts["known"] += 1
+                spool.append(
+                    (replace(entry, outcome=before.outcome, kind=before.kind, message=before.message), False)
+                )
+                continue
+            yield one, replace(entry, archive=raw.append(one))
+        if progress:
+            progress(done, len(inputs))
+
+
+def _still_holds(before: Known, base: str, capture: Capture, last: tuple[str, str] | None) -> bool:
+    """Whether a payload needs no reading: same pipeline, and no other capture is its document's latest."""
+    if before.fingerprint != base or before.kind in _WORTH_ANOTHER_TRY:
+        return False
+    if before.outcome == "rejected" or last is None:
+        return True
+    sha256, captured = last
+    return capture.sha256 == sha256 or bool(capture.captured and capture.captured <= captured)
+
+
+def _entry(run: Run, found: Input | Refusal, capture: Capture) -> LedgerEntry:
+    prefix = f"{found.name}@"
+    member = f"offset {capture.source.removeprefix(prefix)}" if capture.source.startswith(prefix) else None
+    return LedgerEntry(
+        input=found.name,
+        outcome="new",
+        release=run.release,
+        run=run.name,
+        key=capture.key,
+        member=member,
+        payload_sha256=capture.sha256,
+        source=run.source,
+        url=capture.url,
+        site=capture.site,
+        captured=capture.captured,
+        fingerprint=fingerprint(run.parts),
+    )
+
+
+def _refused(run: Run, refusal: Refusal, raw: archive.Archive) -> LedgerEntry:
+    entry = LedgerEntry(input=refusal.name, outcome="rejected", release=run.release, run=run.name)
+    entry = replace(_rejected(entry, refusal.kind, refusal.message), member=refusal.member or None)
+    if refusal.payload is None:
+        return entry
+    capture = Capture(payload=refusal.payload, key=f"file:{refusal.name}")
+    return replace(entry, payload_sha256=capture.sha256, archive=raw.append(capture))
+
+
+def _rejected(entry: LedgerEntry, kind: Kind, message: str) -> LedgerEntry:
+    return replace(entry, outcome="rejected", kind=str(kind), message=message)
+
+
+@cache
+def _archived(run: Run) -> Mapping[str, archive.ArchiveRef]:
+    return corpus.archived(run.root)
+
+
+@cache
+def _ledger(run: Run) -> tuple[dict[tuple[str, str], Known], dict[str, tuple[str, str]]]:
+    """What the ledger knows: each payload by key and digest, and the latest capture of each key."""
+    columns = ["key", "payload_sha256", "captured", "fingerprint", "outcome", "kind", "message", "release"]
+    table = corpus.captures(run.root, columns=columns)
+    known: dict[tuple[str, str], Known] = {}
+    last: dict[str, tuple[str, str]] = {}
+    for row in sorted(table.to_pylist(), key=lambda r: (r["release"], r["captured"] or "")):
+        if not row["key"]:
+            continue
+        outcome: Outcome = "rejected" if row["outcome"] == "rejected" else "unchanged"
+        known[row["key"], row["payload_sha256"] or ""] = Known(
+            row["fingerprint"], outcome, row["kind"], row["message"]
+        )
+        if outcome != "rejected":
+            last[row["key"]] = (row["payload_sha256"] or "", row["captured"] or "")
+    return known, last
+
+
+# ---- learning
+
+
+def learn(run: Run, shards: int) -> dict[str, int]:
+    """Learn the chrome of every site that the run read pages of; how many entries each has.
+
+    Stored pages of these sites count too; one that the run read anew counts once, as it is now.
+    """
+    fresh: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    keys: set[str] = set()
+    for number in range(shards):
+        for offset, (entry, document) in read_offsets(run.spool("read", number)):
+            if document:
+                fresh[entry.site or ""].append((number, offset))
+                keys.add(entry.key)
+    stored = _stored_sites(run.root)
+    learned: dict[str, SiteChrome] = {}
+    for site, places in sorted(fresh.items()):
+        before = chromes.current(run.root, site)
+        if len(places) + stored[site] >= 2 or before:
+            pages = _pages(run, site, places, keys if stored[site] else None)
+            learned[site] = learn_chrome(pages, site=site, policy=run.policy.chrome, previous=before)
+    with Spool(run.spool("chrome", 0)) as spool:
+        for chrome in learned.values():
+            spool.append(chrome)
+    return {site: len(chrome.entries) for site, chrome in learned.items()}
+
+
+@cache
+def _learned(run: Run) -> dict[str, SiteChrome]:
+    return learned_chromes(run)
+
+
+def _pages(run: Run, site: str, places: Iterable[tuple[int, int]], keys: set[str] | None) -> Iterator[Document]:
+    """The pages of a site: those that the run read, then the stored ones under other keys, if there are any."""
+    for number, offset in places:
+        yield pickle.loads(read_at(run.spool("read", number), offset)[1])
+    if keys is not None:
+        for version in _stored(run.root, site):
+            if version.document.key not in keys:
+                yield version.document.undecided()
+
+
+def _stored(root: Path, site: str) -> Iterator[Version]:
+    """The latest versions of a site's documents that are not gone."""
+    for batch in corpus.latest_batches(root, site=site):
+        for version in rows.table_to_versions(batch):
+            if version.status != "gone":
+                yield version
+
+
+def _stored_sites(root: Path) -> Counter[str]:
+    table = corpus.latest(root, columns=["site"])
+    return Counter(site or "" for site in table["site"].to_pylist())
+
+
+# ---- deciding
+
+
+def decide_shard(run: Run, number: int) -> Counter[str]:
+    """Cut what a shard has read, under the policy and each site's chrome; counts by what became of it."""
+    counts: Counter[str] = Counter()
+    with Spool(run.spool("decided", number)) as spool, Spool(run.spool("entries", number)) as index:
+        for entry, read_document in read_spool(run.spool("read", number)):
+            if not read_document:
+                index.append(entry)
+                continue
+            document = pickle.loads(read_document)
+            _decide(run, document, entry, _learned(run).get(entry.site or ""), spool, index, counts, number)
+    return counts
+
+
+def reclean(run: Run, shards: int) -> Counter[str]:
+    """Decide anew on the stored documents of sites whose chrome has changed; no page is read again."""
+    counts: Counter[str] = Counter()
+    taken = {d.entry.key for number in range(shards) for d in _decided(run, number)}
+    with Spool(run.spool("decided", shards)) as spool, Spool(run.spool("entries", shards)) as index:
+        for site, chrome in sorted(_learned(run).items()):
+            before = chromes.current(run.root, site)
+            if (before.digest if before else "") == chrome.digest:
+                continue
+            for version in _stored(run.root, site):
+                if version.document.key not in taken:
+                    entry = _entry_again(run, version)
+                    _decide(run, version.document, entry, chrome, spool, index, counts, shards, version.seq)
+    return counts
+
+
+def _decide(
+    run: Run,
+    document: Document,
+    entry: LedgerEntry,
+    chrome: SiteChrome | None,
+    spool: Spool,
+    index: Spool,
+    counts: Counter[str],
+    shard: int,
+    stored: int = 0,
+) -> None:
+    try:
+        document = decide(document, run.policy, chrome)
+    except Rejected as error:
+        counts["rejected"] += 1
+        if not stored:
+            index.append(_rejected(entry, error.kind, error.message))
+        return
+    counts["decided"] += 1
+    clean = document.clean
+    cut: Counter[str] = Counter()
+    for one in document.cuts:
+        cut[one.stage] += one.end - one.start
+    decided = Decided(
+        entry=entry,
+        text_sha256=rows.sha256(clean),
+        words=len(clean.split()),
+        canonical=document.url is not None and document.metadata.canonical_url == document.url,
+        signature=sign([clean], signing(run.policy))[0].tobytes(),
+        chrome=chrome.digest if chrome else "",
+        shard=shard,
+        offset=spool.append(document),
+        known=(entry.key, entry.payload_sha256 or "") in _ledger(run)[0],
+        cut=tuple(sorted(cut.items())),
+        kept=len(clean),
+        stored=stored,
+    )
+    index.append(decided)
+
+
+def signing(policy: Policy) -> Signing:
+    """How documents are signed under a policy."""
+    own = policy.duplicates
+    return Signing(num_perm=own.num_perm, seed=own.seed, shingle=own.shingle)
+
+
+def _entry_again(run: Run, version: Version) -> LedgerEntry:
+    return LedgerEntry(
+        input="",
+        outcome="unchanged",
+        release=run.release,
+        run=run.name,
+        key=version.document.key,
+        payload_sha256=version.document.payload_sha256,
+        url=version.document.url,
+        site=version.document.site,
+        captured=version.captured,
+        archive=version.archive,
+        fingerprint=version.parts.get("base", ""),
+    )
+
+
+def _decided(run: Run, shard: int) -> Iterator[Decided]:
+    for one in read_spool(run.spool("entries", shard)):
+        if isinstance(one, Decided):
+            yield one

@@ -1,0 +1,142 @@
+"""The policy: every setting that changes clean text, frozen, with a digest.
+
+A policy is read from TOML (``cleancopy.toml``); an unknown key or a wrong type is refused with the key's
+name. Two runs with the same policy digest, site chrome and code make the same text from the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from cleancopy.errors import PolicyError
+
+StageName = Literal["chrome", "content", "captions"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentPolicy:
+    """Which blocks are main content. ``method``: ``trafilatura``, or ``all`` to keep every block."""
+
+    method: Literal["trafilatura", "all"] = "trafilatura"
+    comments: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChromePolicy:
+    """When a block that a site repeats is chrome.
+
+    ``fraction`` and ``pages``: a block is chrome when it stands on at least that share of the site's
+    distinct pages and on at least that many. ``edge_pages``: on so few pages only runs at the very top or
+    bottom count. ``near``: Jaccard of word shingles from which two blocks count as the same.
+    ``patterns``: whether the generic patterns apply.
+    """
+
+    fraction: float = 0.5
+    pages: int = 3
+    edge_pages: int = 2
+    near: float = 0.6
+    patterns: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionPolicy:
+    """When two captions of a page are one: char-4 containment from ``containment``, with no slot conflict."""
+
+    containment: float = 0.8
+    min_words: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePolicy:
+    """When a document is a copy of another: Jaccard of word-5 shingles, or containment."""
+
+    jaccard: float = 0.8
+    containment: float = 0.9
+    related: float = 0.6
+    shingle: int = 5
+    num_perm: int = 112
+    seed: int = 1
+    min_words: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one input may cost. Sizes in bytes, times in seconds."""
+
+    payload_bytes: int = 10_000_000
+    inflated_bytes: int = 20_000_000
+    inflate_ratio: int = 200
+    depth: int = 256
+    tags: int = 200_000
+    attributes: int = 1_000
+    wall_seconds: float = 30.0
+    memory_bytes: int = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All settings that change clean text. ``stages`` run in the order that they are named in."""
+
+    stages: tuple[StageName, ...] = ("chrome", "content", "captions")
+    repair: bool = True
+    content: ContentPolicy = field(default_factory=ContentPolicy)
+    chrome: ChromePolicy = field(default_factory=ChromePolicy)
+    captions: CaptionPolicy = field(default_factory=CaptionPolicy)
+    duplicates: DuplicatePolicy = field(default_factory=DuplicatePolicy)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the policy's canonical JSON, 64 hex digits."""
+        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_policy(path: Path | None) -> Policy:
+    """The policy of a TOML file, or the default one for None."""
+    if path is None:
+        return Policy()
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PolicyError(f"{path}: cannot be read ({error.strerror}); give --policy a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: is not valid TOML ({error}); mend that line") from error
+    policy: Policy = _build(Policy, settings, str(path))
+    return policy
+
+
+def _build(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
+    """A settings dataclass from a TOML table, every key and type checked."""
+    hints = get_type_hints(kind)
+    known = [f.name for f in fields(kind)]
+    for key in settings:
+        if key not in known:
+            raise PolicyError(f"{where}: unknown key {key!r}; known here: {', '.join(known)}")
+    return kind(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in settings.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise PolicyError(f"{where} is a table; write it as [{where.rpartition(' ')[2]}]")
+        return _build(hint, value, where)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise PolicyError(f"{where} is {value!r}; allowed: {', '.join(map(str, get_args(hint)))}")
+        return value
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise PolicyError(f"{where} is {value!r}; it must be a list")
+        return tuple(_value(get_args(hint)[0], one, where) for one in value)
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:
+        raise PolicyError(f"{where} is {value!r}; it must be of type {hint.__name__}")
+    return value

@@ -1,0 +1,97 @@
+"""What the steps of an ingest hand to each other: the run, what is known, what was decided, the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cleancopy.fingerprint import parts
+from cleancopy.policy import Policy
+from cleancopy.store.rows import LedgerEntry, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One ingest under way: what it reads, where it writes, and under which policy."""
+
+    raw: Path
+    root: Path
+    paths: tuple[Path, ...]
+    policy: Policy
+    workers: int
+    name: str
+    release: int
+    started: float
+    source: str = "raw"
+
+    @property
+    def work(self) -> Path:
+        """The folder of the run's spool files."""
+        return self.root / ".work" / self.name
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The parts of the pipeline fingerprint that hold for all documents of the run."""
+        return parts(self.policy)
+
+    def spool(self, step: str, shard: int) -> Path:
+        """The spool file in which a step leaves a shard."""
+        return self.work / f"{step}-{shard:05d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger says of a payload that was seen under its key before."""
+
+    fingerprint: str
+    outcome: Outcome
+    kind: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A fault in an input that did not cost its page: a wrong date or digest in a WARC record, for example."""
+
+    input: str
+    member: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A document that a run has cleaned, as the publishing step needs to know it."""
+
+    entry: LedgerEntry
+    text_sha256: str
+    words: int
+    canonical: bool
+    signature: bytes
+    chrome: str
+    shard: int
+    offset: int
+    known: bool = False  # whether the payload was cleaned before, by another pipeline
+    cut: tuple[tuple[str, int], ...] = ()  # characters cut, by stage
+    kept: int = 0  # characters of clean text
+    stored: int = 0  # the seq of the stored version that was cleaned again; 0 for a new capture
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did. ``counts`` by outcome add up to ``captures``; ``cut`` are characters by stage."""
+
+    run: str
+    release: int | None
+    inputs: int
+    captures: int
+    counts: Mapping[str, int]
+    rejected: Mapping[str, int]
+    recleaned: int
+    cut: Mapping[str, int]
+    kept: int
+    chrome: Mapping[str, int]
+    content_root: str
+    live: int
+    seconds: float
+    rejections: tuple[LedgerEntry, ...] = ()

@@ -1,0 +1,451 @@
+"""Reading pages and web archives from the drop folder, or from paths that the user names.
+
+    find_inputs(paths, raw)     Iterator[Input | Refusal], sorted; touches no content
+    read_input(found, limits)   Iterator[Capture | Refusal]; one for a page, many for a web archive
+
+An input is a regular file below a root (``raw/``, or the folder or file that was named). Nothing below a
+root is reached through a symbolic link, and files are opened one folder at a time, so that a link put there
+between finding and reading is not followed either.
+
+Beside a file may lie ``<file>.capture.toml``, which says what the file itself cannot:
+
+    url, site, captured, media_type, charset, language, licence, source      (all optional, all strings)
+
+and in a folder ``site.toml`` with ``site``, ``language`` and ``licence`` for all files in and below it. The
+nearer one wins. A key that is not known or a value that makes no sense refuses the file, because
+provenance that is wrong is worse than none.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import tomllib
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote, urlsplit
+
+from cleancopy.document import Capture
+from cleancopy.encoding import looks_binary
+from cleancopy.errors import Kind, Rejected
+from cleancopy.limits import GZIP_MAGIC, inflate
+from cleancopy.sources.warc import PAGE_TYPES, Refusal, canonical_url, read_records, utc_time
+
+if TYPE_CHECKING:
+    from cleancopy.policy import Limits
+
+__all__ = ["Facts", "Input", "Refusal", "find_inputs", "printable", "read_input"]
+
+SIDECAR = ".capture.toml"
+SITE_FILE = "site.toml"
+
+_NOT_INPUTS = frozenset(["README.md", ".gitignore", ".gitkeep"])
+_PARTIAL = (".part", ".partial", ".crdownload", ".download", ".tmp", "~")
+_HTML = frozenset([".html", ".htm", ".xhtml"])
+_TEXT = frozenset([".txt", ".text"])
+_XML = frozenset([".xml", ".rss", ".atom", ".rdf"])
+_ARCHIVE = re.compile(r"\.(?:warc|wet)(?:\.wet)?(?:\.gz|\.zst)?$", re.IGNORECASE)
+_MAX_SIDECAR = 1 << 16
+_SPECIAL = "is a device, pipe or socket and no page; take it away"
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
+
+# What may stand before the first element; possessive, so that a thousand comments cost one look each.
+_BEFORE = r"(?:\s++|<\?[^>]*+>|<!--(?>.*?-->)|<!DOCTYPE[^\[>]*+(?:\[(?>.*?\]))?\s*+>)*+"
+_PAGE = re.compile(
+    rf"{_BEFORE}<(?:html|head|body|title|meta|div|p|h1|table|article)\b|(?:\s++|<!--(?>.*?-->))*+<!doctype\s+html\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_XML_ROOT = re.compile(rf"{_BEFORE}<([\w:.-]+)", re.DOTALL)
+_LISTS = frozenset(["urlset", "sitemapindex", "rss", "feed", "RDF"])
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a page from beside it."""
+
+    url: str | None = None
+    site: str | None = None
+    captured: str | None = None
+    media_type: str | None = None
+    charset: str | None = None
+    language: str | None = None
+    licence: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A regular file to read.
+
+    ``name`` is its path relative to raw/, or as the user gave it, fit to print; ``key`` the same as an URI
+    (``file:a%20page.html``); ``root`` the folder that it must not lead out of; ``facts`` its folder's.
+    """
+
+    name: str
+    path: Path
+    root: Path
+    key: str
+    facts: Facts = Facts()
+
+
+def find_inputs(paths: Sequence[Path], raw: Path) -> Iterator[Input | Refusal]:
+    """All files below the paths (below raw/, if none is given) in the order of their names, each once.
+
+    What is there but no input is refused here: links (unsafe_path), devices and pipes (special_file), hidden
+    and half-downloaded files (ignored), folders that cannot be listed (unreadable), all files of a folder
+    whose ``site.toml`` is wrong (bad_sidecar). Sidecars, and README.md at the top of raw/, are passed over.
+    """
+    seen: set[str] = set()
+    for path in sorted({Path(path) for path in paths} or {raw}, key=os.fsencode):
+        for found in _below(path, raw):
+            if found.name not in seen:
+                seen.add(found.name)
+                yield found
+
+
+def read_input(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
+    """The captures of an input and what had to be refused in it; a fault of the input never raises."""
+    data: bytes | None = None
+    try:
+        with _open(found.root, found.path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size and _is_archive(found.path.name, file):
+                yield from _read_archive(found, file, limits)
+                return
+            _check_size(size, limits)
+            data = file.read(limits.payload_bytes + 1)
+        _check_size(len(data), limits)
+        yield _capture(found, data, limits)
+    except Rejected as error:
+        payload = data if data and len(data) <= limits.payload_bytes else None
+        yield Refusal(found.name, "", error.kind, f"{found.name}: {error}", payload)
+    except OSError as error:
+        yield _unreadable(found.name, error)
+
+
+def printable(name: str) -> str:
+    """A file's name fit for terminals, logs and tables: what is not printable, and ``\\``, as an escape."""
+    return "".join(_escaped(char) for char in name)
+
+
+# ---- finding
+
+
+def _below(path: Path, raw: Path) -> Iterator[Input | Refusal]:
+    """The inputs at or below one path, after a look at each folder that leads there from its root."""
+    root, parts, before = _rooted(path, raw)
+    facts: Facts | Rejected = Facts()
+    for depth in range(len(parts)):
+        if depth and (refusal := _refused(root, parts[:depth], before)):
+            yield replace(refusal, name=_name(before, parts))
+            return
+        facts = _folder_facts(root, parts[:depth], facts)
+    yield from _walk(root, parts, before, facts, is_raw=root == raw)
+
+
+def _rooted(path: Path, raw: Path) -> tuple[Path, tuple[str, ...], str]:
+    """The root that a path counts from, the parts from there to it, and what comes before them in names."""
+    relative = os.path.relpath(os.path.abspath(path), os.path.abspath(raw))
+    if relative == ".":
+        return raw, (), ""
+    if relative.split(os.sep)[0] != os.pardir:
+        return raw, tuple(relative.split(os.sep)), ""
+    given = Path(os.path.normpath(path))
+    if given.is_dir():
+        return given, (), str(given)
+    return given.parent, (given.name,), "" if given.parent == Path() else str(given.parent)
+
+
+def _walk(
+    root: Path, parts: tuple[str, ...], before: str, facts: Facts | Rejected, *, is_raw: bool
+) -> Iterator[Input | Refusal]:
+    """Depth first, by name; with a stack, because folders may be nested deeper than Python recurses."""
+    stack = [(parts, facts)]
+    while stack:
+        parts, facts = stack.pop()
+        refusal = _refused(root, parts, before) if parts else None
+        if refusal:
+            yield refusal
+            continue
+        path = root.joinpath(*parts)
+        if parts and not path.is_dir():
+            yield _input(path, root, parts, before, facts)
+            continue
+        try:
+            entries = set(os.listdir(path))
+        except OSError as error:
+            yield _unreadable(_name(before, parts) or printable(str(root)), error)
+            continue
+        inner = _folder_facts(root, parts, facts) if SITE_FILE in entries else facts
+        passed = _NOT_INPUTS if is_raw and not parts else frozenset()
+        chosen = [entry for entry in entries - passed if not _is_sidecar(entry, entries)]
+        stack += [((*parts, entry), inner) for entry in sorted(chosen, key=os.fsencode, reverse=True)]
+
+
+def _input(
+    path: Path, root: Path, parts: tuple[str, ...], before: str, facts: Facts | Rejected
+) -> Input | Refusal:
+    name = _name(before, parts)
+    if isinstance(facts, Rejected):
+        return Refusal(name, "", facts.kind, f"{name}: {facts}")
+    relative = "/".join([before, *parts] if before else parts)
+    return Input(name, path, root, "file:" + quote(os.fsencode(relative), safe="/!$&'()+,;=@~"), facts)
+
+
+def _refused(root: Path, parts: tuple[str, ...], before: str) -> Refusal | None:
+    """Why a file or folder is not to be looked into, None if it is; nothing is opened for this."""
+    name, last = _name(before, parts), parts[-1]
+    hidden = last.startswith(".") and not last.startswith("..")
+    if hidden or last.lower().endswith(_PARTIAL):
+        why = "hidden" if hidden else "a download that is not complete"
+        return Refusal(name, "", Kind.IGNORED, f"{name}: is {why}; rename it if it is to be read")
+    if last.endswith(SIDECAR):
+        message = f"{name}: the file that it describes is not there; add that file or delete this one"
+        return Refusal(name, "", Kind.BAD_SIDECAR, message)
+    try:
+        mode = os.lstat(root.joinpath(*parts)).st_mode
+    except OSError as error:
+        return _unreadable(name, error)
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    if stat.S_ISLNK(mode):
+        message = f"{name}: is a symbolic link and may lead anywhere; put the file itself here or name its path"
+        return Refusal(name, "", Kind.UNSAFE_PATH, message)
+    return Refusal(name, "", Kind.SPECIAL_FILE, f"{name}: {_SPECIAL}")
+
+
+def _is_sidecar(entry: str, entries: set[str]) -> bool:
+    return entry == SITE_FILE or (entry.endswith(SIDECAR) and entry.removesuffix(SIDECAR) in entries)
+
+
+def _name(before: str, parts: tuple[str, ...]) -> str:
+    return printable("/".join([before, *parts] if before else parts))
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if char == "\\" or not char.isprintable():
+        return "\\\\" if char == "\\" else char.encode("unicode_escape").decode()
+    return char
+
+
+def _unreadable(name: str, error: OSError) -> Refusal:
+    """The refusal for an input that the system does not let us have."""
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return Refusal(
+            name, "", Kind.UNSAFE_PATH, f"{name}: a link was put in its path; put the file itself there"
+        )
+    if error.errno == errno.ENXIO:
+        return Refusal(name, "", Kind.SPECIAL_FILE, f"{name}: {_SPECIAL}")
+    why = error.strerror or str(error)
+    return Refusal(name, "", Kind.UNREADABLE, f"{name}: cannot be read ({why}); mend that and run again")
+
+
+# ---- opening and reading
+
+
+def _open(root: Path, path: Path) -> BinaryIO:
+    """A regular file below a root, opened one folder at a time and through no link.
+
+    Raises OSError, or Rejected(special_file) where it is no regular file.
+    """
+    *folders, last = path.relative_to(root).parts
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            os.close(here)
+            here = inner
+        descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
+    finally:
+        os.close(here)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Rejected(Kind.SPECIAL_FILE, _SPECIAL)
+    return os.fdopen(descriptor, "rb")
+
+
+def _is_archive(name: str, file: BinaryIO) -> bool:
+    """Whether a file is a web archive, by its name or by its first bytes; it is left at its start."""
+    start = file.read(4096)
+    file.seek(0)
+    if start.startswith(GZIP_MAGIC):
+        try:
+            start = zlib.decompressobj(31).decompress(start, 5)
+        except zlib.error:
+            start = b""
+    return start.startswith(b"WARC/") or _ARCHIVE.search(name) is not None
+
+
+def _read_archive(found: Input, file: BinaryIO, limits: Limits) -> Iterator[Capture | Refusal]:
+    """The captures of a web archive; of its sidecar only what can hold for all its pages."""
+    facts = _file_facts(found)
+    known = {
+        key: value for key in ("site", "language", "licence") if (value := getattr(facts, key)) is not None
+    }
+    for one in read_records(file, found.name, limits):
+        yield replace(one, **known) if isinstance(one, Capture) else one
+
+
+def _check_size(size: int, limits: Limits) -> None:
+    if size > limits.payload_bytes:
+        raise Rejected(
+            Kind.TOO_LARGE,
+            f"has {size:,} bytes, the limit for a page is {limits.payload_bytes:,}; raise "
+            "limits.payload_bytes in the policy if this is a page to read",
+        )
+    if not size:
+        raise Rejected(Kind.EMPTY_INPUT, "is empty; get it again")
+
+
+def _capture(found: Input, data: bytes, limits: Limits) -> Capture:
+    facts = _file_facts(found)
+    payload, name = data, found.path.name
+    if data.startswith(GZIP_MAGIC):
+        payload, name = inflate(data, "gzip", limits), re.sub(r"\.gz$", "", name, flags=re.IGNORECASE)
+        if payload.startswith(GZIP_MAGIC):
+            raise Rejected(Kind.DECOMPRESS_LIMIT, "is gzip within gzip; one layer is undone, unpack it by hand")
+        _check_size(len(payload), limits)
+    if not payload.removeprefix(b"\xef\xbb\xbf").strip():
+        raise Rejected(Kind.EMPTY_INPUT, "holds no text; get it again")
+    if binary := looks_binary(payload):
+        raise Rejected(Kind.BINARY, f"is {binary}, not a page of text; convert it to HTML or text first")
+    suffix = _SUFFIX.search(name)
+    media_type = _media_type(suffix[0].lower() if suffix else "", payload)
+    key = canonical_url(facts.url) if facts.url else found.key
+    return Capture(
+        payload=payload,
+        key=key,
+        url=facts.url,
+        site=facts.site
+        or (urlsplit(key).hostname if facts.url else printable(found.path.absolute().parent.name)),
+        media_type=facts.media_type or media_type,
+        charset=facts.charset,
+        captured=facts.captured,
+        source=facts.source or "raw",
+        language=facts.language,
+        licence=facts.licence,
+    )
+
+
+def _media_type(suffix: str, payload: bytes) -> str:
+    """What a page is, by its name where that can be true, by its first bytes otherwise.
+
+    Raises Rejected(not_html) for text that is no page, Rejected(xml_entity) for XML that declares entities.
+    """
+    wide = "utf-16" if payload[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    start = payload[:4096].decode(wide, "replace").removeprefix("\ufeff")
+    if _PAGE.match(start):
+        return "application/xhtml+xml" if suffix == ".xhtml" else "text/html"
+    if suffix in _HTML:
+        return "text/html" if b"<" in payload else "text/plain"
+    root = _XML_ROOT.match(start)
+    if suffix in _XML or (
+        root and (start.lstrip().startswith("<?xml") or root[1].rpartition(":")[2] in _LISTS)
+    ):
+        raise _no_page_of_xml(root[1].rpartition(":")[2] if root else "", payload)
+    if suffix in _TEXT or (not suffix and not start.lstrip().startswith(("{", "["))):
+        return "text/plain"
+    raise Rejected(
+        Kind.NOT_HTML,
+        f"is neither HTML nor a web archive, and {suffix or 'no suffix'} is not a name for text; "
+        "rename it to .txt if it is a page of text",
+    )
+
+
+def _no_page_of_xml(root: str, payload: bytes) -> Rejected:
+    if b"<!ENTITY" in payload:
+        return Rejected(
+            Kind.XML_ENTITY, "is XML that declares entities, which can be used to attack; it is not read"
+        )
+    if root in _LISTS:
+        return Rejected(
+            Kind.NOT_HTML,
+            "is a sitemap or feed; those are not read from files yet, so put the pages here instead",
+        )
+    return Rejected(Kind.NOT_HTML, f"is XML (<{root[:40]}>), not a page; put the pages here as HTML or text")
+
+
+# ---- what stands beside a file
+
+
+def _file_facts(found: Input) -> Facts:
+    """What is known of a file from its sidecar and its folders; raises Rejected(bad_sidecar)."""
+    settings = _toml(found.root, found.path.with_name(found.path.name + SIDECAR))
+    return replace(found.facts, **_checked(settings, _FILE_KEYS, f"its {SIDECAR}"))
+
+
+def _folder_facts(root: Path, parts: tuple[str, ...], outer: Facts | Rejected) -> Facts | Rejected:
+    """What is known of the files in a folder, or why its ``site.toml`` cannot be used."""
+    if isinstance(outer, Rejected):
+        return outer
+    try:
+        settings = _toml(root, root.joinpath(*parts, SITE_FILE))
+        return replace(outer, **_checked(settings, _FOLDER_KEYS, f"the {SITE_FILE} of its folder"))
+    except Rejected as error:
+        return error
+
+
+def _toml(root: Path, path: Path) -> Mapping[str, object]:
+    """The settings of a TOML file, none if it is not there."""
+    try:
+        with _open(root, path) as file:
+            content = file.read(_MAX_SIDECAR + 1)
+        if len(content) > _MAX_SIDECAR:
+            raise ValueError(f"is larger than {_MAX_SIDECAR:,} bytes")
+        return tomllib.loads(content.decode())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise Rejected(
+            Kind.BAD_SIDECAR, f"{printable(path.name)} cannot be used ({error}); mend or delete it"
+        ) from error
+
+
+def _checked(settings: Mapping[str, object], known: Sequence[str], where: str) -> dict[str, str]:
+    facts = {}
+    for key, value in settings.items():
+        if key not in known:
+            raise Rejected(Kind.BAD_SIDECAR, f"{where} has the unknown key {key!r}; known: {', '.join(known)}")
+        check, meaning = _CHECKS[key]
+        text = value.isoformat() if isinstance(value, date) else value
+        fact = check(text) if isinstance(text, str) else None
+        if fact is None:
+            raise Rejected(Kind.BAD_SIDECAR, f"{where} has {key} = {value!r}; that must be {meaning}")
+        facts[key] = fact
+    return facts
+
+
+def _address(value: str) -> str | None:
+    try:
+        canonical_url(value)
+    except Rejected:
+        return None
+    return value
+
+
+def _like(pattern: str) -> Callable[[str], str | None]:
+    compiled = re.compile(pattern)
+    return lambda value: value if compiled.fullmatch(value) and value.isprintable() else None
+
+
+_CHECKS: Mapping[str, tuple[Callable[[str], str | None], str]] = {
+    "url": (_address, "http or https address of at most 8,192 characters"),
+    "site": (_like(r"\w[\w.:-]{0,252}"), "host name or other short name"),
+    "captured": (utc_time, "ISO 8601 time"),
+    "media_type": (lambda value: value if value in PAGE_TYPES else None, " or ".join(sorted(PAGE_TYPES))),
+    "charset": (_like(r"[A-Za-z0-9][\w.:+-]{0,39}"), "name of an encoding"),
+    "language": (_like(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*"), "BCP 47 language tag"),
+    "licence": (_like(r".{1,500}"), "short name or address of a licence"),
+    "source": (_like(r".{1,500}"), "short text"),
+}
+_FILE_KEYS = tuple(_CHECKS)
+_FOLDER_KEYS = ("site", "language", "licence")

@@ -1,0 +1,474 @@
+"""The two append-only Delta tables, ``documents`` and ``captures``: appending to them, and reading them.
+
+Appending is exactly once: a commit carries the release number as Delta's application transaction, is tried once
+on the snapshot that it was checked against (``max_commit_retries=0``), and checked again after a conflict: left
+to retry by itself, Delta appends the same rows twice. Nothing is merged or rewritten; the latest version of a
+document is the one with the highest ``seq``, and the corpus as of a release is the same among the rows of that
+release and before.
+
+Readers see published releases only: rows that a run committed before it was cut short show when the next run
+has finished that release. Data files are written here rather than by Delta's writer, so that they are on the
+disk before the log names them, and encoded for texts and digests. Sizes at level 3: see benchmarks/store.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedRandom
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from cleancopy.document import Document
+from cleancopy.errors import StoreError
+from cleancopy.store.archive import ArchiveRef
+from cleancopy.store.layout import (
+    manifest_path,
+    mendable,
+    published,
+    sync_file,
+    sync_folder,
+    table_folder,
+)
+from cleancopy.store.rows import CAPTURES, DOCUMENTS, SCHEMA_VERSION, Version, table_to_versions
+
+TableName = Literal["documents", "captures"]
+SCHEMAS: dict[str, pa.Schema] = {"documents": DOCUMENTS, "captures": CAPTURES}
+APPLICATION = "cleancopy"
+COMMIT_ATTEMPTS = 20
+
+# What identifies a version and its state: all that a release's content root and the latest versions need.
+IDENTITY = ["doc_id", "seq", "version_id", "text_sha256", "status", "site", "release"]
+
+# Columns whose values hardly repeat: a dictionary would only cost, and lengths apart from bytes compress better
+# (4.2 kB documents: 0.54 of their UTF-8 text against 0.58 with the defaults, at the same CPU).
+_BYTES = [
+    *("doc_id", "version_id", "parent", "text_sha256", "page_sha256", "payload_sha256", "archive.record_id"),
+    *("text", "cuts.list.element.text", "cuts.list.element.evidence", "repairs.list.element.original"),
+    *("key", "url", "canonical_url", "title", "description", "signature", "input"),
+]
+_NUMBERS = [
+    f"{column}.list.element.{edge}" for column in ("cuts", "blocks", "repairs") for edge in ("start", "end")
+]
+_ENCODINGS = {
+    **dict.fromkeys(_BYTES, "DELTA_LENGTH_BYTE_ARRAY"),
+    **dict.fromkeys([*_NUMBERS, "archive.offset", "archive.length"], "DELTA_BINARY_PACKED"),
+    "blocks.list.element.path": "DELTA_BYTE_ARRAY",
+}
+COMPRESSION_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of a table: path within the table's folder, size in bytes, rows, digest."""
+
+    path: str
+    size: int
+    rows: int
+    sha256: str
+
+
+class Head(NamedTuple):
+    """The latest version of a document."""
+
+    seq: int
+    version_id: str
+    text_sha256: str
+    status: str
+
+
+class Known(NamedTuple):
+    """What became of a payload under a key when it was last seen."""
+
+    fingerprint: str
+    version_id: str | None
+    outcome: str
+
+
+# ---- appending
+
+
+def write_file(root: Path, table: TableName, release: int, batches: Iterable[pa.RecordBatch]) -> list[DataFile]:
+    """Write batches to one Parquet file, a row group each, and put it on the disk; no reader sees it yet.
+
+    Gives no file where there are no rows. Whatever the batches themselves raise passes through.
+    """
+    path = table_folder(root, table) / f"{release:06d}-{uuid4().hex}.parquet"
+    with mendable(path, "writing a data file"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "w+b")  # noqa: SIM115
+    try:
+        with file:
+            rows = _write(file, path, table, release, batches)
+            with mendable(path, "completing a data file"):
+                digest = _digest(file)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    if not rows:
+        path.unlink()
+        return []
+    sync_folder(path.parent)
+    return [DataFile(path.name, path.stat().st_size, rows, digest)]
+
+
+def _write(
+    file: BufferedRandom, path: Path, table: TableName, release: int, batches: Iterable[pa.RecordBatch]
+) -> int:
+    schema, rows = SCHEMAS[table], 0
+    writer = pq.ParquetWriter(file, schema, **_writer_options(schema))
+    try:
+        for batch in batches:
+            _check(batch, schema, release, table)
+            with mendable(path, "writing a data file"):
+                writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
+            rows += batch.num_rows
+    except BaseException:
+        # What is wrong was said already; closing a full disk's file would say it again.
+        with suppress(OSError, pa.ArrowException):
+            writer.close()
+        raise
+    with mendable(path, "completing a data file"):
+        writer.close()
+    return rows
+
+
+def _digest(file: BufferedRandom) -> str:
+    file.flush()
+    os.fsync(file.fileno())
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def append(root: Path, table: TableName, files: Sequence[DataFile], release: int, run: str) -> int:
+    """Commit data files to a table as a release, exactly once; gives the table's Delta version."""
+    folder = table_folder(root, table)
+    schema = SCHEMAS[table]
+    for attempt in range(COMMIT_ATTEMPTS):
+        with readable(folder):
+            try:
+                delta = _create(root, table)
+                if committed(delta) >= release:
+                    return _version_of(folder, delta, release)
+                delta.create_write_transaction(
+                    [_add(file) for file in files],
+                    "append",
+                    schema,
+                    commit_properties=CommitProperties(
+                        app_transactions=[Transaction(APPLICATION, release)],
+                        max_commit_retries=0,
+                        custom_metadata={"release": release, "run": run, "schema": SCHEMA_VERSION},
+                    ),
+                )
+            except CommitFailedError:
+                time.sleep(0.02 * attempt)
+                continue
+            version = delta.version() + 1
+            sync_file(folder / "_delta_log" / f"{version:020d}.json")
+            return version
+    raise StoreError(
+        f"{folder}: release {release} could not be committed, others kept writing; wait until they have ended, "
+        "then run again"
+    )
+
+
+def open_table(folder: Path) -> DeltaTable:
+    """The Delta table of a folder."""
+    return DeltaTable(_uri(folder))
+
+
+def _uri(folder: Path) -> str:
+    """The folder as Delta takes it; deltalake 1.6 decodes it twice, so a percent sign cannot be named."""
+    if "%" in str(folder.absolute()):
+        raise StoreError(
+            f"{folder.absolute()}: Delta tables cannot lie below a percent sign; rename the folder"
+        )
+    return folder.absolute().as_uri()
+
+
+def committed(delta: DeltaTable) -> int:
+    """The last release that a table has rows of, 0 for none."""
+    return delta.transaction_version(APPLICATION) or 0
+
+
+def _create(root: Path, table: TableName) -> DeltaTable:
+    folder = table_folder(root, table)
+    if (folder / "_delta_log").is_dir():
+        return open_table(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return DeltaTable.create(
+        _uri(folder),
+        SCHEMAS[table],
+        mode="ignore",
+        name=table,
+        description=f"cleancopy {table}, schema {SCHEMA_VERSION}",
+        configuration={"delta.appendOnly": "true"},
+    )
+
+
+def _version_of(folder: Path, delta: DeltaTable, release: int) -> int:
+    """The Delta version that brought a release, or the present one where its log entry has expired.
+
+    Read from the log itself: ``DeltaTable.history`` is empty below a folder whose name has special characters.
+    """
+    for entry in (folder / "_delta_log").glob("*.json"):
+        for action in map(json.loads, entry.read_text().splitlines()):
+            if action.get("txn") and (action["txn"]["appId"], action["txn"]["version"]) == (
+                APPLICATION,
+                release,
+            ):
+                return int(entry.stem)
+    return delta.version()
+
+
+def _add(file: DataFile) -> AddAction:
+    stats = json.dumps({"numRecords": file.rows})
+    return AddAction(file.path, file.size, {}, int(time.time() * 1000), True, stats)
+
+
+def _check(batch: pa.RecordBatch, schema: pa.Schema, release: int, table: str) -> None:
+    if batch.schema != schema:
+        raise StoreError(
+            f"{table}: a batch has other columns than schema {SCHEMA_VERSION}; build it with store.rows"
+        )
+    if batch.num_rows and pc.any(pc.not_equal(batch.column("release"), release)).as_py():
+        raise StoreError(f"{table}: a row has another release number than {release}; plan the run again")
+
+
+def _writer_options(schema: pa.Schema) -> dict[str, Any]:
+    leaves = list(_leaves(schema))
+    encodings = {name: _ENCODINGS[name] for name in leaves if name in _ENCODINGS}
+    return {
+        "compression": "zstd",
+        "compression_level": COMPRESSION_LEVEL,
+        "use_dictionary": [name for name in leaves if name not in encodings],
+        "column_encoding": encodings,
+        "write_statistics": ["doc_id", "seq", "release", "status", "site", "key"],
+    }
+
+
+def _leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
+    """The Parquet paths of the leaf columns."""
+    for field in fields:
+        path, kind = prefix + field.name, field.type
+        while pa.types.is_list(kind):
+            path, kind = f"{path}.list.element", kind.value_type
+        if pa.types.is_struct(kind):
+            yield from _leaves(kind, f"{path}.")
+        else:
+            yield path
+
+
+# ---- reading
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Raise StoreError, with the cause and a remedy, for what Delta, Parquet or the system refuse here."""
+    try:
+        with mendable(folder, "reading or committing"):
+            yield
+    except (DeltaError, pa.ArrowException) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreError(
+            f"{folder}: the table is damaged ({cause}); restore this folder from a backup, the raw captures in "
+            "clean/archive are not touched"
+        ) from error
+
+
+def data_files(root: Path, table: TableName) -> list[Path]:
+    """The data files of a table, sorted; none for a table that does not exist yet.
+
+    Raises StoreError if the table lacks a release that is published: its newest log entries were lost then,
+    which Delta itself cannot notice.
+    """
+    folder, releases = table_folder(root, table), published(root)
+    expected = releases[-1] if releases else 0
+    if not expected and not (folder / "_delta_log").is_dir():
+        return []
+    with readable(folder):
+        try:
+            delta = open_table(folder)
+        except TableNotFoundError:
+            raise StoreError(
+                f"{folder}: the table of {expected} published releases is missing; restore it from a backup"
+            ) from None
+        if (found := committed(delta)) < expected:
+            raise StoreError(
+                f"{folder}/_delta_log: the log ends with release {found}, but {manifest_path(root, expected)} "
+                "exists: log entries were deleted or emptied; restore the folder from a backup"
+            )
+        paths = pa.table(delta.get_add_actions()).column("path").to_pylist()
+    return [folder / path for path in sorted(paths)]
+
+
+def scan(
+    root: Path, table: TableName, columns: Sequence[str] | None = None, where: ds.Expression | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Batches of a table's rows, file by file in the order of their names; ``where`` may use any column."""
+    schema = SCHEMAS[table]
+    if not (paths := data_files(root, table)):
+        return
+    with readable(table_folder(root, table)):
+        rows = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
+        batches = rows.to_batches(
+            columns=list(columns or schema.names), filter=where, batch_size=4096, fragment_readahead=2
+        )
+        yield from (batch for batch in batches if batch.num_rows)
+
+
+def captures(root: Path, columns: Sequence[str] | None = None, release: int | None = None) -> pa.Table:
+    """The ledger: one row for each input that a run saw and that needed work, of one release or of all."""
+    where = ds.field("release") <= _limit(root, None)
+    if release is not None:
+        where = ds.field("release") == release
+    return _collected(scan(root, "captures", columns, where), CAPTURES, columns)
+
+
+def identities(root: Path, as_of: int) -> pa.Table:
+    """The identity columns of all versions up to a release."""
+    return _collected(scan(root, "documents", IDENTITY, ds.field("release") <= as_of), DOCUMENTS, IDENTITY)
+
+
+def newest(versions: pa.Table) -> pa.Table:
+    """Of identity rows, the one with the highest seq of each document."""
+    others = [name for name in versions.column_names if name != "doc_id"]
+    # Aggregating in order needs one thread: "last" is then the highest seq, with its nulls.
+    grouped = versions.sort_by("seq").group_by("doc_id", use_threads=False)
+    options = pc.ScalarAggregateOptions(skip_nulls=False)
+    last = grouped.aggregate([(name, "last", options) for name in others])
+    return last.rename_columns([name.removesuffix("_last") for name in last.column_names])
+
+
+def heads(root: Path, as_of: int | None = None) -> dict[str, Head]:
+    """The latest version of each document, by doc_id."""
+    last = newest(identities(root, _limit(root, as_of)))
+    values = zip(*(last.column(name).to_pylist() for name in Head._fields), strict=True)
+    return dict(zip(last.column("doc_id").to_pylist(), map(Head._make, values), strict=True))
+
+
+def known_captures(root: Path) -> dict[tuple[str, str], Known]:
+    """What became of each (key, payload SHA-256) when it was last seen: what a run can skip."""
+    columns = ["key", "payload_sha256", *Known._fields, "release"]
+    where = ds.field("payload_sha256").is_valid() & (ds.field("release") <= _limit(root, None))
+    seen = _collected(scan(root, "captures", columns, where), CAPTURES, columns).sort_by("release")
+    keys, digests, *values, _ = (column.to_pylist() for column in seen.columns)
+    return dict(zip(zip(keys, digests, strict=True), map(Known, *values), strict=True))
+
+
+def archived(root: Path) -> dict[str, ArchiveRef]:
+    """Where each payload, by SHA-256, is in the archive."""
+    refs: dict[str, ArchiveRef] = {}
+    where = ds.field("archive").is_valid() & (ds.field("release") <= _limit(root, None))
+    for batch in scan(root, "captures", ["payload_sha256", "archive"], where):
+        values = zip(*(child.to_pylist() for child in batch.column("archive").flatten()), strict=True)
+        refs.update(zip(batch.column("payload_sha256").to_pylist(), map(ArchiveRef._make, values), strict=True))
+    return refs
+
+
+def latest_batches(
+    root: Path,
+    columns: Sequence[str] | None = None,
+    site: str | None = None,
+    as_of: int | None = None,
+    status: str | None = None,
+    documents: Collection[str] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """The latest version of each document as batches, one in memory at a time.
+
+    ``site``, ``status`` and ``documents`` (ids) choose among the latest versions, ``as_of`` a release.
+    """
+    limit = _limit(root, as_of)
+    last = newest(identities(root, limit))
+    for name, wanted in (("site", site), ("status", status)):
+        if wanted is not None:
+            last = last.filter(pc.equal(last.column(name), wanted))
+    if documents is not None:
+        last = last.filter(pc.is_in(last.column("doc_id"), pa.array(sorted(documents), pa.string())))
+    if not last.num_rows:
+        return
+    # A version that only changed its status keeps its id: the release tells its rows apart.
+    wanted_rows = set(zip(last.column("doc_id").to_pylist(), last.column("seq").to_pylist(), strict=True))
+    chosen = ds.field("version_id").isin(last.column("version_id").combine_chunks())
+    names = list(columns or DOCUMENTS.names)
+    extra = [name for name in ("doc_id", "seq") if name not in names]
+    for batch in scan(root, "documents", [*names, *extra], chosen & (ds.field("release") <= limit)):
+        found = zip(batch.column("doc_id").to_pylist(), batch.column("seq").to_pylist(), strict=True)
+        latest_rows = batch.filter(pa.array([one in wanted_rows for one in found], pa.bool_()))
+        if latest_rows.num_rows:
+            yield latest_rows.select(names)
+
+
+def latest(
+    root: Path,
+    columns: Sequence[str] | None = None,
+    site: str | None = None,
+    as_of: int | None = None,
+    status: str | None = None,
+) -> pa.Table:
+    """The latest version of each document as one table; see ``latest_batches``."""
+    return _collected(latest_batches(root, columns, site, as_of, status), DOCUMENTS, columns)
+
+
+def history(root: Path, doc_id: str) -> list[Version]:
+    """All published versions of a document, oldest first."""
+    limit = _limit(root, None)
+    rows = [row for path in data_files(root, "documents") for row in _rows_of(path, doc_id)]
+    versions = (version for row in rows for version in table_to_versions(row))
+    return sorted((one for one in versions if one.release <= limit), key=lambda one: one.seq)
+
+
+def version(root: Path, doc_id: str, as_of: int | None = None) -> Version | None:
+    """The latest version of a document, as of a release or now."""
+    limit = _limit(root, as_of)
+    return next((one for one in reversed(history(root, doc_id)) if one.release <= limit), None)
+
+
+def document(root: Path, doc_id: str, as_of: int | None = None) -> Document | None:
+    """A document as it stands, or stood in a release."""
+    found = version(root, doc_id, as_of)
+    return found.document if found else None
+
+
+def _rows_of(path: Path, doc_id: str) -> Iterator[pa.Table]:
+    """The rows of one document in a data file: looks for the id first, then reads only its row groups."""
+    with readable(path), pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            ids = file.read_row_group(group, columns=["doc_id"]).column("doc_id")
+            if pc.any(found := pc.equal(ids, doc_id)).as_py():
+                yield file.read_row_group(group).filter(found)
+
+
+def _limit(root: Path, as_of: int | None) -> int:
+    """The last release that a reader sees."""
+    releases = published(root)
+    last = releases[-1] if releases else 0
+    if as_of is not None and as_of > last:
+        raise StoreError(f"{root}: there is no release {as_of}; the last one is {last}")
+    return last if as_of is None else as_of
+
+
+def _collected(batches: Iterable[pa.RecordBatch], schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
+    chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    return pa.Table.from_batches([batch.cast(chosen) for batch in batches], chosen)
+
+
+def describe(path: Path) -> DataFile:
+    """A data file as a manifest names it, read from the file."""
+    with readable(path), open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return DataFile(path.name, path.stat().st_size, pq.read_metadata(path).num_rows, digest)

@@ -1,0 +1,370 @@
+"""Releases: what a run adds becomes visible at once, whole, or not at all.
+
+The steps of a commit, and what the next run does after a kill at any of them:
+
+    1. data files are written and put on the disk     not named anywhere: swept
+    2. ``000007.pending`` names them                   from here on the release is decided: steps 3-5 are
+    3. documents are committed to their Delta table        done again; a table that has the release already
+    4. captures are committed to theirs                    is left alone (exactly once)
+    5. ``000007.json``, the manifest, is written       published: readers see it
+    6. ``000007.pending`` is removed                   removed
+
+One run writes at a time (``writing``). Should a lock not hold, as on some network file systems, the pending
+note is the second guard: it can be created once only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from cleancopy.errors import StoreError
+from cleancopy.store import archive, corpus
+from cleancopy.store.corpus import DataFile, TableName
+from cleancopy.store.layout import (
+    atomic_write,
+    locked,
+    manifest_path,
+    mendable,
+    pending_path,
+    published,
+    sync_folder,
+    table_folder,
+)
+from cleancopy.store.rows import SCHEMA_VERSION
+
+TABLES: tuple[TableName, ...] = ("documents", "captures")
+OUTCOMES = ("new", "unchanged", "duplicate", "rejected")
+_DATA_FILE = re.compile(r"(\d{6,})-[0-9a-f]{32}\.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a release holds.
+
+    ``counts``: inputs by outcome. ``live``: documents that are live. ``content_root``: SHA-256 over the sorted
+    version ids of the live documents, a line each; equal roots mean equal corpora. ``tables``: the Delta
+    version of each table. ``files``: the data files that the release added. ``recovered``: a later run
+    finished it.
+    """
+
+    release: int
+    parent: int | None
+    run: str
+    time: str
+    counts: Mapping[str, int]
+    live: int
+    content_root: str
+    fingerprint: str
+    parts: Mapping[str, str]
+    files: Mapping[str, list[DataFile]]
+    tables: Mapping[str, int]
+    recovered: bool = False
+    schema: int = SCHEMA_VERSION
+
+
+@contextmanager
+def writing(root: Path, wait: float = 0.0) -> Iterator[int]:
+    """Hold the store for one run; gives the number of the release that the run will publish.
+
+    Finishes what an interrupted run began and sweeps what it left. Raises StoreError if another run is still
+    writing after ``wait`` seconds.
+    """
+    with locked(root, wait):
+        _recover(root)
+        _sweep(root)
+        yield _last(root) + 1
+
+
+def commit(
+    root: Path,
+    release: int,
+    documents: Iterable[pa.RecordBatch],
+    captures: Iterable[pa.RecordBatch],
+    *,
+    run: str,
+    fingerprint: str,
+    parts: Mapping[str, str],
+) -> Manifest:
+    """Publish a release: its document versions and its ledger entries, streamed, exactly once.
+
+    All documents are taken before the first of the captures. When this returns, the release is on the disk.
+    Raises StoreError if the number is not the next one, that is, if another run published meanwhile: read the
+    store again and plan the run anew.
+    """
+    _check_next(root, release)
+    files = {"documents": corpus.write_file(root, "documents", release, documents)}
+    try:
+        files["captures"] = corpus.write_file(root, "captures", release, captures)
+        manifest = Manifest(
+            release=release,
+            parent=release - 1 or None,
+            run=run,
+            time=_now(),
+            counts=_counts(_read(root, "captures", files["captures"], ["outcome"])),
+            **_content(_with_new(root, release, files["documents"])),
+            fingerprint=fingerprint,
+            parts=dict(parts),
+            files=files,
+            tables={},
+        )
+        _reserve(root, manifest)
+    except BaseException:
+        _discard(root, files)
+        raise
+    return _finish(root, manifest)
+
+
+def recover(root: Path, wait: float = 0.0) -> list[int]:
+    """Finish the releases that were begun and rebuild manifests that are missing; gives their numbers."""
+    with locked(root, wait):
+        return _recover(root)
+
+
+def current(root: Path) -> Manifest | None:
+    """The manifest of the last published release, None for an empty store."""
+    last = _last(root)
+    return read(root, last) if last else None
+
+
+def read(root: Path, number: int) -> Manifest:
+    """The manifest of a release; raises StoreError if there is none or it is damaged."""
+    path = manifest_path(root, number)
+    if not path.exists():
+        raise StoreError(f"{path}: there is no release {number}; the last one is {_last(root)}")
+    return _from_json(path)
+
+
+# ---- committing
+
+
+def _last(root: Path) -> int:
+    numbers = published(root)
+    return numbers[-1] if numbers else 0
+
+
+def _check_next(root: Path, release: int) -> None:
+    if (last := _last(root)) != release - 1:
+        raise StoreError(
+            f"{root}: release {release} cannot be published, the last one is {last}: another run was faster; "
+            "read the store again and run again"
+        )
+
+
+def _reserve(root: Path, manifest: Manifest) -> None:
+    """Decide the release: create its pending note, which one run only can do."""
+    path = pending_path(root, manifest.release)
+    with mendable(path, "beginning the release"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            raise StoreError(
+                f"{path}: another run is publishing release {manifest.release}; "
+                "read the store again when it has ended, and run again"
+            ) from None
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(_to_json(manifest))
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(path.parent)
+            # The other run may have published and removed its note since this run looked.
+            _check_next(root, manifest.release)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _finish(root: Path, manifest: Manifest, recovered: bool = False) -> Manifest:
+    """Steps 3 to 6: commit to both tables, publish the manifest, remove the note."""
+    for table in TABLES:
+        for file in manifest.files[table]:
+            _check_file(table_folder(root, table) / file.path, file)
+    tables: dict[str, int] = {
+        table: corpus.append(root, table, manifest.files[table], manifest.release, manifest.run)
+        for table in TABLES
+    }
+    done = replace(manifest, tables=tables, recovered=recovered)
+    atomic_write(manifest_path(root, manifest.release), _to_json(done))
+    with mendable(pending_path(root, manifest.release), "removing the note of the finished release"):
+        pending_path(root, manifest.release).unlink(missing_ok=True)
+    return done
+
+
+def _discard(root: Path, files: Mapping[str, list[DataFile]]) -> None:
+    for table, written in files.items():
+        for file in written:
+            (table_folder(root, table) / file.path).unlink(missing_ok=True)
+
+
+# ---- what a release holds
+
+
+def _read(root: Path, table: TableName, files: Iterable[DataFile], columns: list[str]) -> pa.Table:
+    """Columns of data files that are written but not committed."""
+    schema = pa.schema([corpus.SCHEMAS[table].field(name) for name in columns])
+    paths = [table_folder(root, table) / file.path for file in files]
+    with corpus.readable(table_folder(root, table)):
+        return pa.concat_tables([schema.empty_table(), *(pq.read_table(p, columns=columns) for p in paths)])
+
+
+def _with_new(root: Path, release: int, files: Iterable[DataFile]) -> pa.Table:
+    """The identities of all versions with those of this release; raises StoreError where two are one."""
+    versions = pa.concat_tables(
+        [corpus.identities(root, release - 1), _read(root, "documents", files, corpus.IDENTITY)]
+    )
+    columns = ["doc_id", "seq"]
+    groups = versions.group_by(columns).aggregate([([], "count_all")])
+    twice = groups.filter(pc.greater(groups.column("count_all"), 1))
+    if twice.num_rows:
+        raise StoreError(
+            f"{root}: two document versions have the same {' and '.join(columns)} "
+            f"({twice.select(columns).slice(0, 1).to_pylist()[0]}); read corpus.heads inside "
+            "releases.writing, and number each document's versions on from there"
+        )
+    return versions
+
+
+def _content(versions: pa.Table) -> dict[str, Any]:
+    """The number of live documents and the content root."""
+    last = corpus.newest(versions)
+    live = last.filter(pc.equal(last.column("status"), "live")).column("version_id").to_pylist()
+    return {"live": len(live), "content_root": content_root(live)}
+
+
+def content_root(version_ids: Iterable[str]) -> str:
+    """SHA-256 over version ids, sorted, a line each; 64 hex digits."""
+    return hashlib.sha256("".join(f"{one}\n" for one in sorted(version_ids)).encode()).hexdigest()
+
+
+def _counts(ledger: pa.Table) -> dict[str, int]:
+    found = Counter(ledger.column("outcome").to_pylist())
+    return {outcome: found[outcome] for outcome in OUTCOMES}
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _to_json(manifest: Manifest) -> bytes:
+    return (json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n").encode()
+
+
+def _from_json(path: Path) -> Manifest:
+    with mendable(path, "reading a manifest"):
+        text = path.read_bytes()
+    try:
+        values = json.loads(text)
+        values["files"] = {
+            table: [DataFile(**file) for file in files] for table, files in values["files"].items()
+        }
+        return Manifest(**{field.name: values[field.name] for field in fields(Manifest)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path}: is not a manifest ({error}); delete it, the next run rebuilds it from the tables"
+        ) from error
+
+
+# ---- recovering
+
+
+def _recover(root: Path) -> list[int]:
+    mended = [number for path in _pending(root) if (number := _resume(root, path))]
+    return mended + [_rebuild(root, number) for number in _unpublished(root)]
+
+
+def _pending(root: Path) -> list[Path]:
+    with mendable(root / "releases", "looking for unfinished releases"):
+        return sorted((root / "releases").glob("*.pending"))
+
+
+def _resume(root: Path, path: Path) -> int | None:
+    """Finish the release of a pending note; None where it was published or never decided."""
+    try:
+        manifest = _from_json(path)
+    except StoreError:
+        # The note was cut off while it was written, so nothing was committed: its data files are swept.
+        path.unlink(missing_ok=True)
+        return None
+    if manifest_path(root, manifest.release).exists():
+        path.unlink(missing_ok=True)
+        return None
+    return _finish(root, manifest, recovered=True).release
+
+
+def _check_file(path: Path, file: DataFile) -> None:
+    with mendable(path, "committing the release that names it"):
+        size = path.stat().st_size
+    if size != file.size:
+        raise StoreError(f"{path}: has {size} bytes instead of {file.size}; restore it from a backup")
+
+
+def _unpublished(root: Path) -> list[int]:
+    """Releases that a table has and that have no manifest."""
+    last = 0
+    for table in TABLES:
+        folder = table_folder(root, table)
+        if (folder / "_delta_log").is_dir():
+            with corpus.readable(folder):
+                last = max(last, corpus.committed(corpus.open_table(folder)))
+    return sorted(set(range(1, last + 1)) - set(published(root)))
+
+
+def _rebuild(root: Path, release: int) -> int:
+    """Write the manifest of a release again from the tables alone."""
+    tables: dict[str, int] = {table: corpus.append(root, table, [], release, "recovered") for table in TABLES}
+    ledger = corpus.captures(root, ["outcome", "run", "fingerprint"], release)
+    first = ledger.slice(0, 1).to_pylist()[0] if ledger.num_rows else {"run": "", "fingerprint": ""}
+    parts = next(corpus.scan(root, "documents", ["parts"], ds.field("release") == release), None)
+    manifest = Manifest(
+        release=release,
+        parent=release - 1 or None,
+        run=first["run"],
+        time=_now(),
+        counts=_counts(ledger),
+        **_content(corpus.identities(root, release)),
+        fingerprint=first["fingerprint"],
+        parts=json.loads(parts.column("parts")[0].as_py()) if parts else {},
+        files={table: _files_of(root, table, release) for table in TABLES},
+        tables=tables,
+        recovered=True,
+    )
+    atomic_write(manifest_path(root, release), _to_json(manifest))
+    return release
+
+
+def _files_of(root: Path, table: TableName, release: int) -> list[DataFile]:
+    """The data files that a release brought, as far as they still stand as they were written."""
+    paths = [path for path in corpus.data_files(root, table) if _release_of(path) == release]
+    return [corpus.describe(path) for path in paths]
+
+
+def _release_of(path: Path) -> int | None:
+    found = _DATA_FILE.fullmatch(path.name)
+    return int(found[1]) if found else None
+
+
+def _sweep(root: Path) -> None:
+    """Remove what interrupted runs left: unfinished archive files, and data files that no release names."""
+    last = _last(root)
+    archive.sweep(root)
+    left = [path for table in TABLES for path in table_folder(root, table).glob("*.parquet")]
+    left = [path for path in left if (_release_of(path) or 0) > last]
+    with mendable(root, "sweeping what an interrupted run left"):
+        for path in [*left, *(root / "releases").glob(".*.tmp")]:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,207 @@
+"""What people and scripts read in clean/: the text tree and the list of inputs.
+
+Both are views, made from the tables and the run: what is missing or stale is made anew, and nothing is lost
+with them. ``clean/text/<site>/<slug>-<id>.txt`` is the clean text, the ``.json`` beside it its provenance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from cleancopy.document import doc_id
+from cleancopy.slugs import site_slug, slug
+from cleancopy.store import corpus, rows
+from cleancopy.store.layout import atomic_write
+from cleancopy.store.rows import LedgerEntry, Version
+
+_MARK = ".release"
+_ID_DIGITS = 12
+
+
+def refresh(root: Path, release: int, touched: set[str], entries: Iterable[LedgerEntry]) -> None:
+    """Bring the text tree and the list of inputs up to the release, from the documents that it touched.
+
+    Where the tree is not at the release before (a run was interrupted), it is made anew as a whole.
+    """
+    mark = root / "text" / _MARK
+    whole = not mark.exists() or mark.read_text(encoding="utf-8").strip() not in (
+        str(release),
+        str(release - 1),
+    )
+    write_tree(root, None if whole else touched)
+    write_inputs(root, entries)
+    if whole or touched:
+        atomic_write(mark, f"{release}\n".encode())
+
+
+def write_tree(root: Path, documents: set[str] | None) -> None:
+    """Write the text and provenance of these documents (None: of all), and remove what is no longer live."""
+    if documents is not None and not documents:
+        return
+    there = _files(root)
+    for version in _latest(root, documents):
+        old = there.pop(version.doc_id[:_ID_DIGITS], [])
+        path = text_path(root, version)
+        if version.status == "live":
+            atomic_write(path, version.document.clean.encode())
+            atomic_write(path.with_suffix(".json"), _pretty(provenance(version)))
+        for file in old:
+            if version.status != "live" or file.with_suffix("") != path.with_suffix(""):
+                file.unlink()
+    if documents is None:
+        for files in there.values():
+            for file in files:
+                file.unlink()
+
+
+def text_path(root: Path, version: Version) -> Path:
+    """Where a document's clean text is: in its site's folder, named by title or first line and by id."""
+    document = version.document
+    title = document.metadata.title or next(iter(document.clean[:200].splitlines()), "")
+    name = f"{slug(title)}-{version.doc_id[:_ID_DIGITS]}.txt"
+    return root / "text" / site_slug(document.site) / name
+
+
+def provenance(version: Version) -> dict[str, Any]:
+    """All that is known of a version, as JSON values; the text itself is apart."""
+    document = version.document
+    return {
+        "id": version.doc_id,
+        "version": version.version_id,
+        "parent": version.parent,
+        "release": version.release,
+        "status": version.status,
+        "change": version.change,
+        "duplicate_of": version.duplicate_of,
+        "match": dict(version.match),
+        "key": document.key,
+        "url": document.url,
+        "site": document.site,
+        "media_type": document.media_type,
+        "captured": version.captured,
+        "metadata": asdict(document.metadata),
+        "media": [asdict(one) for one in document.media],
+        "cuts": cuts(version),
+        "repairs": [asdict(one) for one in document.repairs],
+        "spans": [list(span) for span in document.spans],
+        "decoding": asdict(document.decoding) if document.decoding else None,
+        "text_sha256": version.text_sha256,
+        "payload_sha256": document.payload_sha256,
+        "archive": version.archive._asdict() if version.archive else None,
+        "fingerprint": version.fingerprint,
+        "pipeline": dict(version.parts),
+    }
+
+
+def cuts(version: Version) -> list[dict[str, Any]]:
+    """The cuts of a version with the text that each took out."""
+    text = version.document.text
+    return [{**asdict(cut), "text": text[cut.start : cut.end]} for cut in version.document.cuts]
+
+
+def _latest(root: Path, documents: set[str] | None) -> Iterator[Version]:
+    for batch in corpus.latest_batches(root, documents=documents):
+        yield from rows.table_to_versions(batch)
+
+
+def _files(root: Path) -> dict[str, list[Path]]:
+    """The files of the tree by the digits of the id at the end of their names."""
+    found: dict[str, list[Path]] = {}
+    for file in (root / "text").glob("*/*"):
+        found.setdefault(file.stem.rpartition("-")[2], []).append(file)
+    return found
+
+
+def _pretty(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, ensure_ascii=False, indent=1, default=list) + "\n").encode()
+
+
+# ---- inputs
+
+
+def write_inputs(root: Path, entries: Iterable[LedgerEntry]) -> None:
+    """Bring ``clean/inputs.jsonl`` up to date: the last outcome of every input that was ever seen."""
+    latest = {(line["input"], line.get("member")): line for line in read_inputs(root)}
+    seen = list(entries)
+    fresh = {entry.input for entry in seen}
+    kept = {key: line for key, line in latest.items() if key[0] not in fresh}
+    kept |= {(line["input"], line["member"]): line for line in map(_line, seen)}
+    ordered = sorted(kept.values(), key=lambda line: (line["input"], line["member"] or ""))
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
+    atomic_write(root / "inputs.jsonl", text.encode())
+
+
+def read_inputs(root: Path) -> Iterator[dict[str, Any]]:
+    """The last outcome of every input and archive member, by name."""
+    path = root / "inputs.jsonl"
+    if path.exists():
+        with open(path, encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+
+
+def _line(entry: LedgerEntry) -> dict[str, Any]:
+    return {
+        "input": entry.input,
+        "member": entry.member,
+        "outcome": entry.outcome,
+        "error": entry.kind,
+        "message": entry.message,
+        "document": doc_id(entry.key) if entry.key and entry.outcome != "rejected" else None,
+    }
+
+
+def inputs(root: Path) -> Iterator[dict[str, Any]]:
+    """What became of each input: ``input``, ``outcome``, ``error``, ``message``, ``documents`` (ids).
+
+    An archive is one input, with the best outcome of its members and the ids of all its documents; each
+    member that was rejected follows as ``archive#member``.
+    """
+    for name, group in groupby(read_inputs(root), key=lambda line: line["input"]):
+        members = list(group)
+        good = [line for line in members if line["outcome"] != "rejected"]
+        first = min(good or members, key=lambda line: _BEST.index(line["outcome"]))
+        yield {
+            "input": name,
+            "outcome": first["outcome"],
+            "error": first["error"],
+            "message": first["message"],
+            "documents": sorted({line["document"] for line in good}),
+        }
+        for line in members:
+            if line["outcome"] == "rejected" and line["member"] and len(members) > 1:
+                yield {
+                    "input": f"{name}#{line['member']}",
+                    "outcome": "rejected",
+                    "error": line["error"],
+                    "message": line["message"],
+                    "documents": [],
+                }
+
+
+_BEST = ("new", "unchanged", "duplicate", "rejected")
+
+
+def _names(doc: str, name: str) -> bool:
+    """Whether one is the other's path, or the end of it."""
+    return doc == name or doc.endswith("/" + name) or name.endswith("/" + doc)
+
+
+def find(root: Path, doc: str) -> list[str]:
+    """The ids that a user may mean: by id or its start, key, URL, input, or file of the text tree."""
+    table = corpus.latest(root, columns=["doc_id", "key", "url"])
+    ids = table["doc_id"].to_pylist()
+    rest = zip(ids, table["key"].to_pylist(), table["url"].to_pylist(), strict=True)
+    exact = [one for one, key, url in rest if doc in (one, key, url, key.removeprefix("file:"))]
+    if exact:
+        return exact
+    end = Path(doc).stem.rpartition("-")[2]
+    starts = [one for one in ids if len(end) >= 4 and one.startswith(end)]
+    if starts:
+        return starts
+    named = {line["document"] for line in read_inputs(root) if _names(doc, line["input"])}
+    return sorted(named & set(ids))

@@ -1,0 +1,36 @@
+"""Where the tests find real pages, and what they share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Real pages with gold, beside the checkout; the product does not need them.
+SHARED = ROOT.parent / "shared"
+EXAMPLES = ROOT / "raw" / "examples"
+CASES = Path(__file__).parent / "cases"
+
+settings.register_profile(
+    "suite", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.load_profile("suite")
+
+
+def corpus(name: str) -> Path:
+    """A folder of the shared corpora; the test skips where it is missing."""
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs the real pages of {name}, which are not beside this checkout")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terminal colours off, whatever the caller's terminal."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    os.environ.pop("FORCE_COLOR", None)

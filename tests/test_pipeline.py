@@ -1,0 +1,263 @@
+"""An ingest from raw/ to clean/, step by step and as a whole."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cleancopy import Policy, views
+from cleancopy.pipeline import begin, ingest
+from cleancopy.run import Summary
+from cleancopy.sinks.jsonl import write_jsonl
+from cleancopy.store import corpus as tables
+from cleancopy.store import releases
+from conftest import EXAMPLES, corpus
+
+ARTICLE = (
+    "The tide table lists the times of high and low water for every day of the year at one port. "
+    "Heights are counted from chart datum, a level that the sea hardly ever falls below. "
+    "Between the times the water does not rise evenly, so that small boats use a rule of thumb."
+)
+
+
+def run(
+    raw: Path, clean: Path, *, workers: int = 0, paths: list[Path] | None = None, policy: Policy | None = None
+) -> Summary:
+    with begin(raw=raw, root=clean, paths=paths or (), workers=workers, policy=policy) as under_way:
+        return ingest(under_way)
+
+
+def outcomes(clean: Path) -> dict[str, tuple[str, str | None]]:
+    return {line["input"]: (line["outcome"], line["error"]) for line in views.inputs(clean)}
+
+
+def texts(clean: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(clean).as_posix(): path.read_bytes() for path in sorted(clean.glob("text/*/*.txt"))
+    }
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    shutil.copytree(EXAMPLES, tmp_path / "raw" / "examples")
+    return tmp_path / "raw"
+
+
+def test_the_examples_come_out_clean(raw: Path, tmp_path: Path) -> None:
+    summary = run(raw, tmp_path / "clean")
+    assert (summary.captures, summary.counts) == (7, {"new": 6, "unchanged": 0, "duplicate": 1, "rejected": 0})
+    written = texts(tmp_path / "clean")
+    assert len(written) == 6
+    everything = b"\n".join(written.values()).decode()
+    assert "Cookies" not in everything
+    assert "Skip to main content" not in everything
+    assert "große Schiffe" in everything
+    assert "la différence de hauteur" in everything
+    assert "height(t) = low + (high - low)" in everything
+
+
+def test_the_copy_names_the_document_that_stands_for_it(raw: Path, tmp_path: Path) -> None:
+    run(raw, tmp_path / "clean")
+    heads = tables.heads(tmp_path / "clean")
+    copies = [
+        tables.version(tmp_path / "clean", doc) for doc, head in heads.items() if head.status == "duplicate"
+    ]
+    assert len(copies) == 1
+    assert copies[0] is not None
+    assert copies[0].duplicate_of in heads
+    assert copies[0].match["rule"] in ("exact", "near")
+
+
+def test_a_second_run_reads_nothing_and_makes_no_release(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(raw, tmp_path / "clean")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "clean" / "text").rglob("*")}
+
+    def not_again(*_: object, **__: object) -> None:
+        raise AssertionError("a known payload was read again")
+
+    monkeypatch.setattr("cleancopy.pipeline.read", not_again)
+    second = run(raw, tmp_path / "clean")
+    assert (second.release, second.content_root) == (None, first.content_root)
+    assert second.counts == {"new": 0, "unchanged": 6, "duplicate": 1, "rejected": 0}
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "clean" / "text").rglob("*")} == before
+
+
+def test_order_of_input_and_workers_change_nothing(raw: Path, tmp_path: Path) -> None:
+    files = [path for path in sorted(raw.rglob("*")) if path.suffix in (".html", ".txt")]
+    random.Random(7).shuffle(files)
+    one = run(raw, tmp_path / "one", workers=1)
+    two = run(raw, tmp_path / "two", workers=2, paths=files)
+    assert one.content_root == two.content_root
+    assert texts(tmp_path / "one") == texts(tmp_path / "two")
+
+
+def test_page_by_page_comes_to_the_same_texts_as_all_at_once(raw: Path, tmp_path: Path) -> None:
+    run(raw, tmp_path / "once")
+    for path in sorted(raw.rglob("*")):
+        if path.suffix in (".html", ".txt"):
+            run(raw, tmp_path / "steps", paths=[path])
+    once, steps = texts(tmp_path / "once"), texts(tmp_path / "steps")
+    assert set(once.values()) == set(steps.values())
+
+
+def test_a_changed_page_becomes_a_version_and_the_old_one_stays(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    (raw / "a.txt").write_text(ARTICLE)
+    run(raw, clean)
+    (raw / "a.txt").write_text(ARTICLE + "\n\nA line was added.")
+    summary = run(raw, clean)
+    assert (summary.release, summary.counts["new"]) == (2, 1)
+    (document,) = tables.heads(clean)
+    first, second = tables.history(clean, document)
+    assert (first.seq, second.seq, second.change, second.parent) == (1, 2, "source", first.version_id)
+    assert "A line was added." in second.document.clean
+    assert "A line was added." not in first.document.clean
+    old = tables.document(clean, document, as_of=1)
+    assert old == first.document
+
+
+def test_another_policy_cleans_again_and_keeps_what_came_out_the_same(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    (raw / "a.txt").write_text(ARTICLE)
+    run(raw, clean)
+    summary = run(raw, clean, policy=Policy(repair=False))
+    assert summary.counts["unchanged"] == 1
+    assert len(tables.history(clean, next(iter(tables.heads(clean))))) == 1
+
+
+def test_what_cannot_be_a_document_is_rejected_by_kind_and_the_run_ends_well(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    (raw / "locked").mkdir(parents=True)
+    (raw / "good.txt").write_text(ARTICLE)
+    (raw / "empty.html").write_bytes(b"")
+    (raw / "image.html").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + random.Random(1).randbytes(4000))
+    (raw / "broken.html.gz").write_bytes(gzip.compress(ARTICLE.encode())[:-20])
+    (raw / "chrome.html").write_text(
+        "<html><head><title>x</title></head><body><script>x</script></body></html>"
+    )
+    (raw / "link.html").symlink_to(raw / "good.txt")
+    os.mkfifo(raw / "pipe.html")
+    (raw / "locked").chmod(0)
+    try:
+        summary = run(raw, clean)
+    finally:
+        (raw / "locked").chmod(0o755)
+    found = outcomes(clean)
+    assert found["good.txt"] == ("new", None)
+    assert found["empty.html"] == ("rejected", "empty_input")
+    assert found["image.html"] == ("rejected", "binary")
+    assert found["broken.html.gz"] == ("rejected", "bad_compression")
+    assert found["chrome.html"] == ("rejected", "no_content")
+    assert found["link.html"] == ("rejected", "unsafe_path")
+    assert found["pipe.html"] == ("rejected", "special_file")
+    if os.geteuid() != 0:
+        assert found["locked"] == ("rejected", "unreadable")
+    assert sum(summary.counts.values()) == summary.captures
+    assert all(line["message"] for line in views.inputs(clean) if line["outcome"] == "rejected")
+    again = run(raw, clean)
+    assert again.release is None
+    assert again.counts["rejected"] == summary.counts["rejected"]
+
+
+def test_a_web_archive_gives_up_its_pages(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    pages = {
+        f"https://example.org/{n}": f"<html><body><article><p>{ARTICLE} Number {n * 7919}.</p></article></body></html>"
+        for n in range(3)
+    }
+    (raw / "pages.warc.gz").write_bytes(
+        b"".join(gzip.compress(_response(url, page)) for url, page in pages.items())
+    )
+    summary = run(raw, clean)
+    assert summary.captures == 3
+    (line,) = views.inputs(clean)
+    assert (line["input"], line["outcome"]) == ("pages.warc.gz", "new")
+    urls = {version.document.url for doc in tables.heads(clean) if (version := tables.version(clean, doc))}
+    assert urls == set(pages)
+
+
+def _response(url: str, page: str) -> bytes:
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + page.encode()
+    head = f"WARC/1.1\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:uuid:{abs(hash(url)):032x}>\r\n"
+    head += f"WARC-Date: 2026-01-01T00:00:00Z\r\nWARC-Target-URI: {url}\r\n"
+    head += f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(http)}\r\n\r\n"
+    return head.encode() + http + b"\r\n\r\n"
+
+
+def test_the_export_is_one_object_a_live_document(raw: Path, tmp_path: Path) -> None:
+    run(raw, tmp_path / "clean")
+    out = tmp_path / "out.jsonl"
+    assert write_jsonl(tmp_path / "clean", out) == 6
+    lines = [json.loads(line) for line in io.StringIO(out.read_text(encoding="utf-8"))]
+    assert [line["id"] for line in lines] == sorted(line["id"] for line in lines)
+    assert {"id", "url", "text", "metadata", "media", "cuts"} <= set(lines[0])
+    for line in lines:
+        assert line["text"] in {content.decode() for content in texts(tmp_path / "clean").values()}
+        assert all(cut["text"] and cut["reason"] for cut in line["cuts"])
+
+
+def test_a_kill_at_any_moment_loses_nothing(raw: Path, tmp_path: Path) -> None:
+    """Runs are killed at moments spread over their length; the next one ends as if nothing had been."""
+    clean = tmp_path / "clean"
+    command = [
+        sys.executable,
+        "-m",
+        "cleancopy.cli",
+        "ingest",
+        "--plain",
+        "--workers",
+        "0",
+        "--raw",
+        str(raw),
+        "--clean",
+        str(clean),
+    ]
+    acknowledged = 0
+    for moment in (0.4, 0.8, 1.1, 1.4, 1.8):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moment)
+        process.kill()
+        process.wait()
+        current = releases.current(clean) if clean.exists() else None
+        live = current.live if current else 0
+        assert live >= acknowledged
+        acknowledged = live
+    final = run(raw, clean)
+    assert final.live == 6
+    assert final.content_root == run(raw, tmp_path / "undisturbed").content_root
+    assert texts(clean) == texts(tmp_path / "undisturbed")
+    assert not list(clean.glob(".work/*"))
+
+
+def test_two_runs_at_once_do_not_meet(raw: Path, tmp_path: Path) -> None:
+    from cleancopy import StoreError
+
+    with begin(raw=raw, root=tmp_path / "clean"), pytest.raises(StoreError, match="another run"):
+        run(raw, tmp_path / "clean")
+
+
+def test_real_pages_of_many_sites_all_end_somewhere(tmp_path: Path) -> None:
+    folder = corpus("corpora/wcxb")
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for path in sorted((folder / "html").glob("*.gz"))[::120]:
+        shutil.copy(path, raw / path.name)
+    summary = run(raw, tmp_path / "clean", workers=2)
+    assert summary.captures == len(list(raw.iterdir()))
+    assert sum(summary.counts.values()) == summary.captures
+    assert summary.counts["new"] >= summary.captures - 2
