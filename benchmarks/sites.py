@@ -145,10 +145,11 @@ def hosts(folder: Path) -> None:
         found: Counter[str] = Counter()
         for host, paths in sorted(groups.items()):
             found += _host(folder, host, {path: golds[path] for path in paths}, html=html)
+        form, lost = "HTML" if html else "text", found["gold"] / max(1, found["cut"])
         print(
-            f"{'HTML' if html else 'text'}: {len(groups)} hosts, {found['pages']} pages, {found['cut']:,} words cut, "
-            f"of them gold {found['gold'] / max(1, found['cut']):.2%}; snippets that must go: {found['gone']} of "
-            f"{found['without']} gone; that must stay: {found['kept']} of {found['with']} kept"
+            f"{form}: {len(groups)} hosts, {found['pages']} pages, {found['cut']:,} words cut, "
+            f"{lost:.2%} of them gold; {found['gone']} of {found['without']} snippets that must go are gone, "
+            f"{found['kept']} of {found['with']} that must stay are there"
         )
 
 

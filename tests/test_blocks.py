@@ -64,6 +64,7 @@ EXAMPLES = {
         "<div class='wp-caption-text'>A pier.</div><div class='photo-credit'>Photo: y</div>",
         [("caption", 0, "A quay. Photo: x"), ("caption", 0, "A pier."), ("credit", 0, "Photo: y")],
     ),
+    "what only looks like text is no block": ("<pre> <br> </pre><p>\u200b</p><p> &nbsp; </p>", []),
     "quotes": ("<blockquote><p>a</p></blockquote>", [("quote", 0, "a")]),
     "an accordion's button is its heading": (
         "<h4><button>What is a tide?</button></h4><button>Close</button>",

@@ -79,7 +79,7 @@ def test_a_page_is_known_by_its_name_and_its_bytes(
     put(tmp_path / "example.test" / name, content)
     (capture,) = read(tmp_path)
     assert isinstance(capture, Capture)
-    assert (capture.media_type, capture.site, capture.url) == (media_type, "example.test", None)
+    assert (capture.media_type, capture.folder, capture.url) == (media_type, "example.test", None)
     assert capture.payload == (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
 
 
@@ -205,7 +205,7 @@ def test_paths_that_the_user_names_elsewhere_keep_their_names(
     put(tmp_path / "b.html", PAGE)
     monkeypatch.chdir(tmp_path)
     outcomes = read(Path("raw"), Path("pages"), Path("./b.html"))
-    assert [(one.key, one.site) for one in captures(outcomes)] == [
+    assert [(one.key, one.site or one.folder) for one in captures(outcomes)] == [
         ("file:b.html", tmp_path.name),
         ("file:pages/a.html", "example.test"),
     ]
@@ -267,6 +267,7 @@ def test_a_sidecar_says_what_the_file_cannot(tmp_path: Path) -> None:
             source="by hand",
             language="en-GB",
             licence="CC-BY-4.0",
+            folder=tmp_path.name,
         )
     ]
 

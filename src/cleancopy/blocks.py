@@ -414,11 +414,14 @@ def _paragraphs(joined: str, edits: list[Edit], *, verbatim: bool) -> Iterator[t
     """The texts between double line breaks, white space collapsed, each with its edits moved along."""
     if verbatim:
         text = joined.replace(_BREAK, "\n").strip("\n")
-        shift = joined.find(text)
-        yield text.rstrip(), [_moved(e, -shift, len(text.rstrip())) for e in edits]
+        shift, text = joined.find(text), text.rstrip()
+        if text:
+            yield text, [_moved(e, -shift, len(text)) for e in edits]
         return
     if _BREAK not in joined:
-        yield " ".join(joined.split()), _collapsed(joined, edits)
+        text = " ".join(joined.split())
+        if text:
+            yield text, _collapsed(joined, edits)
         return
     lines: list[str] = []
     own: list[Edit] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from cleancopy.blocks import is_markup, read_html, read_plain
 from cleancopy.document import Capture, Cut, Decoding, Document, Metadata
@@ -19,7 +20,7 @@ from cleancopy.limits import check_markup
 from cleancopy.metadata import read_metadata, read_text_metadata
 from cleancopy.policy import Policy, StageName
 from cleancopy.stages.captions import collapse_captions
-from cleancopy.stages.chrome import SiteChrome, cut_chrome
+from cleancopy.stages.chrome import SiteChrome, cut_chrome, is_error_page
 from cleancopy.stages.content import cut_content, score_blocks
 
 Stage = Callable[[Document, Policy, SiteChrome | None], Document]
@@ -44,7 +45,7 @@ def read(capture: Capture, policy: Policy) -> Document:
         page = replace(page, blocks=score_blocks(page, policy.content, capture.url))
     else:
         page = read_plain(text, repair=policy.repair)
-        metadata = read_text_metadata(page.text)
+        metadata = Metadata()
     return Document(
         key=capture.key,
         text=page.text,
@@ -52,7 +53,7 @@ def read(capture: Capture, policy: Policy) -> Document:
         repairs=page.repairs,
         metadata=_known(metadata, capture),
         url=capture.url,
-        site=capture.site,
+        site=_site(capture, metadata),
         media_type="text/html" if markup else "text/plain",
         decoding=decoding,
         payload_sha256=capture.sha256,
@@ -68,9 +69,13 @@ def decide(document: Document, policy: Policy, chrome: SiteChrome | None = None)
     document = document.undecided()
     for name in policy.stages:
         document = STAGES[name](document, policy, chrome)
-    document = _closed(document)
+    document = _titled(_closed(document))
     if not re.search(r"\w", document.clean):
         raise Rejected(Kind.NO_CONTENT, _nothing_left(document))
+    if document.media_type == "text/html" and is_error_page(document):
+        raise Rejected(
+            Kind.NO_CONTENT, "is an error page that a server sent in place of the page; capture it again"
+        )
     return document
 
 
@@ -146,6 +151,20 @@ def _closed(document: Document) -> Document:
             if 0 < wider < end - cuts[last].start:
                 cuts[last] = replace(cuts[last], end=end - wider)
     return replace(document, cuts=tuple(cuts))
+
+
+def _site(capture: Capture, metadata: Metadata) -> str | None:
+    """The site that a page is counted to: what is known, else the host it names, else the folder it lay in."""
+    named = urlsplit(metadata.canonical_url).hostname if metadata.canonical_url else None
+    return capture.site or named or capture.folder
+
+
+def _titled(document: Document) -> Document:
+    """The document with its headline as title, where there is no markup that says it."""
+    if document.media_type != "text/plain":
+        return document
+    title = read_text_metadata(document.clean).title
+    return replace(document, metadata=replace(document.metadata, title=title))
 
 
 def _runs(cuts: Sequence[Cut]) -> Iterator[tuple[int, int]]:

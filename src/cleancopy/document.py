@@ -29,7 +29,8 @@ class Capture:
     """The bytes of one page as they were received, and what is known of them from outside.
 
     ``key`` names the document over all its captures: the canonical URL, or ``file:`` and the path relative
-    to raw/. ``captured`` is an ISO 8601 UTC time or None; it never enters hashed content.
+    to raw/. ``site`` is what is known for certain; ``folder`` stands for it where the page itself names none
+    either. ``captured`` is an ISO 8601 UTC time or None; it never enters hashed content.
     """
 
     payload: bytes = field(repr=False)
@@ -42,6 +43,7 @@ class Capture:
     source: str = "raw"
     language: str | None = None
     licence: str | None = None
+    folder: str | None = None
 
     @property
     def sha256(self) -> str:

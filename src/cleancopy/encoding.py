@@ -1,11 +1,12 @@
 """Bytes to text, and the repairs of text that was decoded wrongly before we got it.
 
-``decode`` asks, in this order: byte order mark, UTF-16 told by its zero bytes, ISO-2022 escapes, UTF-8, UTF-8 with
-a few bad places, the declared labels, a detector, windows-1252. Labels are those of the WHATWG Encoding Standard
-(https://encoding.spec.whatwg.org/#names-and-labels) and mean what browsers mean by them; no other codec is ever used.
+``decode`` asks, in this order: byte order mark, UTF-16 told by its zero bytes, ISO-2022 escapes, UTF-8, UTF-8
+with a few bad places, the declared labels, a detector, windows-1252. Labels are those of the WHATWG Encoding
+Standard (https://encoding.spec.whatwg.org/#names-and-labels) and mean what browsers mean by them; no other
+codec is ever used.
 
-``repair`` undoes *mojibake* (UTF-8 that was once read in a one-byte encoding) where the text itself proves it, and
-takes out characters that nobody sees but programs trip over. Each change is an ``Edit``, so nothing is lost.
+``repair`` undoes *mojibake* (UTF-8 that was once read in a one-byte encoding) where the text itself proves it,
+and takes out characters that nobody sees but programs trip over. Each change is an ``Edit``: nothing is lost.
 """
 
 from __future__ import annotations
@@ -27,106 +28,76 @@ bad_codecs.ok()
 
 _LABELS = {
     "utf-8": "unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf-8 utf8 x-unicode20utf8",
-    "utf-16-be": "unicodefffe utf-16be",
-    "utf-16-le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
-    "cp866": "866 cp866 csibm866 ibm866",
-    "iso8859-2": "csisolatin2 iso-8859-2 iso-ir-101 iso8859-2 iso88592 iso_8859-2 iso_8859-2:1987 l2 latin2",
-    "iso8859-3": "csisolatin3 iso-8859-3 iso-ir-109 iso8859-3 iso88593 iso_8859-3 iso_8859-3:1988 l3 latin3",
-    "iso8859-4": "csisolatin4 iso-8859-4 iso-ir-110 iso8859-4 iso88594 iso_8859-4 iso_8859-4:1988 l4 latin4",
-    "iso8859-5": "csisolatincyrillic cyrillic iso-8859-5 iso-ir-144 iso8859-5 iso88595 iso_8859-5 iso_8859-5:1988",
-    "iso8859-6": "arabic asmo-708 csiso88596e csiso88596i csisolatinarabic ecma-114 iso-8859-6 iso-8859-6-e "
-    "iso-8859-6-i iso-ir-127 iso8859-6 iso88596 iso_8859-6 iso_8859-6:1987",
-    "iso8859-7": "csisolatingreek ecma-118 elot_928 greek greek8 iso-8859-7 iso-ir-126 iso8859-7 iso88597 iso_8859-7 "
-    "iso_8859-7:1987 sun_eu_greek",
-    "iso8859-8": "csiso88598e csisolatinhebrew hebrew iso-8859-8 iso-8859-8-e iso-ir-138 iso8859-8 iso88598 "
-    "iso_8859-8 iso_8859-8:1988 visual csiso88598i iso-8859-8-i logical",
-    "iso8859-10": "csisolatin6 iso-8859-10 iso-ir-157 iso8859-10 iso885910 l6 latin6",
-    "iso8859-13": "iso-8859-13 iso8859-13 iso885913",
-    "iso8859-14": "iso-8859-14 iso8859-14 iso885914",
-    "iso8859-15": "csisolatin9 iso-8859-15 iso8859-15 iso885915 iso_8859-15 l9",
-    "iso8859-16": "iso-8859-16",
+    "utf-16be": "unicodefffe utf-16be",
+    "utf-16le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
+    "ibm866": "866 cp866 csibm866 ibm866",
+    "iso-8859-2": "csisolatin2 iso-ir-101 l2 latin2 iso_8859-2:1987",
+    "iso-8859-3": "csisolatin3 iso-ir-109 l3 latin3 iso_8859-3:1988",
+    "iso-8859-4": "csisolatin4 iso-ir-110 l4 latin4 iso_8859-4:1988",
+    "iso-8859-5": "csisolatincyrillic cyrillic iso-ir-144 iso_8859-5:1988",
+    "iso-8859-6": "arabic asmo-708 csiso88596e csiso88596i csisolatinarabic ecma-114 iso-8859-6-e iso-8859-6-i "
+    "iso-ir-127 iso_8859-6:1987",
+    "iso-8859-7": "csisolatingreek ecma-118 elot_928 greek greek8 iso-ir-126 iso_8859-7:1987 sun_eu_greek",
+    "iso-8859-8": "csiso88598e csiso88598i csisolatinhebrew hebrew iso-8859-8-e iso-8859-8-i iso-ir-138 "
+    "iso_8859-8:1988 logical visual",
+    "iso-8859-10": "csisolatin6 iso-ir-157 l6 latin6",
+    "iso-8859-13": "",
+    "iso-8859-14": "",
+    "iso-8859-15": "csisolatin9 l9",
+    "iso-8859-16": "",
     "koi8-r": "cskoi8r koi koi8 koi8-r koi8_r",
     "koi8-u": "koi8-ru koi8-u",
-    "mac-roman": "csmacintosh mac macintosh x-mac-roman",
-    "mac-cyrillic": "x-mac-cyrillic x-mac-ukrainian",
-    "cp874": "dos-874 iso-8859-11 iso8859-11 iso885911 tis-620 windows-874",
-    "cp1250": "cp1250 windows-1250 x-cp1250",
-    "cp1251": "cp1251 windows-1251 x-cp1251",
-    "cp1252": "ansi_x3.4-1968 ascii cp1252 cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1 iso88591 "
-    "iso_8859-1 iso_8859-1:1987 l1 latin1 us-ascii windows-1252 x-cp1252",
-    "cp1253": "cp1253 windows-1253 x-cp1253",
-    "cp1254": "cp1254 csisolatin5 iso-8859-9 iso-ir-148 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 l5 latin5 "
-    "windows-1254 x-cp1254",
-    "cp1255": "cp1255 windows-1255 x-cp1255",
-    "cp1256": "cp1256 windows-1256 x-cp1256",
-    "cp1257": "cp1257 windows-1257 x-cp1257",
-    "cp1258": "cp1258 windows-1258 x-cp1258",
+    "macintosh": "csmacintosh mac macintosh x-mac-roman",
+    "x-mac-cyrillic": "x-mac-cyrillic x-mac-ukrainian",
+    "windows-874": "dos-874 iso-8859-11 iso8859-11 iso885911 tis-620 windows-874",
+    "windows-1250": "",
+    "windows-1251": "",
+    "windows-1252": "ansi_x3.4-1968 ascii cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1 iso88591 "
+    "iso_8859-1 iso_8859-1:1987 l1 latin1 us-ascii",
+    "windows-1253": "",
+    "windows-1254": "csisolatin5 iso-8859-9 iso-ir-148 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 l5 latin5",
+    "windows-1255": "",
+    "windows-1256": "",
+    "windows-1257": "",
+    "windows-1258": "",
     "gb18030": "gb18030 chinese csgb2312 csiso58gb231280 gb2312 gb_2312 gb_2312-80 gbk iso-ir-58 x-gbk",
     "big5": "big5 big5-hkscs cn-big5 csbig5 x-x-big5",
     "euc-jp": "cseucpkdfmtjapanese euc-jp x-euc-jp",
     "iso-2022-jp": "csiso2022jp iso-2022-jp",
-    "shift-jis": "csshiftjis ms932 ms_kanji shift-jis shift_jis sjis windows-31j x-sjis",
+    "shift_jis": "csshiftjis ms932 ms_kanji shift-jis shift_jis sjis windows-31j x-sjis",
     "euc-kr": "cseuckr csksc56011987 euc-kr iso-ir-149 korean ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 "
     "windows-949",
 }
-_NAMES = {label: name for name, labels in _LABELS.items() for label in labels.split()}
 
-# Where Python has several codecs for what browsers treat as one encoding: the first that fits is taken.
+
+def _labels() -> Iterator[tuple[str, str]]:
+    """Each label with its encoding; the forms that all iso and windows encodings have are not in the table."""
+    for name, labels in _LABELS.items():
+        yield from ((label, name) for label in labels.split())
+        if name.startswith("iso-8859-"):
+            part = name.removeprefix("iso-8859-")
+            yield from ((label + part, name) for label in ("iso-8859-", "iso8859-", "iso8859", "iso_8859-"))
+        elif name.startswith("windows-125"):
+            page = name.removeprefix("windows-")
+            yield from ((label + page, name) for label in ("windows-", "cp", "x-cp"))
+
+
+_NAMES = dict(_labels())
+
+# Python's codecs where one of the encoding's name is missing or too narrow; the first that fits is taken.
 _CODECS = {
+    "windows-874": ("cp874",),
+    "x-mac-cyrillic": ("mac-cyrillic",),
     "big5": ("big5hkscs", "cp950"),
     "euc-jp": ("euc_jp", "euc_jis_2004"),
     "iso-2022-jp": ("iso2022_jp", "iso2022_jp_ext", "iso2022_jp_2004"),
-    "shift-jis": ("cp932",),
+    "shift_jis": ("cp932",),
     "euc-kr": ("cp949",),
 }
-_DETECTOR_NAMES = {
-    "iso8859-1": "cp1252",
-    "iso8859-9": "cp1254",
-    "big5hkscs": "big5",
-    "cp932": "shift-jis",
-    "shift_jis_2004": "shift-jis",
-    "cp949": "euc-kr",
-    "euc_kr": "euc-kr",
-    "euc_jis_2004": "euc-jp",
-}
-# What the detector may answer: encodings that pages are written in. With DOS, EBCDIC and the rarer ISO sets among
-# them it takes short western texts for those.
-_DETECTABLE = frozenset(
-    [
-        "cp1250",
-        "cp1251",
-        "cp1252",
-        "cp1253",
-        "cp1254",
-        "cp1255",
-        "cp1256",
-        "cp1257",
-        "cp1258",
-        "cp874",
-        "koi8-r",
-        "koi8-u",
-        "cp866",
-        "mac-cyrillic",
-        "mac-roman",
-        "iso8859-1",
-        "iso8859-2",
-        "iso8859-3",
-        "iso8859-5",
-        "iso8859-6",
-        "iso8859-7",
-        "iso8859-8",
-        "iso8859-9",
-        "iso8859-13",
-        "iso8859-15",
-        "big5hkscs",
-        "cp932",
-        "shift_jis_2004",
-        "cp949",
-        "euc_kr",
-        "gb18030",
-        "euc_jis_2004",
-    ]
-)
+_SEVERAL_BYTES = {"gb18030", "big5", "euc-jp", "shift_jis", "euc-kr"}
+# Found by other means, or so rare that the detector would take common encodings for them.
+_RARE = {"iso-8859-4", "iso-8859-10", "iso-8859-14", "iso-8859-16"}
+_NOT_DETECTED = {"utf-8", "utf-16be", "utf-16le", "iso-2022-jp"}
 _PRESCAN = 4096
 _SAMPLE = 200_000
 _META = re.compile(rb"""<meta\b[^>]{0,500}?charset\s*=\s*["']?\s*([\w.:-]{2,40})""", re.IGNORECASE)
@@ -144,12 +115,12 @@ def encoding_of(label: str | None) -> str | None:
 def decode(payload: bytes, *, declared: str | None = None, html: bool = True) -> tuple[str, Decoding]:
     """The text of a payload, and how its encoding was found.
 
-    ``declared`` is the charset of the HTTP header or sidecar; with ``html`` the page's own declaration in its first
-    4096 bytes counts too, after it. Never fails: bytes that mean nothing become U+FFFD. The text has no lone
-    surrogates and no byte order mark.
+    ``declared`` is the charset of the HTTP header or sidecar; with ``html`` the page's own declaration in its
+    first 4096 bytes counts too, after it. Never fails: bytes that mean nothing become U+FFFD. The text has no
+    lone surrogates and does not begin with a byte order mark.
     """
     labels = [label for label in (declared, _declaration(payload) if html else None) if label]
-    names = [name for label in labels if (name := encoding_of(label))]
+    names = list(dict.fromkeys(name for label in labels if (name := encoding_of(label))))
     told = labels[0] if labels else None
     for rule, attempt in (("bom", _by_bom), ("zero-bytes", _by_zero_bytes), ("escapes", _by_escapes)):
         if found := attempt(payload, names):
@@ -176,10 +147,10 @@ def _by_bom(payload: bytes, _names: list[str]) -> tuple[str, str] | None:
     # UTF-32-LE begins with the mark of UTF-16-LE, so it is asked first.
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8"),
-        (codecs.BOM_UTF32_LE, "utf-32-le"),
-        (codecs.BOM_UTF32_BE, "utf-32-be"),
-        (codecs.BOM_UTF16_LE, "utf-16-le"),
-        (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (codecs.BOM_UTF32_LE, "utf-32le"),
+        (codecs.BOM_UTF32_BE, "utf-32be"),
+        (codecs.BOM_UTF16_LE, "utf-16le"),
+        (codecs.BOM_UTF16_BE, "utf-16be"),
     ):
         if payload.startswith(mark):
             return payload[len(mark) :].decode(encoding, "replace"), encoding
@@ -195,13 +166,13 @@ def _by_zero_bytes(payload: bytes, names: list[str]) -> tuple[str, str] | None:
     told = any(name.startswith("utf-16") for name in names)
     if max(even, odd) < max(1, pairs * (0.01 if told else 0.05)) or min(even, odd) > max(even, odd) / 3:
         return None
-    encoding = "utf-16-le" if odd > even else "utf-16-be"
+    encoding = "utf-16le" if odd > even else "utf-16be"
     return payload.decode(encoding, "replace"), encoding
 
 
-def _by_escapes(payload: bytes, names: list[str]) -> tuple[str, str] | None:
+def _by_escapes(payload: bytes, _names: list[str]) -> tuple[str, str] | None:
     """ISO-2022-JP and ISO-2022-KR: seven-bit, so UTF-8 would take them, but full of escapes."""
-    if b"\x1b$" not in payload and b"\x1b(" not in payload and not (b"~{" in payload and "gb18030" in names):
+    if b"\x1b$" not in payload and b"\x1b(" not in payload:
         return None
     for codec in (*_CODECS["iso-2022-jp"], "iso2022_kr"):
         try:
@@ -213,7 +184,8 @@ def _by_escapes(payload: bytes, names: list[str]) -> tuple[str, str] | None:
     return None
 
 
-# A sequence of UTF-8, one that only a faulty encoder writes (overlong, or half of a surrogate pair), and a torn one.
+# In the group: a sequence of UTF-8, or one that only a faulty encoder writes (overlong, or half of a surrogate
+# pair). Outside: a torn one, or any other byte beyond ASCII.
 _UTF8_PARTS = re.compile(
     rb"([\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
     rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}"
@@ -225,74 +197,129 @@ def _mostly_utf8(payload: bytes) -> bool:
     """Whether bytes that are not UTF-8 are a UTF-8 page with a few bad places, not another encoding.
 
     In other encodings, too, some neighbours look like a sequence of UTF-8, in Chinese text one in ten: so
-    there must be three good sequences for each bad place.
+    there must be two good sequences for each bad place.
     """
     first = re.search(rb"[\x80-\xff]", payload)
     parts = _UTF8_PARTS.findall(payload, first.start(), first.start() + _SAMPLE) if first else []
     good = sum(map(bool, parts))
-    return good > 0 and good >= 3 * (len(parts) - good)
+    return good > 0 and good >= 2 * (len(parts) - good)
 
 
 def _by_label_or_detector(
     payload: bytes, names: list[str], told: str | None, html: bool
 ) -> tuple[str, Decoding]:
     """A text that is not UTF-8: the label where the detector finds it credible, else what the detector says."""
-    ranking = _detect(_sample(payload, html))
-    best, top = max(ranking.items(), key=lambda pair: pair[1], default=("cp1252", 0.0))
-    for name in dict.fromkeys(names):
-        if name.startswith("utf") or ranking.get(name, 0.0) < _credible(top) * top:
-            continue
-        text, faults = _decode_as(payload, name)
-        if faults == 0:
-            return text, Decoding(name, "declared", told, best)
-    rule = "detected" if ranking else "fallback"
+    sample = _sample(payload, html)
+    ranking = _plausible(_detect(sample, names), sample)
+    best, top = max(ranking.items(), key=lambda pair: pair[1], default=("windows-1252", 0.0))
+    # How near to the detector's best a label must come: the surer the detector, the nearer.
+    credible = top * (0.985 if top > 0.15 else 0.9)
+    for name in names:
+        if ranking.get(name, 0.0) >= credible:
+            text, faults = _decode_as(payload, name)
+            if faults == 0:
+                return text, Decoding(name, "declared", told, best)
     text, _ = _decode_as(payload, best)
+    rule = "detected" if ranking else "fallback"
     return text, Decoding(best, rule, told, best if ranking else None, text.count("\ufffd"))
 
 
-def _credible(top: float) -> float:
-    """How near to the detector's best a label must come. The surer the detector, the nearer."""
-    return 0.985 if top > 0.15 else 0.9
-
-
-def _detect(sample: bytes) -> dict[str, float]:
-    """Encodings with the detector's confidence."""
+def _detect(sample: bytes, names: Iterable[str]) -> dict[str, float]:
+    """Encodings with the detector's confidence; rare ones only if they are among the declared names."""
     import chardet
 
-    found = chardet.detect_all(
+    ranking: dict[str, float] = {}
+    for guess in chardet.detect_all(
         sample,
         ignore_threshold=True,
-        include_encodings=_DETECTABLE,
+        include_encodings=frozenset(_LABELS) - _NOT_DETECTED - _RARE.difference(names)
+        | {"iso-8859-1", "cp932"},
         compat_names=False,
-        no_match_encoding="cp1252",
-    )
-    ranking: dict[str, float] = {}
-    for guess in found:
+        no_match_encoding="windows-1252",
+    ):
         if name := guess["encoding"]:
-            name = _DETECTOR_NAMES.get(name, name)
+            name = _DETECTOR_NAMES.get(name) or _NAMES[name]
             ranking[name] = max(ranking.get(name, 0.0), guess["confidence"])
     return ranking
 
 
+# The detector's names that are not WHATWG labels.
+_DETECTOR_NAMES = {
+    "cp874": "windows-874",
+    "mac-roman": "macintosh",
+    "mac-cyrillic": "x-mac-cyrillic",
+    "big5hkscs": "big5",
+    "cp932": "shift_jis",
+    "shift_jis_2004": "shift_jis",
+    "cp949": "euc-kr",
+    "euc_kr": "euc-kr",
+    "euc_jis_2004": "euc-jp",
+}
+_LATIN_SCRIPT = {
+    *("windows-1250", "windows-1252", "windows-1254", "windows-1257", "windows-1258", "macintosh"),
+    *(f"iso-8859-{part}" for part in (2, 3, 4, 10, 13, 14, 15, 16)),
+}
+# What windows-1252 has for signs, and other encodings hardly for letters; and the letters of Albanian.
+_SIGNS_1252 = bytes.fromhex(
+    "80 82 84 85 86 87 88 89 8b 91 92 93 94 95 96 97 98 99 9b a0 a1 a2 a3 a4 a6 a7 a8 a9 ab ac ad ae"
+    "b0 b1 b2 b4 b5 b6 b7 bb bd d7 f7 c7 cb e7 eb"
+)
+
+
+# The euro sign, and the letters of French and Finnish, where iso-8859-15 has them and windows-1252 has signs.
+_LATIN_9 = re.compile(rb"\xa4|[A-Za-z][\xa6\xa8\xb4\xb8\xbc-\xbe][A-Za-z]")
+
+
+def _plausible(ranking: dict[str, float], sample: bytes) -> dict[str, float]:
+    """The detector's ranking without what it is known to get wrong.
+
+    Latin script never has four letters beyond ASCII in a row, other scripts have little else (short Hebrew was
+    taken for French). Mere signs have no language, and Albanian, which the detector does not know, it takes for
+    Lithuanian. Where windows-1252 is about as good as another encoding of Latin script, it is the one.
+    """
+    beyond = sample.translate(None, bytes(range(0x80)))
+    if len(b"".join(re.findall(rb"[\xc0-\xff]{4,}", sample))) > 0.35 * len(beyond):
+        return {name: score for name, score in ranking.items() if name not in _LATIN_SCRIPT} or ranking
+    best = max(ranking, key=lambda name: ranking[name], default="windows-1252")
+    if (
+        best in {"windows-1252", "iso-8859-15"}
+        and _LATIN_9.search(sample)
+        and not re.search(rb"[\x80-\x9f]", sample)
+    ):
+        others = {name: score for name, score in ranking.items() if name != "windows-1252"}
+        return others | {"iso-8859-15": ranking[best]}
+    western = ranking.get("windows-1252", 0.0) / ranking.get(best, 1.0)
+    signs = len(beyond.translate(None, _SIGNS_1252)) <= 0.02 * len(beyond)
+    sparse = len(beyond) < 0.04 * len(sample.translate(None, b" \t\r\n"))
+    if best == "iso-8859-15" or not (signs or best in _LATIN_SCRIPT):
+        return ranking
+    if western >= 0.97 or (best != "macintosh" and (signs or (sparse and western >= 0.85))):
+        return ranking | {"windows-1252": ranking.get(best, 0.1) * 1.001}
+    return ranking
+
+
 def _sample(payload: bytes, html: bool) -> bytes:
-    """What the detector gets to see: the text without markup and scripts, from the first byte beyond ASCII."""
+    """What the detector gets to see: the text without markup, from the first byte beyond ASCII.
+
+    A few bytes that windows-1252 does not define are left out: for the detector they would rule it out.
+    """
     first = re.search(rb"[\x80-\xff]", payload)
     start = max(0, first.start() - 1000) if first else 0
     sample = payload[start : start + _SAMPLE]
-    return re.sub(rb"<[^<>]*>", b" ", sample) if html else sample
+    if html:
+        sample = re.sub(rb"<[^<>]*>", b" ", sample)
+    defined = sample.translate(None, b"\x81\x8d\x8f\x90\x9d")
+    beyond = len(sample.translate(None, bytes(range(0x80))))
+    return defined if len(sample) - len(defined) <= 0.02 * beyond else sample
 
 
 def _decode_as(payload: bytes, name: str) -> tuple[str, int]:
     """A payload read in one encoding, and the number of places that it does not fit."""
-    attempts = []
-    for codec in _CODECS.get(name, (name,)):
-        table = _table(codec)
-        if table is None:
-            text = payload.decode(codec, "replace")
-        else:
-            text = codecs.charmap_decode(payload, "replace", table)[0]
-        attempts.append((len(_MISFITS.findall(text)), text))
-    faults, text = min(attempts, key=lambda attempt: attempt[0])
+    if name in _SEVERAL_BYTES:
+        texts = [payload.decode(codec, "replace") for codec in _CODECS.get(name, (name,))]
+    else:
+        texts = [codecs.charmap_decode(payload, "replace", _table(_CODECS.get(name, (name,))[0]))[0]]
+    faults, text = min(((len(_MISFITS.findall(text)), text) for text in texts), key=lambda pair: pair[0])
     return text, faults
 
 
@@ -300,14 +327,10 @@ _MISFITS = re.compile("[\ufffd\x80-\x9f]")
 
 
 @cache
-def _table(codec: str) -> str | None:
+def _table(codec: str) -> str:
     """The 256 characters of a one-byte codec as browsers read it: where 80-9F is undefined, a C1 control."""
-    if codec in ("gb18030", *(one for many in _CODECS.values() for one in many)):
-        return None
-    return "".join(
-        char if (char := bytes([byte]).decode(codec, "replace")) != "\ufffd" or byte > 0x9F else chr(byte)
-        for byte in range(256)
-    )
+    chars = [bytes([byte]).decode(codec, "replace") for byte in range(256)]
+    return "".join(chr(i) if char == "\ufffd" and i <= 0x9F else char for i, char in enumerate(chars))
 
 
 # --------------------------------------------------------------------------------------------------- binary
@@ -351,11 +374,12 @@ _MAGIC = (
     (0, b"SQLite format 3\0", "SQLite"),
     (0, b"PAR1", "Parquet"),
 )
-_NOT_TEXT = bytes([*range(9), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
+# Escape, SO and SI are text: ISO-2022 has them.
+_NOT_TEXT = bytes([*range(9), *range(0x10, 0x1B), *range(0x1C, 0x20), 0x7F])
 
 
 def looks_binary(payload: bytes) -> str | None:
-    """The short name of the binary format that a payload is in (``PDF``, ``gzip``, ``random bytes``), None for text.
+    """The short name of a payload's binary format (``PDF``, ``gzip``, ``random bytes``), or None for text.
 
     Asked by its first bytes, then by its share of control characters: text in any encoding has next to none,
     random bytes have one in nine. UTF-16 and UTF-32 are text.
@@ -382,8 +406,8 @@ def looks_binary(payload: bytes) -> str | None:
 class Edit:
     """One repair within one text: ``text[start:end]`` of the repaired text was ``original``.
 
-    ``rule``: ``mojibake``, ``control``, ``bidi``, ``tag`` or ``zero-width``. Where characters were only taken out,
-    start equals end.
+    ``rule``: ``mojibake``, ``control``, ``bidi``, ``tag`` or ``zero-width``. Where characters were only taken
+    out, start equals end.
     """
 
     start: int
@@ -395,8 +419,8 @@ class Edit:
 def repair(text: str, *, code: bool = False) -> tuple[str, tuple[Edit, ...]]:
     """The text without mojibake and unseen characters, and each place where it was changed.
 
-    Works line by line, and leaves a line alone unless it proves itself wrong. With ``code`` (text of ``pre`` and
-    ``code``) only unseen characters go. Idempotent. ``restore`` gives the original back.
+    Works line by line, and leaves a line alone unless it proves itself wrong. With ``code`` (text of ``pre``
+    and ``code``) only unseen characters go. Idempotent. ``restore`` gives the original back.
     """
     if text.isascii():
         if not _ASCII_UNSEEN.search(text):
@@ -419,7 +443,7 @@ def restore(text: str, edits: Iterable[Edit]) -> str:
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
-# Scripts that need a joiner or non-joiner beside their letters (Arabic to Tibetan, Mongolian and on), and emoji.
+# Scripts that need joiners and non-joiners beside their letters (Arabic to Tibetan, Mongolian), and emoji.
 _JOINING = "\u0600-\u109f\u1700-\u18af\u1900-\u1cff\ua800-\uabff\ufe0f\u2190-\u2bff\u3030-\u303d\u3297-\u3299"
 _JOINING += "\U00010a00-\U00011fff\U0001f000-\U0001faff"
 # Scripts written without spaces (Thai, Lao, Tibetan, Myanmar, Khmer, Tai ...): there U+200B parts the words.
@@ -429,7 +453,8 @@ _ESCAPES = r"\x1b\[[0-?]{0,32}[ -/]{0,8}[@-~]|\x1b\][^\x07\x1b\n]{0,200}(?:\x07|
 
 _ASCII_UNSEEN = re.compile(f"[{_CONTROL}]")
 _MAYBE_UNSEEN = re.compile(
-    f"[{_CONTROL}\x80-\x9f\u00ad\u200b-\u200d\u202a-\u202e\u2060\u2066-\u206f\ufeff\ufff9-\uffff\ud800-\udfff\U000e0000-\U000e007f]"
+    f"[{_CONTROL}\x80-\x9f\u00ad\u200b-\u200d\u202a-\u202e\u2060\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 # The two alternatives without a name are kept: flags of regions, and word breaks of spaceless scripts.
 _UNSEEN = re.compile(
@@ -455,13 +480,13 @@ def _seen_as(values: Iterable[int]) -> str:
 def _suspect() -> re.Pattern[str]:
     """What any mojibake has in it, and most text has not.
 
-    A sequence that can be proof by itself, two sequences of any kind in a row, a capital whose second byte, A0, has
-    become a space, or a C1 control.
+    A sequence that can be proof by itself, two sequences of any kind in a row, a capital whose second byte, A0,
+    has become a space, or a C1 control.
     """
     more, first = _seen_as(range(0x80, 0xC0)), _seen_as(range(0xC2, 0xF5))
     two, three = _seen_as([*range(0xC2, 0xC7), 0xC8, 0xC9, 0xCC]), _seen_as([0xE1, 0xE2, 0xEF])
-    runs = f"{two}{more}|{three}{more}[{more[1:-1]} \ufffd]|{_seen_as([0xF0])}{more}{more}|{first}{more}+{first}{more}"
-    return re.compile(f"{runs}|[ÐÑÎÏ]{more}|[ÂÃÅÎÐÙ] |[\x80-\x9f]")
+    alone = f"{two}{more}|{three}{more}[{more[1:-1]} \ufffd]|[ã-íð]{more}{more}|[ÐÑÎÏ]{more}"
+    return re.compile(f"{alone}|{first}{more}+{first}{more}|[ÂÃÅÎÐÙ] |[\x80-\x9f]")
 
 
 _SUSPECT = _suspect()
@@ -569,9 +594,12 @@ def _beside(char: str) -> bytes:
     return char.encode() if char.isascii() else b"\xff"
 
 
-# What proves mojibake, in the bytes of the misreading. Clean text, too, has neighbours that happen to be UTF-8, nearly
-# all where a word in capitals ends in an accent and a sign follows: LIBERTÉ², MANHÃ», CASĂ™, or in DĹŽKA, PAMÄŤ.
-_LATIN = rb"(?:\xc2[\xa0-\xbf]|[\xc3-\xc5][\x80-\xbf]|\xc6[\x98\x99\xa0\xa1\xaf\xb0]|\xc8[\x98-\x9b]|\xc9[\x93\x97\x99])"
+# What proves mojibake, in the bytes of the misreading. Clean text, too, has neighbours that happen to be UTF-8,
+# nearly all where a word in capitals ends in an accent and a sign follows: LIBERTÉ², MANHÃ», CASĂ™, or PAMÄŤ.
+_LATIN = (
+    rb"(?:\xc2[\xa0-\xbf]|[\xc3-\xc5][\x80-\xbf]|\xc6[\x98\x99\xa0\xa1\xaf\xb0]|\xc8[\x98-\x9b]"
+    rb"|\xc9[\x93\x97\x99])"
+)
 _ANY = rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
 _EVERYWHERE = (
     rb"[A-Z][\xc3-\xc5][\x80-\xbf][a-z]",  # two capitals, then small letters: NÃ£o
@@ -598,7 +626,7 @@ _LATIN_1 = (
 )
 _SIGN = rb"[\xc3-\xc5][\x81-\x84\x86-\x89\x90\x98\xa4\xa6\xa7\xac\xad\xb1\xb5\xb6]"
 _LATIN_2 = (_SMALL, _START, _RUN, _SIGN, rb"[\xc4\xc5][\x80-\xbf][a-z]|\xc3\x80[A-Z]|\xc4\x8c")
-# Here the first bytes are signs of mathematics or frames: what proves is a letter after one of them, not a sign.
+# Here the first bytes are signs of mathematics or frames; a letter after one is proof, a sign is not.
 _LETTER = rb"[\x80-\x9f\xa7\xae\xaf\xbe\xbf]"
 _SIGNS = (
     rb"[a-z](?!\xc3[\xb0\xb9](?![A-Za-z]))" + _LATIN,
@@ -606,7 +634,10 @@ _SIGNS = (
     rb"\xc3" + _LETTER + rb"|(?:\xc4[\x86\x8c\x8d]|\xc5" + _LETTER + rb")[A-Za-z]",
     rb"[A-Za-z][\xc3-\xc5][\x80-\xbf][A-Za-z]",
 )
-_ALONE = rb"(?:^|[\x00-@[-`{-\x7f])\xc3[\x81-\x84\x86-\x8a\x8c-\x90\x98\x9a\x9c-\x9f\xa1-\xa8\xac\xad\xaf\xb1-\xb6\xb8-\xba\xbc-\xbf]"
+_ALONE = (
+    rb"(?:^|[\x00-@[-`{-\x7f])\xc3"
+    rb"[\x81-\x84\x86-\x8a\x8c-\x90\x98\x9a\x9c-\x9f\xa1-\xa8\xac\xad\xaf\xb1-\xb6\xb8-\xba\xbc-\xbf]"
+)
 _PROOFS = {
     "latin-1": (*_LATIN_1, rb"[\xc2-\xdf][\x80-\x9f]"),
     "sloppy-windows-1252": _LATIN_1,
@@ -619,8 +650,8 @@ _PROOFS = {
 _PROOF = {codec: re.compile(b"|".join(_EVERYWHERE + _PROOFS.get(codec, _LATIN_2))) for codec in _MISREADINGS}
 # In a line that is bad anyway, two long sequences anywhere or one at the start of a word prove it, too.
 _BAD_PROOF = re.compile(rb"[\xe3-\xed][\x80-\xbf]{2}[^\xe3-\xed]*[\xe3-\xed][\x80-\xbf]{2}|" + _START)
-# What a wrong reading makes: a letter of another alphabet inside a Latin word, spacing modifiers, letters of rarer
-# spellings, private characters.
+# What a wrong reading makes: a letter of another alphabet inside a Latin word, spacing modifiers, letters of
+# rarer spellings, private characters.
 _INCREDIBLE = re.compile(
     "[A-Za-z\u00c0-\u024f][\u0370-\u07ff]|[\u0370-\u07ff][A-Za-z\u00c0-\u024f]"
     "|(?![ƏəƠơƯưȘșȚțƁɓƊɗƘƙƳƴŊŋƐɛƆɔ\u0300-\u0304\u0306-\u030c\u0323])[\u0180-\u036f]|[\u0700-\u08ff\ue000-\uf8ff\x00-\x08\x0e-\x1f]"
@@ -631,7 +662,7 @@ _WORD = re.compile(r"[!-~]+")
 
 
 def _changes(line: str, reread: str) -> list[_Change]:
-    """Where two readings of a line differ: between the ASCII words, which every misreading leaves as they are."""
+    """Where two readings of a line differ: between the ASCII words, which no misreading changes."""
     words, others = list(_WORD.finditer(line)), list(_WORD.finditer(reread))
     if [word[0] for word in words] != [word[0] for word in others]:
         words = others = []
@@ -654,7 +685,7 @@ def _trimmed(line: str, start: int, end: int, new: str) -> _Change:
 
 
 def _composed(line: str, edits: list[Edit], changes: list[_Change]) -> tuple[str, list[Edit]]:
-    """A line with changes made, and its edits after that; an edit that a change overlaps becomes one with it."""
+    """A line with changes made, and its edits then; an edit that a change overlaps becomes one with it."""
     marks: list[_Mark] = [(e.start, e.end, 0, e) for e in edits]
     marks = sorted([*marks, *((c[0], c[1], 1, c) for c in changes)], key=_place)
     parts, after, position, length = list[str](), list[Edit](), 0, 0

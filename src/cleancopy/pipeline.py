@@ -128,7 +128,8 @@ def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | Non
                 spool.append((_rejected(entry, result.kind, result.message), None))
             else:
                 counts["read"] += 1
-                spool.append((entry, result))
+                site, document = result
+                spool.append((replace(entry, site=site), document))
     return counts
 
 
@@ -136,8 +137,10 @@ def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | Non
 PRELOAD = ("cleancopy.clean", "trafilatura", "trafilatura.core")
 
 
-def _read_pickled(capture: Capture, policy: Policy) -> bytes:
-    return pickle.dumps(read(capture, policy), protocol=pickle.HIGHEST_PROTOCOL)
+def _read_pickled(capture: Capture, policy: Policy) -> tuple[str | None, bytes]:
+    """The site of a page, and its document as bytes: only the shard that needs it opens it again."""
+    document = read(capture, policy)
+    return document.site, pickle.dumps(document, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _to_read(
@@ -256,11 +259,12 @@ def learn(run: Run, shards: int) -> dict[str, int]:
                 keys.add(entry.key)
     stored = _stored_sites(run.root)
     learned: dict[str, SiteChrome] = {}
+    day = datetime.fromtimestamp(run.started, UTC).date().isoformat()
     for site, places in sorted(fresh.items()):
         before = chromes.current(run.root, site)
         if len(places) + stored[site] >= 2 or before:
             pages = _pages(run, site, places, keys if stored[site] else None)
-            learned[site] = learn_chrome(pages, site=site, policy=run.policy.chrome, previous=before)
+            learned[site] = learn_chrome(pages, site=site, policy=run.policy.chrome, previous=before, seen=day)
     with Spool(run.spool("chrome", 0)) as spool:
         for chrome in learned.values():
             spool.append(chrome)

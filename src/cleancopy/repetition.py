@@ -310,26 +310,24 @@ def slot_conflict(a: str, b: str) -> tuple[str, str] | None:
     Pages and captions made from one template differ just there, and are more alike than true copies are.
     A text in capitals shows no names: there only numbers and months count.
     """
-    mine, other = _tokens(a), _tokens(b)
-    left = _slots(mine, other)
-    right = _slots(other, mine) if left else set()
+    left = _slots(a, b)
+    right = _slots(b, a) if left else set()
     return (min(left), min(right)) if left and right else None
 
 
-def _tokens(text: str) -> dict[str, str]:
-    """The words of a text by their lower-case form; the form that stands last counts."""
-    return {token.lower(): token for token in dict.fromkeys(_TOKEN.findall(text))}
-
-
-def _slots(tokens: dict[str, str], other: dict[str, str]) -> set[str]:
-    """The numbers, months and names among the words that the other text has not."""
-    capitals = 2 * sum(map(str.isupper, tokens.values())) > len(tokens)
+def _slots(text: str, other: str) -> set[str]:
+    """The numbers, months and names in the text that the other has in no case."""
+    words = set(text.split())
+    new = set(_TOKEN.findall(" ".join(words.difference(other.split()))))
+    capitals = 2 * sum(map(str.isupper, words)) > len(words)
     months = MONTHS_IN_CAPITALS if capitals else MONTHS
-    return {
-        tokens[key]
-        for key in tokens.keys() - other.keys()
-        if (tokens[key][0].isupper() and not capitals) or key in months or any(map(str.isdigit, key))
+    slots = {
+        word
+        for word in new
+        if (word[0].isupper() and not capitals) or word.lower() in months or any(map(str.isdigit, word))
     }
+    known = set(_TOKEN.findall(other.lower())) if slots else set()
+    return {word for word in slots if word.lower() not in known}
 
 
 _TOKEN = re.compile(r"\w+")

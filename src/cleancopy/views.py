@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,8 @@ def write_tree(root: Path, documents: set[str] | None) -> None:
         old = there.pop(version.doc_id[:_ID_DIGITS], [])
         path = text_path(root, version)
         if version.status == "live":
-            atomic_write(path, version.document.clean.encode())
-            atomic_write(path.with_suffix(".json"), _pretty(provenance(version)))
+            atomic_write(path, version.document.clean.encode(), durable=False)
+            atomic_write(path.with_suffix(".json"), _lines(provenance(version)), durable=False)
         for file in old:
             if version.status != "live" or file.with_suffix("") != path.with_suffix(""):
                 file.unlink()
@@ -84,12 +84,12 @@ def provenance(version: Version) -> dict[str, Any]:
         "site": document.site,
         "media_type": document.media_type,
         "captured": version.captured,
-        "metadata": asdict(document.metadata),
-        "media": [asdict(one) for one in document.media],
+        "metadata": fields_of(document.metadata),
+        "media": [fields_of(one) for one in document.media],
         "cuts": cuts(version),
-        "repairs": [asdict(one) for one in document.repairs],
+        "repairs": [fields_of(one) for one in document.repairs],
         "spans": [list(span) for span in document.spans],
-        "decoding": asdict(document.decoding) if document.decoding else None,
+        "decoding": fields_of(document.decoding) if document.decoding else None,
         "text_sha256": version.text_sha256,
         "payload_sha256": document.payload_sha256,
         "archive": version.archive._asdict() if version.archive else None,
@@ -101,7 +101,7 @@ def provenance(version: Version) -> dict[str, Any]:
 def cuts(version: Version) -> list[dict[str, Any]]:
     """The cuts of a version with the text that each took out."""
     text = version.document.text
-    return [{**asdict(cut), "text": text[cut.start : cut.end]} for cut in version.document.cuts]
+    return [{**fields_of(cut), "text": text[cut.start : cut.end]} for cut in version.document.cuts]
 
 
 def _latest(root: Path, documents: set[str] | None) -> Iterator[Version]:
@@ -117,8 +117,18 @@ def _files(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _pretty(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, ensure_ascii=False, indent=1, default=list) + "\n").encode()
+def _lines(content: Mapping[str, Any]) -> bytes:
+    """A JSON object with a line for each key: readable, and several times faster than indenting."""
+    lines = (f"{_json(name)}: {_json(value)}" for name, value in content.items())
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=list).encode
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    """A flat dataclass as a dictionary; ``dataclasses.asdict`` copies deeply and takes ten times as long."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 # ---- inputs

@@ -325,14 +325,14 @@ def _capture(found: Input, data: bytes, limits: Limits) -> Capture:
         payload=payload,
         key=key,
         url=facts.url,
-        site=facts.site
-        or (urlsplit(key).hostname if facts.url else printable(found.path.absolute().parent.name)),
+        site=facts.site or (urlsplit(key).hostname if facts.url else None),
         media_type=facts.media_type or media_type,
         charset=facts.charset,
         captured=facts.captured,
         source=facts.source or "raw",
         language=facts.language,
         licence=facts.licence,
+        folder=printable(found.path.absolute().parent.name),
     )
 
 

@@ -29,6 +29,7 @@ from typing import Any, Literal, get_args
 from cleancopy.document import Block, Cut, Document, Evidence
 from cleancopy.errors import StoreError
 from cleancopy.policy import ChromePolicy
+from cleancopy.repetition import MONTHS_IN_CAPITALS as MONTHS
 from cleancopy.repetition import Signing, band_keys, candidates, jaccard, normalise, shingles, sign
 
 Status = Literal["pinned", "dropped", "cut", "related"]
@@ -65,6 +66,7 @@ _DATA = 1 / 3  # share of pages on which a block's numbers vary within the page:
 _MOST_RELATED = 300  # doubtful entries that are kept for people to look at
 _EXAMPLE_LENGTH = 2_000
 _PATHS = 4
+_ERROR_WORDS = 60
 _PATTERN_LENGTH = 300  # patterns are not tried on longer blocks
 _EDGE_LINES = 12  # lines that may stand between a line of the page's edge and that edge
 _DEFAULT = ChromePolicy()
@@ -139,9 +141,21 @@ def _exact(text: str) -> str:
 
 
 def _masked(exact: str) -> str:
-    """A normal form with its numbers masked; one of nothing but numbers as it is."""
-    masked = re.sub(r"\d+(?: \d+)*", "0", exact)
+    """A normal form with its numbers and dates masked; one of nothing but numbers as it is."""
+    words = [_NUMBER.sub("0", word) for word in exact.split(" ")]
+    if "0" in words:
+        dated = ["0" if _is_month(words, n) else word for n, word in enumerate(words)]
+        words = [word for n, word in enumerate(dated) if n == 0 or word != "0" or dated[n - 1] != "0"]
+    masked = " ".join(words)
     return masked if re.search(r"[^\W\d_]", masked) else exact
+
+
+def _is_month(words: Sequence[str], number: int) -> bool:
+    """Whether a word is the month of a date: its name, beside a number."""
+    return words[number] in MONTHS and "0" in words[max(0, number - 1) : number + 2]
+
+
+_NUMBER = re.compile(r"\d+")
 
 
 def _key(masked: str) -> str:
@@ -231,7 +245,7 @@ def _chrome_places(marks: Sequence[_Mark], *, few: bool) -> tuple[set[int], Zone
     if marks and zone[0] and marks[zone[0] - 1].again:
         held.discard(zone[0] - 1)  # a label of the navigation once more, right before the content: the headline
     for number, mark in enumerate(marks):
-        if mark.varies and mark.strength >= 3 and _is_between(held, number, zone, len(marks)):
+        if mark.varies and mark.strength >= 3 and _is_between(marks, held, number, zone):
             held.add(number)
     return held, zone
 
@@ -373,10 +387,14 @@ def _is_slot(marks: Sequence[_Mark], number: int) -> bool:
     return marks[number].words <= _SLOT and all(marks[n].strength >= 2 for n in (number - 1, number + 1))
 
 
-def _is_between(held: Set[int], number: int, zone: Zone, length: int) -> bool:
-    """Whether a block whose numbers vary stands between chrome, or, below the content, beside it."""
-    near = (number - 1 in held, number + 1 == length or number + 1 in held)
-    return all(near) or (number >= zone[1] > 0 and any(near))
+def _is_between(marks: Sequence[_Mark], held: Set[int], number: int, zone: Zone) -> bool:
+    """Whether a block whose numbers vary stands between chrome, or, below the content, beside it.
+
+    Above the content it must be on nearly all pages too: it may be a price or a headline.
+    """
+    near = (number == 0 or number - 1 in held, number + 1 == len(marks) or number + 1 in held)
+    below = number >= zone[1] > 0
+    return any(near) if below else all(near) and marks[number].strength == 5
 
 
 # --- learning
@@ -583,9 +601,17 @@ def _varying(pages: list[_Page], counts: Mapping[str, int], least: int) -> tuple
         for name, found in own.items():
             forms[name].update(found)
             within[name] += len(found) > 1
-    varying = {name for name, found in forms.items() if max(found.values()) < _ONE_FORM * counts[name]}
-    varying = {name for name in varying if len({_masked(exact) for exact in forms[name]}) == 1}
+    varying = {name for name, found in forms.items() if _steady(found) < _ONE_FORM * found.total()}
     return varying, {name for name in varying if within[name] >= _DATA * counts[name]}
+
+
+def _steady(forms: Counter[str]) -> int:
+    """How often a block reads as it does most often, its near twins each for itself."""
+    most: dict[str, int] = {}
+    for exact, count in forms.items():
+        masked = _masked(exact)
+        most[masked] = max(count, most.get(masked, 0))
+    return sum(most.values())
 
 
 def _examples(pages: list[_Page], names: Set[str]) -> dict[str, str]:
@@ -711,7 +737,9 @@ def _cutting_marks(
         before = matches[number - 1] if number else None
         usual = before is not None and entry.key in before[0].next
         mark = _mark(block, text, exact[number], _STRENGTH[entry.spread] if chrome else 0, varies=varies)
-        again = entry.key in seen and not usual
+        # A page's headline may also stand in its menu or among its related links.
+        headline = block.kind == "heading" and block.level == 1 and times[entry.key] > 1
+        again = headline or (entry.key in seen and not usual)
         marks.append(replace(mark, again=again, once=times[entry.key] == 1))
         seen.add(entry.key)
     return marks
@@ -936,7 +964,18 @@ def _pattern_cuts(document: Document, known: Mapping[int, Why], dropped: Set[int
 def _pattern(line: str) -> Pattern | None:
     if len(line) > _PATTERN_LENGTH:
         return None
-    return next((pattern for pattern in generic_patterns() if pattern.regex.fullmatch(line)), None)
+    patterns = (pattern for pattern in generic_patterns() if pattern.where != "title")
+    return next((pattern for pattern in patterns if pattern.regex.fullmatch(line)), None)
+
+
+def is_error_page(document: Document) -> bool:
+    """Whether a page says no more than that there is no page: an error's title and hardly any text."""
+    if len(document.clean.split()) >= _ERROR_WORDS:
+        return False
+    headings = (document.text_of(block) for block in document.blocks if block.kind == "heading")
+    titles = [document.metadata.title or "", next(headings, "")]
+    patterns = [pattern for pattern in generic_patterns() if pattern.where == "title"]
+    return any(pattern.regex.fullmatch(title[:_PATTERN_LENGTH]) for pattern in patterns for title in titles)
 
 
 def _has_company(number: int, clustered: Set[int], gone: Set[int]) -> bool:

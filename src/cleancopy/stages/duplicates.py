@@ -204,10 +204,11 @@ def _measure(
 
     def measure(left: int, right: int) -> Overlap:
         key = _key(digests, (left, right))
-        if key not in verified:
+        found = verified.get(key)
+        if found is None:
             a, b = (left, right) if key[0] == digests[left] else (right, left)
-            verified[key] = overlap(hashes_of(a), hashes_of(b))
-        return verified[key] if key[0] == digests[left] else verified[key].reverse
+            found = verified[key] = overlap(hashes_of(a), hashes_of(b))
+        return found if key[0] == digests[left] else found.reverse
 
     return measure
 
@@ -297,7 +298,7 @@ def _contain(
         found = measure(keeper, row)
         if found.jaccard >= policy.jaccard or found.shared == found.right:
             return True
-        return found.shared >= policy.containment * found.right and not conflict(keeper, row)
+        return found.shared >= policy.containment * found.right and not conflict(row, keeper)
 
     copies: dict[int, list[int]] = {}
     for copy, keeper in keepers.items():

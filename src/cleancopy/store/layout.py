@@ -91,20 +91,22 @@ def refusal(path: Path, doing: str, error: OSError) -> StoreError:
     return StoreError(f"{where}: {doing} failed ({cause}); {remedy}")
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write a file so that it appears whole or not at all, and stays after a loss of power."""
+def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file so that it appears whole or not at all, and, if ``durable``, stays after a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with mendable(path, "writing"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
