@@ -215,6 +215,7 @@ PIECES = st.sampled_from([*MISREAD, *HIDDEN, *AROUND])
 @given(st.one_of(st.lists(PIECES, max_size=24).map("".join), st.text(max_size=40)), st.booleans())
 @example("Ã\x81©", False)
 @example("Ã" + "ƒÂ" * 12, False)
+@example("ÃƒÀ\n\ufeff€", False)
 @example("\x1b\x1b[2J[2J", False)
 @example("\U0001f3f4\u200b\U000e0067\U000e0062\U000e0073\U000e007f", False)
 def test_repairs_can_be_taken_back_and_do_not_repeat(text: str, code: bool) -> None:

@@ -581,7 +581,9 @@ def _misread_as(codec: str, line: str, bad: bool, before: str = "", after: str =
             raw = fixes.restore_byte_a0(raw)
         if bad and codec.startswith("sloppy"):
             raw = fixes.replace_lossy_sequences(raw)
-        reading = raw.decode("utf-8-variants" if b"\xed" in raw or b"\xc0" in raw else "utf-8")
+        reading = raw.decode("utf-8", "surrogatepass")
+        if b"\xed" in raw:  # CESU-8: a pair of surrogates, each as a sequence of its own
+            reading = reading.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         around = _beside(before) + raw + _beside(after)
     except UnicodeError:
         return None

@@ -26,11 +26,12 @@ from cleancopy.fingerprint import fingerprint
 from cleancopy.isolation import run_isolated
 from cleancopy.policy import Policy
 from cleancopy.publish import learned_chromes, publish
-from cleancopy.repetition import Signing, sign
+from cleancopy.repetition import sign
 from cleancopy.run import Decided, Known, Note, Run, Summary
 from cleancopy.sources.files import Input, Refusal, find_inputs, read_input
 from cleancopy.spool import Spool, read_at, read_offsets, read_spool
 from cleancopy.stages.chrome import SiteChrome, learn_chrome
+from cleancopy.stages.duplicates import signing
 from cleancopy.store import archive, chromes, corpus, releases, rows
 from cleancopy.store.rows import LedgerEntry, Outcome, Version
 
@@ -301,80 +302,95 @@ def _stored_sites(root: Path) -> Counter[str]:
 
 # ---- deciding
 
+#: A document to decide on: its entry, the document as read, and the seq of its stored version, 0 for a new one.
+Pending = tuple[LedgerEntry, Document, int]
+#: So many documents are signed at once.
+SIGN_AT_ONCE = 256
+
 
 def decide_shard(run: Run, number: int) -> Counter[str]:
     """Cut what a shard has read, under the policy and each site's chrome; counts by what became of it."""
-    counts: Counter[str] = Counter()
     with Spool(run.spool("decided", number)) as spool, Spool(run.spool("entries", number)) as index:
-        for entry, read_document in read_spool(run.spool("read", number)):
-            if not read_document:
-                index.append(entry)
-                continue
-            document = pickle.loads(read_document)
-            _decide(run, document, entry, _learned(run).get(entry.site or ""), spool, index, counts, number)
-    return counts
+        return _decide_all(run, number, _fresh(run, number, index), spool, index)
 
 
 def reclean(run: Run, shards: int) -> Counter[str]:
-    """Decide anew on the stored documents of sites whose chrome has changed; no page is read again."""
-    counts: Counter[str] = Counter()
-    taken = {d.entry.key for number in range(shards) for d in _decided(run, number)}
+    """Decide anew on the stored documents of sites whose chrome has changed; no page is read again.
+
+    A document that would be empty under the new chrome stays as it is.
+    """
     with Spool(run.spool("decided", shards)) as spool, Spool(run.spool("entries", shards)) as index:
-        for site, chrome in sorted(_learned(run).items()):
-            before = chromes.current(run.root, site)
-            if (before.digest if before else "") == chrome.digest:
-                continue
+        return _decide_all(run, shards, _affected(run, shards), spool, index)
+
+
+def _fresh(run: Run, number: int, index: Spool) -> Iterator[Pending]:
+    """The documents that a shard has read; entries without one go straight to the index."""
+    for entry, document in read_spool(run.spool("read", number)):
+        if document:
+            yield entry, pickle.loads(document), 0
+        else:
+            index.append(entry)
+
+
+def _affected(run: Run, shards: int) -> Iterator[Pending]:
+    """The stored documents of sites whose chrome has changed, but for those that the run read anew."""
+    taken = {
+        one.entry.key
+        for number in range(shards)
+        for one in read_spool(run.spool("entries", number))
+        if isinstance(one, Decided)
+    }
+    for site, chrome in sorted(_learned(run).items()):
+        before = chromes.current(run.root, site)
+        if (before.digest if before else "") != chrome.digest:
             for version in _stored(run.root, site):
                 if version.document.key not in taken:
-                    entry = _entry_again(run, version)
-                    _decide(run, version.document, entry, chrome, spool, index, counts, shards, version.seq)
+                    yield _entry_again(run, version), version.document, version.seq
+
+
+def _decide_all(run: Run, shard: int, pending: Iterable[Pending], spool: Spool, index: Spool) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    batch: list[Pending] = []
+    for entry, document, stored in pending:
+        try:
+            batch.append((entry, decide(document, run.policy, _learned(run).get(document.site or "")), stored))
+        except Rejected as error:
+            counts["rejected"] += 1
+            if not stored:
+                index.append(_rejected(entry, error.kind, error.message))
+            continue
+        counts["decided"] += 1
+        if len(batch) == SIGN_AT_ONCE:
+            _keep(run, shard, batch, spool, index)
+            batch = []
+    _keep(run, shard, batch, spool, index)
     return counts
 
 
-def _decide(
-    run: Run,
-    document: Document,
-    entry: LedgerEntry,
-    chrome: SiteChrome | None,
-    spool: Spool,
-    index: Spool,
-    counts: Counter[str],
-    shard: int,
-    stored: int = 0,
-) -> None:
-    try:
-        document = decide(document, run.policy, chrome)
-    except Rejected as error:
-        counts["rejected"] += 1
-        if not stored:
-            index.append(_rejected(entry, error.kind, error.message))
-        return
-    counts["decided"] += 1
-    clean = document.clean
-    cut: Counter[str] = Counter()
-    for one in document.cuts:
-        cut[one.stage] += one.end - one.start
-    decided = Decided(
-        entry=entry,
-        text_sha256=rows.sha256(clean),
-        words=len(clean.split()),
-        canonical=document.url is not None and document.metadata.canonical_url == document.url,
-        signature=sign([clean], signing(run.policy))[0].tobytes(),
-        chrome=chrome.digest if chrome else "",
-        shard=shard,
-        offset=spool.append(document),
-        known=(entry.key, entry.payload_sha256 or "") in _ledger(run)[0],
-        cut=tuple(sorted(cut.items())),
-        kept=len(clean),
-        stored=stored,
-    )
-    index.append(decided)
-
-
-def signing(policy: Policy) -> Signing:
-    """How documents are signed under a policy."""
-    own = policy.duplicates
-    return Signing(num_perm=own.num_perm, seed=own.seed, shingle=own.shingle)
+def _keep(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: Spool) -> None:
+    """Sign decided documents and leave them for the publishing step."""
+    texts = [document.clean for _, document, _ in batch]
+    signatures = sign(texts, signing(run.policy.duplicates))
+    for (entry, document, stored), text, signature in zip(batch, texts, signatures, strict=True):
+        chrome = _learned(run).get(document.site or "")
+        cut: Counter[str] = Counter()
+        for one in document.cuts:
+            cut[one.stage] += one.end - one.start
+        decided = Decided(
+            entry=entry,
+            text_sha256=rows.sha256(text),
+            words=len(text.split()),
+            canonical=document.url is not None and document.metadata.canonical_url == document.url,
+            signature=signature.tobytes(),
+            chrome=chrome.digest if chrome else "",
+            shard=shard,
+            offset=spool.append(document),
+            known=(entry.key, entry.payload_sha256 or "") in _ledger(run)[0],
+            cut=tuple(sorted(cut.items())),
+            kept=len(text),
+            stored=stored,
+        )
+        index.append(decided)
 
 
 def _entry_again(run: Run, version: Version) -> LedgerEntry:
@@ -391,9 +407,3 @@ def _entry_again(run: Run, version: Version) -> LedgerEntry:
         archive=version.archive,
         fingerprint=version.parts.get("base", ""),
     )
-
-
-def _decided(run: Run, shard: int) -> Iterator[Decided]:
-    for one in read_spool(run.spool("entries", shard)):
-        if isinstance(one, Decided):
-            yield one

@@ -36,7 +36,7 @@ Status = Literal["pinned", "dropped", "cut", "related"]
 Position = Literal["top", "middle", "bottom"]
 #: On how much of the site a block stands; ``edge`` where the site has too few pages to say.
 Spread = Literal["rare", "some", "half", "edge", "most", "always"]
-Where = Literal["anywhere", "cluster", "edge", "last"]
+Where = Literal["anywhere", "cluster", "edge", "last", "title"]
 #: Rule, reason and evidence of a cut.
 Why = tuple[str, str, Evidence]
 
