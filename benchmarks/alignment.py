@@ -47,9 +47,8 @@ def main() -> None:
         found, returned = found + common, returned + words.total()
         if words:
             shares.append(common / words.total())
-    print(
-        f"{len(shares)} pages: {sum(shares) / len(shares):.2%} of a page's words (mean), {found / returned:.2%} of all"
-    )
+    mean = sum(shares) / len(shares)
+    print(f"{len(shares)} pages: {mean:.2%} of a page's words (mean), {found / returned:.2%} of all words")
     print(f"pages under 90 %: {sum(share < 0.9 for share in shares)}")
 
 

@@ -19,6 +19,7 @@ import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when im
 from prefect import flow, get_run_logger, tags, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_API_URL
 
 from cleancopy import pipeline
 from cleancopy.policy import read_policy
@@ -99,6 +100,9 @@ def ingest(
 
 def run(**parameters: Any) -> dict[str, Any]:
     """Run the flow once, on a running server where there is one, else on Prefect's temporary one."""
+    if not PREFECT_API_URL.value():
+        said = "Waiting for Prefect's temporary server; `make ui` keeps one running, --plain needs none."
+        print(said, file=sys.stderr, flush=True)
     name = f"raw {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     with tags("source:raw", "kind:ingest"):
         summary: dict[str, Any] = ingest.with_options(flow_run_name=name)(**parameters)

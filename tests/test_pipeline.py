@@ -176,10 +176,8 @@ def test_what_cannot_be_a_document_is_rejected_by_kind_and_the_run_ends_well(tmp
 def test_a_web_archive_gives_up_its_pages(tmp_path: Path) -> None:
     raw, clean = tmp_path / "raw", tmp_path / "clean"
     raw.mkdir()
-    pages = {
-        f"https://example.org/{n}": f"<html><body><article><p>{ARTICLE} Number {n * 7919}.</p></article></body></html>"
-        for n in range(3)
-    }
+    page = "<html><body><article><p>{} Number {}.</p></article></body></html>"
+    pages = {f"https://example.org/{n}": page.format(ARTICLE, n * 7919) for n in range(3)}
     (raw / "pages.warc.gz").write_bytes(
         b"".join(gzip.compress(_response(url, page)) for url, page in pages.items())
     )

@@ -16,7 +16,8 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 #: Modules by layer; each may import from its own layer and the ones before it.
 LAYERS = (
     {"errors", "document", "policy"},
-    {"limits", "encoding"}, {"blocks", "repetition", "kernel", "metadata"},
+    {"limits", "encoding"},
+    {"blocks", "repetition", "kernel", "metadata"},
     {"stages"},
     {"clean", "fingerprint", "isolation", "slugs", "spool"},
     {"store", "sources"},

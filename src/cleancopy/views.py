@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -127,8 +126,8 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=li
 
 
 def fields_of(record: Any) -> dict[str, Any]:
-    """A flat dataclass as a dictionary; ``dataclasses.asdict`` copies deeply and takes ten times as long."""
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    """A flat slotted dataclass as a dictionary; ``dataclasses.asdict`` takes ten times as long."""
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 # ---- inputs

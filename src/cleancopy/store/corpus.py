@@ -325,8 +325,14 @@ def scan(
         return
     with readable(table_folder(root, table)):
         rows = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
+        # Whole documents are large; a handful of short columns is not.
+        size = 256 if columns is None or "blocks" in columns else 4096
         batches = rows.to_batches(
-            columns=list(columns or schema.names), filter=where, batch_size=4096, fragment_readahead=2
+            columns=list(columns or schema.names),
+            filter=where,
+            batch_size=size,
+            batch_readahead=2,
+            fragment_readahead=2,
         )
         yield from (batch for batch in batches if batch.num_rows)
 

@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 # A row group is written from one batch: small enough to hold in memory, large enough to compress well.
 BATCH_ROWS = 5_000
-BATCH_CHARACTERS = 32_000_000
+BATCH_CHARACTERS = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
