@@ -67,9 +67,9 @@ def put(path: Path, content: bytes | str) -> Path:
         ("none", b"No markup at all.", "text/plain"),
         ("index.php?id=3", PAGE, "text/html"),
         ("No. 5 of the list", b"No markup at all.", "text/plain"),
-        ("a.html.gz", gzip.compress(PAGE), "text/html"),
-        ("a.html", gzip.compress(PAGE), "text/html"),
-        ("two.txt.gz", gzip.compress(b"one, ") + gzip.compress(b"two"), "text/plain"),
+        ("a.html.gz", gzip.compress(PAGE, mtime=0), "text/html"),
+        ("a.html", gzip.compress(PAGE, mtime=0), "text/html"),
+        ("two.txt.gz", gzip.compress(b"one, ", mtime=0) + gzip.compress(b"two", mtime=0), "text/plain"),
         ("wide.html", ("\ufeff" + PAGE.decode()).encode("utf-16-le"), "text/html"),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_page_is_known_by_its_name_and_its_bytes(
     assert capture.payload == (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
 
 
-BOMB = gzip.compress(bytes(30_000_000))
+BOMB = gzip.compress(bytes(30_000_000), mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ BOMB = gzip.compress(bytes(30_000_000))
         ("big.html", b"x" * 10_000_001, Kind.TOO_LARGE),
         ("big.html.gz", gzip.compress(b"".join(b"%d " % n for n in range(1_600_000)), 1), Kind.TOO_LARGE),
         ("bomb.html", BOMB, Kind.DECOMPRESS_LIMIT),
-        ("nested.html.gz", gzip.compress(gzip.compress(PAGE)), Kind.DECOMPRESS_LIMIT),
-        ("cut.html.gz", gzip.compress(PAGE)[:-9], Kind.BAD_COMPRESSION),
-        ("crc.html.gz", gzip.compress(PAGE)[:-8] + bytes(8), Kind.BAD_COMPRESSION),
-        ("tail.html.gz", gzip.compress(PAGE) + b"tail", Kind.BAD_COMPRESSION),
+        ("nested.html.gz", gzip.compress(gzip.compress(PAGE), mtime=0), Kind.DECOMPRESS_LIMIT),
+        ("cut.html.gz", gzip.compress(PAGE, mtime=0)[:-9], Kind.BAD_COMPRESSION),
+        ("crc.html.gz", gzip.compress(PAGE, mtime=0)[:-8] + bytes(8), Kind.BAD_COMPRESSION),
+        ("tail.html.gz", gzip.compress(PAGE, mtime=0) + b"tail", Kind.BAD_COMPRESSION),
         ("a.zip", b"PK\x03\x04" + bytes(100), Kind.BINARY),
         ("a.html", b"\x89PNG\r\n\x1a\n" + bytes(100), Kind.BINARY),
         ("a.json", b'{"a": 1}', Kind.NOT_HTML),
@@ -444,11 +444,13 @@ def test_every_form_of_archive_gives_the_same_pages(tmp_path: Path) -> None:
     forms = {
         "plain.warc": whole,
         "members.warc.gz": b"".join(map(gzip.compress, RECORDS)),
-        "whole.warc.gz": gzip.compress(whole),
-        "blocks.warc.gz": b"".join(gzip.compress(whole[i : i + 100]) for i in range(0, len(whole), 100)),
+        "whole.warc.gz": gzip.compress(whole, mtime=0),
+        "blocks.warc.gz": b"".join(
+            gzip.compress(whole[i : i + 100], mtime=0) for i in range(0, len(whole), 100)
+        ),
         "frames.warc.zst": b"".join(zstd(tmp_path / "one", one) for one in RECORDS),
         "whole.warc.zst": zstd(tmp_path / "all", whole),
-        "nosuffix": gzip.compress(whole),
+        "nosuffix": gzip.compress(whole, mtime=0),
     }
     (tmp_path / "one").unlink()
     (tmp_path / "all").unlink()
@@ -458,7 +460,7 @@ def test_every_form_of_archive_gives_the_same_pages(tmp_path: Path) -> None:
     assert kinds(outcomes) == {}
     assert pages(outcomes) == PAGES * len(forms)
     places = [one.source for one in captures(outcomes) if one.source.startswith("members.warc.gz@")]
-    starts = [sum(len(gzip.compress(one)) for one in RECORDS[:n]) for n in range(6)]
+    starts = [sum(len(gzip.compress(one, mtime=0)) for one in RECORDS[:n]) for n in range(6)]
     assert places == [f"members.warc.gz@{start}" for start in starts]
 
 
@@ -478,7 +480,9 @@ def test_other_records_are_passed_over_and_counted(tmp_path: Path) -> None:
         ]
     )
     skipped: Counter[str] = Counter()
-    outcomes = list(read_warc(put(tmp_path / "a.warc.gz", gzip.compress(content)), LIMITS, skipped=skipped))
+    outcomes = list(
+        read_warc(put(tmp_path / "a.warc.gz", gzip.compress(content, mtime=0)), LIMITS, skipped=skipped)
+    )
     assert [(one.media_type, one.charset) for one in captures(outcomes)] == [
         ("text/html", None),
         ("text/plain", None),
@@ -510,9 +514,9 @@ def test_transfer_and_content_codings_are_undone(tmp_path: Path) -> None:
     bodies = [
         (chunked(PAGE), te),
         (PAGE, te),  # undone by the crawler
-        (gzip.compress(PAGE), gz),
+        (gzip.compress(PAGE, mtime=0), gz),
         (PAGE, gz),  # undone by the crawler
-        (chunked(gzip.compress(PAGE)), te + gz),
+        (chunked(gzip.compress(PAGE, mtime=0)), te + gz),
         (brotli(tmp_path / "b", PAGE), "Content-Encoding: br\r\n"),
         (zstd(tmp_path / "z", PAGE), "Content-Encoding: zstd\r\n"),
     ]
@@ -559,7 +563,7 @@ def test_a_bad_record_is_named_and_its_neighbours_come_out(
 
 def test_a_bomb_of_a_member_is_left_and_the_next_is_read(tmp_path: Path) -> None:
     bomb = gzip.compress(record(1, http(b""), length=30_000_000)[:-4] + bytes(30_000_000))
-    outcomes = archive(tmp_path, gzip.compress(RECORDS[0]) + bomb + gzip.compress(RECORDS[2]))
+    outcomes = archive(tmp_path, gzip.compress(RECORDS[0], mtime=0) + bomb + gzip.compress(RECORDS[2], mtime=0))
     assert pages(outcomes) == [PAGES[0], PAGES[2]]
     assert kinds(outcomes) == {"a.warc": "decompress_limit"}
 

@@ -101,19 +101,3 @@ def test_pins_keep_out_what_breaks_the_server() -> None:
     assert {"prefect==3.8.8", "fastapi<0.154", "sqlalchemy<2.1", "lxml-html-clean"} <= set(project)
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert all("==" in line and "://" not in line for line in pinned if line and not line.startswith("#"))
-
-
-def test_the_repository_names_no_package_index() -> None:
-    files = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout
-    if not files:
-        pytest.skip("not a git checkout")
-    for name in filter(None, files.split("\0")):
-        path = ROOT / name
-        if (
-            path.suffix in (".toml", ".txt", ".cfg", ".yaml", ".yml", "")
-            and path.is_file()
-            and "raw/" not in name
-        ):
-            assert "index-url" not in path.read_text(encoding="utf-8", errors="replace")

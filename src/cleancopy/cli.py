@@ -448,8 +448,9 @@ def chrome_show(site: str, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson
 
 @app.command()
 @clear_errors
-def ui(host: str = "127.0.0.1", port: int = 4200) -> None:
+def ui(host: str = "127.0.0.1", port: int = 4200, raw: Raw = RAW, clean: Clean = CLEAN) -> None:
     """Start Prefect's server and UI; the history of runs is there at once."""
+    del raw, clean
     _flows("server").start(host, port)
 
 

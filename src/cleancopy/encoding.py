@@ -485,7 +485,7 @@ def _suspect() -> re.Pattern[str]:
     """
     more, first = _seen_as(range(0x80, 0xC0)), _seen_as(range(0xC2, 0xF5))
     two, three = _seen_as([*range(0xC2, 0xC7), 0xC8, 0xC9, 0xCC]), _seen_as([0xE1, 0xE2, 0xEF])
-    alone = f"{two}{more}|{three}{more}[{more[1:-1]} \ufffd]|[ã-íð]{more}{more}|[ÐÑÎÏ]{more}"
+    alone = f"{two}{more}|{three}{more}[{more[1:-1]} \ufffd]|[ã-íð]{more}{more}|[ÐÑÎÏ]{more}|Ê[»¼]"
     return re.compile(f"{alone}|{first}{more}+{first}{more}|[ÂÃÅÎÐÙ] |[\x80-\x9f]")
 
 
@@ -598,27 +598,27 @@ def _beside(char: str) -> bytes:
 
 # What proves mojibake, in the bytes of the misreading. Clean text, too, has neighbours that happen to be UTF-8,
 # nearly all where a word in capitals ends in an accent and a sign follows: LIBERTÉ², MANHÃ», CASĂ™, or PAMÄŤ.
-_LATIN = (
+_LATIN = (  # a Latin letter or a sign
     rb"(?:\xc2[\xa0-\xbf]|[\xc3-\xc5][\x80-\xbf]|\xc6[\x98\x99\xa0\xa1\xaf\xb0]|\xc8[\x98-\x9b]"
     rb"|\xc9[\x93\x97\x99])"
 )
 _ANY = rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
 _EVERYWHERE = (
     rb"[A-Z][\xc3-\xc5][\x80-\xbf][a-z]",  # two capitals, then small letters: NÃ£o
-    rb"[a-z]\xcc[\x80-\x92\xa3\xa6-\xa8]",  # a combining accent
-    rb"[a-z]\xe1[\xba\xbb][\x80-\xbf][a-z]",  # Vietnamese
+    rb"[a-z]\xcc[\x80-\xbf]",  # a combining accent
+    rb"[a-z]\xe1[\xba\xbb][\x80-\xb2][a-z]",  # Vietnamese
     rb"\xe2[\x80-\x82\x84][\x80-\xbf]",  # quotes, dashes, euro, trade mark: â€œ
     rb"\xf0\x9f[\x80-\xbf]{2}",  # emoji
     rb"\xef\xbf\xbd",  # U+FFFD, once or for a lost byte
 )
-_SMALL = rb"[a-z]" + _LATIN  # a Latin letter or sign after a small letter: cafÃ©
-_START = (
-    rb"(?:^|[\x00-@[-`{-\x7f])(?:\xc2[\xa0-\xbf]|\xc3[\x80-\xbf]|(?:\xc6\x99|\xc9[\x93\x97\x99])[a-z])"  # Ã‰tat
-)
+_CAPITAL = rb"[a-z][\xc2-\xd6\xd8-\xde][\x80-\xbf]"  # where first bytes are capitals: cafÃ©, AhyÉ›de
+_EDGE = rb"(?:^|[\x00-@[-`{-\x7f])"
+_START = _EDGE + rb"(?:\xc2[\xa0-\xbf]|\xc3[\x80-\xbf]|[\xc6\xc9][\x80-\xbf][a-z])"  # Ã‰tat
 _RUN = _ANY + rb"{2}"  # two sequences in a row, as in every word of another script
 _LATIN_1 = (
-    _SMALL,
+    _CAPITAL,
     _START,
+    rb"(?:[a-z]|" + _EDGE + rb")\xe1[\xb8-\xbb][\x80-\xbf][a-z]",
     _RUN,
     # Signs and letters that never follow these capitals, then those that do not where a letter follows as well.
     rb"[\xc3-\xc5][\x81-\x84\x86-\x8a\x8c-\x90\x98\x9a\x9c-\x9f\xa1\xa4-\xa8\xac\xad\xaf\xb1\xb4-\xb6\xb8\xbc-\xbf]",
@@ -627,7 +627,7 @@ _LATIN_1 = (
     rb"[\xc2-\xdf][\x81\x8d\x8f\x90\x9d]",
 )
 _SIGN = rb"[\xc3-\xc5][\x81-\x84\x86-\x89\x90\x98\xa4\xa6\xa7\xac\xad\xb1\xb5\xb6]"
-_LATIN_2 = (_SMALL, _START, _RUN, _SIGN, rb"[\xc4\xc5][\x80-\xbf][a-z]|\xc3\x80[A-Z]|\xc4\x8c")
+_LATIN_2 = (_CAPITAL, _START, _RUN, _SIGN, rb"[\xc4\xc5][\x80-\xbf][a-z]|\xc3\x80[A-Z]|\xc4\x8c")
 # Here the first bytes are signs of mathematics or frames; a letter after one is proof, a sign is not.
 _LETTER = rb"[\x80-\x9f\xa7\xae\xaf\xbe\xbf]"
 _SIGNS = (
@@ -637,26 +637,26 @@ _SIGNS = (
     rb"[A-Za-z][\xc3-\xc5][\x80-\xbf][A-Za-z]",
 )
 _ALONE = (
-    rb"(?:^|[\x00-@[-`{-\x7f])\xc3"
-    rb"[\x81-\x84\x86-\x8a\x8c-\x90\x98\x9a\x9c-\x9f\xa1-\xa8\xac\xad\xaf\xb1-\xb6\xb8-\xba\xbc-\xbf]"
+    _EDGE
+    + rb"\xc3[\x81-\x84\x86-\x8a\x8c-\x90\x98\x9a\x9c-\x9f\xa1-\xa8\xac\xad\xaf\xb1-\xb6\xb8-\xba\xbc-\xbf]"
 )
 _PROOFS = {
     "latin-1": (*_LATIN_1, rb"[\xc2-\xdf][\x80-\x9f]"),
     "sloppy-windows-1252": _LATIN_1,
     "sloppy-windows-1254": _LATIN_1,
-    "sloppy-windows-1251": (_SMALL, _ALONE, _ANY + rb"{3}", _SIGN, rb"[\xc3-\xc5][\x80-\xbf][A-Za-z]"),
-    "sloppy-windows-1253": (_SMALL, _RUN, _SIGN),
+    "sloppy-windows-1251": (_CAPITAL, _ALONE, _ANY + rb"{3}", _SIGN, rb"[\xc3-\xc5][\x80-\xbf][A-Za-z]"),
+    "sloppy-windows-1253": (_CAPITAL, _RUN, _SIGN),
     "macroman": _SIGNS,
     "cp437": _SIGNS,
 }
 _PROOF = {codec: re.compile(b"|".join(_EVERYWHERE + _PROOFS.get(codec, _LATIN_2))) for codec in _MISREADINGS}
 # In a line that is bad anyway, two long sequences anywhere or one at the start of a word prove it, too.
-_BAD_PROOF = re.compile(rb"[\xe3-\xed][\x80-\xbf]{2}[^\xe3-\xed]*[\xe3-\xed][\x80-\xbf]{2}|" + _START)
-# What a wrong reading makes: a letter of another alphabet inside a Latin word, spacing modifiers, letters of
-# rarer spellings, private characters.
+_BAD_PROOF = re.compile(rb"[\xe3-\xef][\x80-\xbf]{2}[^\xe3-\xef]*[\xe3-\xef][\x80-\xbf]{2}|" + _START)
+# What a wrong reading makes: a letter of another alphabet in a Latin word, spacing modifiers, private
+# characters.
 _INCREDIBLE = re.compile(
     "[A-Za-z\u00c0-\u024f][\u0370-\u07ff]|[\u0370-\u07ff][A-Za-z\u00c0-\u024f]"
-    "|(?![ƏəƠơƯưȘșȚțƁɓƊɗƘƙƳƴŊŋƐɛƆɔ\u0300-\u0304\u0306-\u030c\u0323])[\u0180-\u036f]|[\u0700-\u08ff\ue000-\uf8ff\x00-\x08\x0e-\x1f]"
+    "|[\u02b0-\u02ba\u02bd-\u02ff\u0700-\u08ff\ue000-\uf8ff\x00-\x08\x0e-\x1f]"
 )
 
 
