@@ -2,7 +2,8 @@
 # make test     set up, then run the tests
 # make check    lint, types, all tests (what CI runs)
 # make ui       Prefect's server and UI with the history of runs
-# make bench    quality, speed and memory against peers
+# make bench    speed, memory and quality against peers
+# make train    rebuild the block model from the shared corpora
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: ingest test check lint types ui bench setup clean-venv
+.PHONY: ingest test check lint types ui bench bench-quality train setup clean-venv
 
 ingest: $(READY)
 	$(BIN)/cleancopy ingest
@@ -34,6 +35,12 @@ ui: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+bench-quality: $(READY)
+	$(BIN)/python benchmarks/quality.py
+
+train: $(READY)
+	$(BIN)/python benchmarks/train.py
 
 setup: $(READY)
 

@@ -22,7 +22,8 @@ from cleancopy.blocks import read_plain
 from cleancopy.document import Document
 from cleancopy.policy import CaptionPolicy
 from cleancopy.repetition import containment, shingles
-from cleancopy.stages.captions import collapse_captions, compare_captions
+from cleancopy.stages.caption_pairs import compare_captions
+from cleancopy.stages.captions import collapse_captions
 
 SHARED = Path(__file__).parents[2] / "shared"
 PAIRS = SHARED / "corpora" / "captions" / "dev.jsonl"

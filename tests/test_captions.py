@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cleancopy.blocks import read_plain
 from cleancopy.document import Block, BlockKind, Cut, Document
 from cleancopy.policy import CaptionPolicy
-from cleancopy.stages.captions import collapse_captions, compare_captions
+from cleancopy.stages.caption_pairs import compare_captions
+from cleancopy.stages.captions import collapse_captions
 from conftest import corpus
 
 POLICY = CaptionPolicy()

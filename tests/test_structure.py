@@ -25,7 +25,6 @@ LAYERS = (
     {"cli"},
 )
 INPUT_OUTPUT = {
-    "pathlib",
     "socket",
     "urllib.request",
     "subprocess",

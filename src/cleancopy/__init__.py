@@ -17,7 +17,7 @@ from cleancopy.errors import CleancopyError, ConservationError, Kind, PolicyErro
 from cleancopy.policy import Policy, read_policy
 
 if TYPE_CHECKING:
-    from cleancopy.stages.captions import CaptionMatch, compare_captions
+    from cleancopy.stages.caption_pairs import CaptionMatch, compare_captions
     from cleancopy.stages.chrome import SiteChrome, learn_chrome
 
 __all__ = [
@@ -46,9 +46,9 @@ __all__ = [
 
 #: Names that bring heavier modules with them; they are imported when they are asked for.
 _LAZY = {
-    "CaptionMatch": "cleancopy.stages.captions",
+    "CaptionMatch": "cleancopy.stages.caption_pairs",
     "SiteChrome": "cleancopy.stages.chrome",
-    "compare_captions": "cleancopy.stages.captions",
+    "compare_captions": "cleancopy.stages.caption_pairs",
     "learn_chrome": "cleancopy.stages.chrome",
 }
 

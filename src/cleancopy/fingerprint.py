@@ -15,7 +15,7 @@ from pathlib import Path
 from cleancopy.policy import Policy
 
 #: The libraries whose version can change a text.
-LIBRARIES = ("chardet", "datasketch", "ftfy", "lxml", "trafilatura")
+LIBRARIES = ("chardet", "datasketch", "ftfy", "lightgbm", "lxml", "trafilatura")
 #: The modules of this package that can change a text; the rest moves it, stores it or shows it.
 _TEXT = (
     "blocks.py",

@@ -135,7 +135,7 @@ def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | Non
 
 
 #: Modules that the workers load once, before the first page.
-PRELOAD = ("cleancopy.clean", "trafilatura", "trafilatura.core")
+PRELOAD = ("cleancopy.clean", "lightgbm", "trafilatura", "trafilatura.core")
 
 
 def _read_pickled(capture: Capture, policy: Policy) -> tuple[str | None, bytes]:

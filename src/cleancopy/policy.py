@@ -21,10 +21,16 @@ StageName = Literal["chrome", "content", "captions"]
 
 @dataclass(frozen=True, slots=True)
 class ContentPolicy:
-    """Which blocks are main content. ``method``: ``trafilatura``, or ``all`` to keep every block."""
+    """Which blocks are main content.
 
-    method: Literal["trafilatura", "all"] = "trafilatura"
+    ``method``: ``model`` (trafilatura votes where it is in doubt), ``trafilatura``, or ``all`` to keep every
+    block. ``comments``: whether readers' comments are content where they are apart from the page's own text.
+    ``headline``: whether the page's headline stays with its text, whatever the model says of it.
+    """
+
+    method: Literal["model", "trafilatura", "all"] = "model"
     comments: bool = False
+    headline: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""Which blocks are main content: trafilatura's extraction as a vote on blocks.
+"""Which blocks are main content: the block model's judgement, with trafilatura's vote where that is in doubt.
 
-Trafilatura runs once on the page's tree. What it returns is text; to know which blocks it means, its text
+Trafilatura runs on the page's tree. What it returns is text; to know which blocks it means, its text
 is aligned to the page text by a forward search that ignores everything but letters and digits: long pieces
-first, as anchors, then the short ones between their neighbours' anchors. A block's score is the share of
-its characters that the search found.
+first, as anchors, then the short ones between their neighbours' anchors. Its vote on a block is the
+share of the block's characters that the search found.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from itertools import accumulate
 from typing import Any
 
@@ -21,6 +22,7 @@ from lxml import html
 from cleancopy.blocks import Page
 from cleancopy.document import Block, Cut, Document
 from cleancopy.policy import ContentPolicy
+from cleancopy.stages.blockmodel import judge
 
 #: From this share of its characters on a block is content.
 KEEP_FROM = 0.5
@@ -42,11 +44,37 @@ def score_blocks(page: Page, policy: ContentPolicy, url: str | None = None) -> t
     """
     if policy.method == "all" or page.tree is None:
         return page.blocks
+    if policy.method == "model":
+        return _judged(page, policy, url)
     shares = block_shares(page, trafilatura_pieces(page.tree, policy, url))
     return tuple(
         replace(block, score=round(share, 3), why=f"trafilatura keeps {share:.0%} of it")
         for block, share in zip(page.blocks, shares, strict=True)
     )
+
+
+def _judged(page: Page, policy: ContentPolicy, url: str | None) -> tuple[Block, ...]:
+    """The blocks as the model scores them; comments, where wanted, are those that trafilatura finds."""
+    votes = cache(partial(trafilatura_votes, page, url))
+    verdicts = judge(page, votes)
+    comments = votes()[1] if policy.comments else [0.0] * len(verdicts)
+    blocks = [
+        replace(block, score=round(max(score, comment), 3), why=f"score {score:.2f}: {why}" if why else "")
+        for block, (score, why), comment in zip(page.blocks, verdicts, comments, strict=True)
+    ]
+    return tuple(_with_headline(blocks) if policy.headline else blocks)
+
+
+def _with_headline(blocks: list[Block]) -> list[Block]:
+    """The blocks with the page's headline kept: the last level-1 heading above the first block that is kept.
+
+    Half of the corpora's gold texts begin with the headline and half below it, so the model cannot tell.
+    """
+    first = next((n for n, block in enumerate(blocks) if (block.score or 0) >= KEEP_FROM), 0)
+    above = [n for n, block in enumerate(blocks[:first]) if block.kind == "heading" and block.level == 1]
+    if above:
+        blocks[above[-1]] = replace(blocks[above[-1]], score=KEEP_FROM, why="")
+    return blocks
 
 
 def cut_content(document: Document) -> tuple[Cut, ...]:
@@ -67,15 +95,32 @@ def cut_content(document: Document) -> tuple[Cut, ...]:
 
 def trafilatura_pieces(tree: html.HtmlElement, policy: ContentPolicy, url: str | None = None) -> list[str]:
     """The texts of trafilatura's extraction, one an element, in its order; empty where it finds nothing."""
+    body, comments = _extracted(tree, policy.comments, url)
+    return body + comments
+
+
+def trafilatura_votes(page: Page, url: str | None = None) -> tuple[list[float], list[float]]:
+    """For each block the share of it in trafilatura's main text, and the share in its comments.
+
+    Changes ``page.tree``.
+    """
+    body, comments = _extracted(page.tree, True, url)
+    shares = block_shares(page, comments) if comments else [0.0] * len(page.blocks)
+    return block_shares(page, body), shares
+
+
+def _extracted(tree: html.HtmlElement | None, comments: bool, url: str | None) -> tuple[list[str], list[str]]:
+    """The texts of trafilatura's main text and of its comments."""
     from trafilatura import bare_extraction
 
     # It says of pages with little text that it discards them; what it finds is a vote, not a verdict.
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
-    extracted: Any = bare_extraction(tree, url=url, include_comments=policy.comments, deduplicate=False)
+    extracted: Any = bare_extraction(tree, url=url, include_comments=comments, deduplicate=False)
     if extracted is None:
-        return []
-    bodies: list[Any] = [extracted.body, extracted.commentsbody if policy.comments else None]
-    return [piece for body in bodies if body is not None for piece in _pieces(body)]
+        return [], []
+    bodies: list[Any] = [extracted.body, extracted.commentsbody if comments else None]
+    main, rest = ([] if body is None else list(_pieces(body)) for body in bodies)
+    return main, rest
 
 
 def block_shares(page: Page, pieces: Sequence[str]) -> list[float]:

@@ -1,0 +1,389 @@
+"""Trains the content decision: rebuilds the files that ship with cleancopy, byte for byte.
+
+    python benchmarks/train.py [folder of the corpora] [--jobs 2] [--out folder]
+
+Every page becomes blocks, and a block is content where the gold text, aligned to the page text, covers half
+of it. The first round of trees judges blocks by themselves; its scores of pages that it was not trained on
+are measures of the second round. Folds never part the pages of one host, of one site or of one portal.
+Tokens of class names, ids and words get log-odds only where they were seen on several hosts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import html
+import json
+import math
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import lightgbm
+import numpy as np
+
+from cleancopy.blocks import read_html
+from cleancopy.encoding import decode
+from cleancopy.stages import blockmodel
+from cleancopy.stages.blockmodel import Layout
+from cleancopy.stages.content import block_shares, trafilatura_votes
+
+CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+SHIPPED = Path(blockmodel.__file__).parent
+WORD = re.compile(r"\w+")
+FOLDS = 5
+#: Trees a round, and how they grow.
+TREES = {"first": 120, "second": 150, "voted": 150}
+GROWTH: dict[str, Any] = {
+    "objective": "binary",
+    "learning_rate": 0.1,
+    "num_leaves": 31,
+    "min_child_samples": 40,
+    "min_sum_hessian_in_leaf": 0.01,
+    "feature_fraction": 0.4,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 5.0,
+    "max_bin": 63,
+    "seed": 1,
+    "deterministic": True,
+    "force_col_wise": True,
+    "num_threads": 1,
+    "verbosity": -1,
+}
+#: Pages of one site are much alike, so each weighs less; news pages are few, so each weighs more.
+CORPUS_WEIGHT = {"sites": 0.35, "articles": 3.0}
+#: A token needs so many hosts before its odds count, and twice as many for a word.
+HOSTS = 5
+TABLES = ("near", "far", "words")
+#: Trafilatura is asked where the expected F1 is below this; chosen on the cross-validated pages.
+SURE = 0.85
+
+
+# --- the corpora
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One page of a corpus, with its gold text; ``group`` must not be parted by a fold."""
+
+    corpus: str
+    name: str
+    kind: str
+    group: str
+    path: Path
+    url: str
+    gold: str
+    keep: tuple[str, ...] = ()
+    leave: tuple[str, ...] = ()
+    chrome: tuple[str, ...] = ()
+    neutral: tuple[str, ...] = ()
+
+    def markup(self) -> str:
+        """The page as text."""
+        raw = self.path.read_bytes()
+        return decode(gzip.decompress(raw) if self.path.suffix == ".gz" else raw)[0]
+
+
+def read_corpora(corpora: Path) -> list[Source]:
+    """All pages that may be learned from, in a fixed order."""
+    return [
+        *_wcxb(corpora / "wcxb"),
+        *_articles(corpora / "articles"),
+        *_portals(corpora / "portals"),
+        *_sites(corpora / "sites"),
+    ]
+
+
+def _wcxb(folder: Path) -> Iterator[Source]:
+    for path in sorted((folder / "ground-truth").glob("*.json")):
+        said = json.loads(path.read_text(encoding="utf-8"))
+        truth = said["ground_truth"]
+        url = said.get("url") or truth.get("url") or ""
+        yield Source(
+            "wcxb", path.stem, said["_internal"]["page_type"]["primary"], _domain(url) or path.stem,
+            folder / "html" / f"{path.stem}.html.gz", url, truth.get("main_content") or "",
+            tuple(truth.get("with") or ()), tuple(truth.get("without") or ()),
+        )  # fmt: skip
+
+
+def _articles(folder: Path) -> Iterator[Source]:
+    for name, truth in sorted(json.loads((folder / "ground-truth.json").read_text(encoding="utf-8")).items()):
+        url = truth.get("url") or ""
+        path = folder / "html" / f"{name}.html.gz"
+        yield Source("articles", name, "news", _domain(url) or name, path, url, truth["articleBody"])
+
+
+def _portals(folder: Path) -> Iterator[Source]:
+    for path in sorted((folder / "gold").glob("*.txt")):
+        first, _, rest = decode(path.read_bytes())[0].lstrip().partition("\n")
+        url = re.sub(r"^URL:\s*", "", first.strip())
+        gold = html.unescape(re.sub(r"(?im)^\s*<[hplbi]>|</?[hplbi]\s*/?>", " ", rest))
+        yield Source(
+            "portals", path.stem, "portal", _domain(url), folder / "html" / f"{path.stem}.html", url, gold
+        )
+
+
+def _sites(folder: Path) -> Iterator[Source]:
+    for path in sorted(folder.glob("*/pages.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            said = json.loads(line)
+            yield Source(
+                "sites", f"{path.parent.name}/{said['id']}", path.parent.name, f"site {path.parent.name}",
+                path.parent / "html" / f"{said['id']}.html.gz", said["url"], said["gold_text"],
+                chrome=tuple(said["chrome_lines"]), neutral=tuple(said["neutral_lines"]),
+            )  # fmt: skip
+
+
+def _domain(url: str) -> str:
+    """The registered domain of an URL, near enough to keep pages of one owner together."""
+    parts = (urlsplit(url).hostname or "").lower().split(".")
+    short = len(parts) > 2 and len(parts[-1]) == 2 and len(parts[-2]) <= 3
+    return ".".join(parts[-3:] if short else parts[-2:])
+
+
+# --- examples
+
+
+@dataclass(slots=True)
+class Example:
+    """A page to learn from or to measure on: its blocks, what is content, what was read off it.
+
+    ``scores`` holds the probabilities of a page's blocks, by round, from trees that never saw its group.
+    """
+
+    source: Source
+    texts: list[str]
+    labels: np.ndarray
+    weights: np.ndarray
+    layout: Layout | None
+    votes: tuple[list[float], list[float]]
+    fold: int = 0
+    rows: dict[str, np.ndarray] = field(default_factory=dict)
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def example(source: Source) -> Example:
+    """The example of a page."""
+    page = read_html(source.markup())
+    texts = [page.text[block.start : block.end] for block in page.blocks]
+    layout = blockmodel.read_layout(page) if texts else None
+    labels = _labels(
+        source.gold, texts, block_shares(page, [line for line in source.gold.split("\n") if line.strip()])
+    )
+    votes = trafilatura_votes(page, source.url or None) if texts else ([], [])
+    return Example(source, texts, labels, _weights(source, texts), layout, votes)
+
+
+def _weights(source: Source, texts: Sequence[str]) -> np.ndarray:
+    """What a block weighs: its share of the page's gold words, for F1 is averaged over pages."""
+    gold = len(WORD.findall(source.gold))
+    neutral = {" ".join(line.split()).lower() for line in source.neutral}
+    weights = [min(len(WORD.findall(text)) / (gold + 50), 1.0) + 1e-3 for text in texts]
+    factors = [0.02 if neutral and " ".join(text.split()).lower() in neutral else 1.0 for text in texts]
+    return np.array(weights, np.float64) * np.array(factors) * CORPUS_WEIGHT.get(source.corpus, 1.0)
+
+
+def _labels(gold: str, texts: Sequence[str], aligned: Sequence[float]) -> np.ndarray:
+    """Which blocks are content: by alignment or by shared word runs, whichever gives the better F1."""
+    words = [WORD.findall(text.lower()) for text in texts]
+    runs = _covered(words, [WORD.findall(line.lower()) for line in gold.split("\n")])
+    wanted = Counter(WORD.findall(gold.lower()))
+    ways = [aligned, runs, [max(a, b) for a, b in zip(aligned, runs, strict=True)]]
+    ways += [[min(a, b) for a, b in zip(aligned, runs, strict=True)]]
+    candidates = [np.array([share >= 0.5 for share in way], np.int8) for way in ways]
+    return max(candidates, key=lambda labels: round(_word_f1(words, labels, wanted), 9))
+
+
+def _word_f1(words: Sequence[list[str]], labels: np.ndarray, gold: Counter[str]) -> float:
+    kept = Counter(word for own, label in zip(words, labels, strict=True) if label for word in own)
+    return 2 * (kept & gold).total() / max(1, kept.total() + gold.total())
+
+
+def _covered(blocks: Sequence[list[str]], gold: Sequence[list[str]], size: int = 4) -> list[float]:
+    """The share of each block's words in word runs of the gold text; short blocks count as whole lines too."""
+    flat = [word for line in gold for word in line]
+    runs = {tuple(flat[at : at + size]) for at in range(len(flat) - size + 1)}
+    lines = {tuple(line) for line in gold if line}
+    words = [word for block in blocks for word in block]
+    marks = bytearray(len(words))
+    for at in range(len(words) - size + 1):
+        if tuple(words[at : at + size]) in runs:
+            marks[at : at + size] = b"\1" * size
+    shares, at = [], 0
+    for block in blocks:
+        share = sum(marks[at : at + len(block)]) / len(block) if block else 0.0
+        shares.append(1.0 if 0 < len(block) <= 8 and tuple(block) in lines else share)
+        at += len(block)
+    return shares
+
+
+def read_examples(corpora: Path, jobs: int) -> list[Example]:
+    """The examples of all pages, with their folds."""
+    sources = read_corpora(corpora)
+    with ProcessPoolExecutor(jobs) as pool:
+        examples = list(pool.map(example, sources, chunksize=16))
+    folds = fold_of_groups({source.group for source in sources})
+    for each in examples:
+        each.fold = folds[each.source.group]
+    return examples
+
+
+def fold_of_groups(groups: Iterable[str]) -> dict[str, int]:
+    """The fold of each group; whole sites are dealt out by themselves, so that each fold has some."""
+    names = sorted(groups)
+    random.Random(0).shuffle(names)
+    sites = [name for name in names if name.startswith("site ")]
+    hosts = [name for name in names if not name.startswith("site ")]
+    return {name: index % FOLDS for part in (hosts, sites) for index, name in enumerate(part)}
+
+
+# --- odds of tokens
+
+Counts = dict[str, dict[str, list[float]]]
+
+
+def token_counts(examples: Sequence[Example]) -> Counts:
+    """For each token the share of its blocks that are chrome and content, summed over hosts, and the hosts."""
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for each in examples:
+        groups[each.source.group].append(each)
+    counts: Counts = {table: {} for table in TABLES}
+    for name in sorted(groups):
+        own: dict[str, dict[str, list[int]]] = {table: defaultdict(lambda: [0, 0]) for table in TABLES}
+        for each in groups[name]:
+            if each.layout is not None:
+                _count_tokens(each.layout, each.labels, own)
+        for table, tokens in own.items():
+            for token, (chrome, content) in tokens.items():
+                total = counts[table].setdefault(token, [0.0, 0.0, 0.0])
+                total[0] += chrome / (chrome + content)
+                total[1] += content / (chrome + content)
+                total[2] += 1
+    return counts
+
+
+def _count_tokens(layout: Layout, labels: np.ndarray, counts: dict[str, dict[str, list[int]]]) -> None:
+    of_nodes: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for node, label, words in zip(layout.nodes.tolist(), labels.tolist(), layout.words, strict=True):
+        of_nodes[node][label] += 1
+        for word in words:
+            counts["words"][word][label] += 1
+    for node, (chrome, content) in of_nodes.items():
+        near: set[str] = set()
+        far: set[str] = set()
+        for step in range(blockmodel.HIGHEST):
+            if node < 0:
+                break
+            (near if step < 3 else far).update(layout.names[node])
+            node = layout.parents[node]
+        for table, tokens in (("near", near), ("far", far)):
+            for token in tokens:
+                counts[table][token][0] += chrome
+                counts[table][token][1] += content
+
+
+def odds(parts: Sequence[Counts]) -> dict[str, dict[str, float]]:
+    """Log-odds of the tokens that enough hosts have, drawn to 0 where few do."""
+    tables: dict[str, dict[str, float]] = {}
+    for table in TABLES:
+        total: dict[str, list[float]] = {}
+        for part in parts:
+            for token, numbers in part[table].items():
+                own = total.setdefault(token, [0.0, 0.0, 0.0])
+                own[:] = [a + b for a, b in zip(own, numbers, strict=True)]
+        least = 2 * HOSTS if table == "words" else HOSTS
+        tables[table] = {
+            token: round(math.log((content + 0.6) / (chrome + 1.4)) * min(1.0, hosts / 8), 2)
+            for token, (chrome, content, hosts) in sorted(total.items())
+            if hosts >= least
+        }
+    return tables
+
+
+# --- rounds
+
+
+def grow(examples: Sequence[Example], name: str) -> lightgbm.Booster:
+    """One round of trees over all blocks of the examples."""
+    rows = np.vstack([each.rows[name] for each in examples])
+    labels = np.concatenate([each.labels for each in examples])
+    weights = np.concatenate([each.weights for each in examples])
+    names = [measure for measure, _ in blockmodel.measures_of(name)]
+    return lightgbm.train(
+        GROWTH, lightgbm.Dataset(rows, labels, weight=weights, feature_name=names), TREES[name]
+    )
+
+
+def cross_score(examples: Sequence[Example], name: str) -> None:
+    """Score each page with trees grown on the other folds."""
+    for fold in range(FOLDS):
+        booster = grow([each for each in examples if each.fold != fold], name)
+        for each in examples:
+            if each.fold == fold:
+                each.scores[name] = booster.predict(each.rows[name], num_threads=1)
+
+
+def prepare(examples: Sequence[Example]) -> list[Counts]:
+    """Fill in the rows of all rounds; odds and first scores are from folds that lack the page's group.
+
+    The token counts of each fold come back. A page that knew its own labels would teach the trees to trust
+    odds and scores more than they deserve.
+    """
+    parts = [token_counts([each for each in examples if each.fold == fold]) for fold in range(FOLDS)]
+    for fold in range(FOLDS):
+        tables = odds([part for other, part in enumerate(parts) if other != fold])
+        for each in examples:
+            if each.fold == fold:
+                each.rows["first"] = first_rows(each, tables)
+    cross_score(examples, "first")
+    for each in examples:
+        add_later_rows(each)
+    return parts
+
+
+def first_rows(each: Example, tables: dict[str, dict[str, float]]) -> np.ndarray:
+    """The measures of the first round."""
+    assert each.layout is not None
+    return np.hstack([each.layout.measures, blockmodel.token_measures(each.layout, tables)])
+
+
+def add_later_rows(each: Example) -> None:
+    """Add the measures of the second round, without and with votes."""
+    assert each.layout is not None
+    first = each.scores["first"]
+    each.rows["second"] = np.hstack([each.rows["first"], blockmodel.round_measures(each.layout, first)])
+    votes = blockmodel.vote_measures(each.layout, first, *each.votes)
+    each.rows["voted"] = np.hstack([each.rows["second"], votes])
+
+
+def write_model(examples: Sequence[Example], out: Path) -> None:
+    """Train on all pages and write the model's files."""
+    parts = prepare(examples)
+    for name in TREES:
+        (out / f"content_{name}.txt").write_text(grow(examples, name).model_to_string(), encoding="utf-8")
+    learned = {"sure": SURE, "tables": odds(parts)}
+    text = json.dumps(learned, ensure_ascii=False, indent=0, sort_keys=True)
+    (out / "content_model.json").write_text(text + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Train on all pages and write the files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpora", nargs="?", type=Path, default=CORPORA)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    given = parser.parse_args()
+    write_model(
+        [each for each in read_examples(given.corpora, given.jobs) if each.layout is not None], given.out
+    )
+
+
+if __name__ == "__main__":
+    main()

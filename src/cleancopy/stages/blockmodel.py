@@ -1,0 +1,995 @@
+"""How likely each block is main content: features of a page, two rounds of gradient-boosted trees, reasons.
+
+The first round of trees judges each block by itself: its words, links and shape, where it stands, what its
+elements are called. The second round sees the first one's scores of the blocks around it and, on pages that
+stay in doubt, trafilatura's vote. What a tree adds to a score on its way down is booked on the feature it
+asked (Saabas, "Interpreting random forests", 2014), so that a score comes with its reasons at no extra cost.
+
+Reading a page costs some milliseconds: one step up the tree for each element, arrays for the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from lxml import html
+
+from cleancopy.blocks import Page
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+# ------------------------------------------------------------------------------------------ what is measured
+
+#: Elements and roles that say what text is for; each has the bit of its place here in a node's flags.
+PLACES = (
+    "nav", "header", "footer", "aside", "main", "article", "section", "form", "table", "ul", "li", "dl",
+    "figure", "figcaption", "blockquote", "pre", "button", "a", "h1", "h2", "h3", "h4", "p", "details",
+    "dialog", "td", "address", "hidden", "tabpanel",
+)  # fmt: skip
+_ALIASES = {
+    "ol": "ul", "menu": "ul", "h5": "h4", "h6": "h4", "th": "td", "dd": "dl", "dt": "dl", "summary": "details",
+}  # fmt: skip
+_ROLES = {
+    "navigation": "nav", "banner": "header", "contentinfo": "footer", "complementary": "aside", "main": "main",
+    "article": "article", "button": "button", "dialog": "dialog", "tabpanel": "tabpanel", "form": "form",
+}  # fmt: skip
+_BIT = {name: 1 << bit for bit, name in enumerate(PLACES)}
+_TAG_BITS = _BIT | {alias: _BIT[name] for alias, name in _ALIASES.items()}
+_TAG_NAMES = (
+    "p div li h1 h2 h3 h4 h5 h6 td th dd dt section article pre blockquote figcaption button form body "
+    "header footer nav aside main summary caption tr table ul"
+)
+_TAGS = {tag: code for code, tag in enumerate(_TAG_NAMES.split())}
+_KIND_NAMES = "paragraph heading list_item table_row quote code caption credit control"
+_KINDS = {kind: code for code, kind in enumerate(_KIND_NAMES.split())}
+#: schema.org types that tell what kind of page it is.
+PAGE_TYPES = (
+    "Product", "Article", "NewsArticle", "BlogPosting", "DiscussionForumPosting", "QAPage", "FAQPage",
+    "ItemList", "CollectionPage", "Organization", "BreadcrumbList", "Recipe", "TechArticle", "Service",
+    "LocalBusiness",
+)  # fmt: skip
+#: How far up the tree a block's containers are measured.
+_UPS = (1, 2, 3, 4, 6)
+_AROUND = (-3, -2, -1, 1, 2, 3)
+#: No page is cut lower than this: below it there is no content to be expected.
+LEAST_CUT = 0.05
+#: The threshold of a page, as a share of the F1 that it lets expect.
+CUT_SHARE = 0.55
+#: So many words of a block are looked up.
+_WORDS = 40
+_STOP_WORDS = """
+the of and to a in is it you that he was for on are with as i his they be at one have this from or had by
+but what some we can out other were all your when up use how said an each she which do their if will way
+about many then them would like so these her see him has more could go come did my no most who over know
+than call first people may down been now find any new part take get made where after back only me our under
+also should because into just not there here very much even through during before between both such why
+while again against
+"""
+_STOP = frozenset(_STOP_WORDS.split())
+
+#: The measures of a block and, for each, what it is booked on when a score is explained.
+MEASURES: tuple[tuple[str, str], ...] = (
+    ("tag", "shape"), ("kind", "shape"), ("level", "shape"), ("depth", "container"), ("letters", "length"),
+    ("words", "length"), ("word_length", "wording"), ("links", "links"), ("stop_words", "wording"),
+    ("punctuation", "prose"), ("digits", "wording"), ("capitals", "wording"), ("closed", "prose"),
+    ("colon", "prose"), ("sentences", "prose"), ("place", "position"), ("text_before", "position"),
+    ("text_after", "position"), ("nth", "position"), ("nth_last", "position"), ("after_headline", "headline"),
+    ("copies", "copies"), ("alike", "alike"), ("alike_words", "alike"), ("alike_links", "alike"),
+    ("in_title", "headline"), ("of_title", "headline"), ("after_heading", "position"),
+    ("heading_level", "position"), ("before_heading", "position"), ("longest", "length"),
+    *((f"in_{name}", "places") for name in PLACES),
+    *((f"up{up}_{what}", "container") for up in _UPS for what in ("text", "links", "blocks", "prose")),
+    ("page_letters", "page"), ("page_blocks", "page"), ("page_links", "page"), ("page_prose", "page"),
+    ("page_main", "page"), ("page_article", "page"), ("page_headings", "page"),
+    *((f"type_{name}", "page") for name in PAGE_TYPES), ("og_article", "page"), ("og_product", "page"),
+    ("page_body", "page"), ("in_body", "declared"),
+    *(
+        (f"{what}{step:+d}", "neighbours")
+        for step in _AROUND
+        for what in ("letters", "words", "links", "stop_words", "kind")
+    ),
+)  # fmt: skip
+#: Log-odds of the tokens that a block's elements are called by, near and far, and of its words.
+TOKEN_MEASURES = tuple(
+    (f"{table}_{what}", group)
+    for table, group in (("near", "names"), ("far", "names"), ("words", "vocabulary"))
+    for what in ("sum", "least", "most", "mean", "count")
+)
+_STEPS = tuple(step for step in range(-5, 6) if step)
+_RADII = (5, 15, 40)
+ROUND_MEASURES = (
+    ("first", "first"),
+    *((f"first{step:+d}", "around") for step in _STEPS),
+    *((f"first_within_{radius}", "around") for radius in _RADII),
+    ("first_page", "around"),
+    *((f"first_{what}", "around") for what in ("element", "container", "alike")),
+    ("first_before", "around"),
+    ("first_after", "around"),
+    ("first_so_far", "around"),
+)
+VOTE_MEASURES = (
+    ("vote", "vote"),
+    ("comment_vote", "vote"),
+    *((f"vote{step:+d}", "vote") for step in (-2, -1, 1, 2)),
+    ("vote_container", "vote"),
+    ("vote_alike", "vote"),
+    ("vote_page", "vote"),
+    ("comment_page", "vote"),
+    ("vote_agrees", "vote"),
+)
+
+_SPLIT = re.compile(r"[^a-z]+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WORD = re.compile(r"[^\W\d]\w*")
+_BODY = re.compile(r'"articleBody"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_MARKUP = re.compile(r"<[^<>]{1,500}>")
+_NOT_LETTER = re.compile(r"[\W_]+")
+#: A declared body shorter than this, in letters, is a teaser.
+_SHORTEST_BODY = 200
+#: So many letters at either end of a block are searched in the declared body.
+_EDGE = 30
+_TYPE = re.compile(r'"@type"\s*:\s*\[?\s*"(\w{1,40})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the model reads off a page: measures of each block, and the tokens that tables give odds for.
+
+    ``names`` are the tokens of each node (an element that holds a block, or an ancestor of one), ``parents``
+    the node above it (-1 for none), ``nodes`` each block's own node; ``alike`` numbers the blocks whose
+    elements are called the same.
+    """
+
+    measures: Floats
+    sizes: Floats
+    words: tuple[tuple[str, ...], ...]
+    names: tuple[tuple[str, ...], ...]
+    parents: tuple[int, ...]
+    nodes: Ints
+    alike: Ints
+
+
+def read_layout(page: Page) -> Layout:
+    """The layout of an HTML page; reads the tree, changes nothing."""
+    tree = _Nodes(page.elements)
+    words = [
+        _WORD.findall(page.text[b.start : min(b.end, b.start + 400)].lower())[:_WORDS] for b in page.blocks
+    ]
+    counts, declared = _text_counts(page), _declared(page)
+    alike = np.unique(np.array(tree.paths, np.int64)[tree.of_blocks], return_inverse=True)[1]
+    columns = [
+        *_shape(page, tree, words, counts),
+        *_position(page, words, counts, alike),
+        *_flags(tree),
+        *_containers(tree, counts),
+        *_of_page(page, tree, counts, declared),
+        _in_body([page.text[b.start : b.end] for b in page.blocks], declared),
+    ]
+    own = [counts["letters"], counts["words"], counts["links"], columns[8], columns[1]]
+    columns += [_shifted(np.asarray(column, np.float32), step) for step in _AROUND for column in own]
+    measures = np.empty((len(page.blocks), len(MEASURES)), np.float32)
+    for index, column in enumerate(columns):
+        measures[:, index] = column
+    return Layout(
+        measures,
+        counts["words"].astype(np.float32),
+        tuple(tuple(dict.fromkeys(own)) for own in words),
+        tuple(tree.names),
+        tuple(tree.parents),
+        tree.of_blocks,
+        alike,
+    )
+
+
+class _Nodes:
+    """The elements that hold blocks and all above them, each once, parents first."""
+
+    def __init__(self, elements: Sequence[html.HtmlElement]) -> None:
+        self.parents: list[int] = []
+        self.tags: list[str] = []
+        self.flags: list[int] = []
+        self.depths: list[int] = []
+        self.names: list[tuple[str, ...]] = []
+        self.paths: list[int] = []
+        self.own: list[str] = []
+        self.seen: dict[tuple[str, str, str], int] = {}
+        index: dict[html.HtmlElement, int] = {}
+        nodes = []
+        for element in elements:
+            new = []
+            above: html.HtmlElement | None = element
+            while above is not None and above not in index:
+                new.append(above)
+                above = above.getparent()
+            node = -1 if above is None else index[above]
+            for opened in reversed(new):
+                node = index[opened] = self._add(opened, node)
+            nodes.append(node)
+        self.of_blocks = np.array(nodes, np.int64)
+
+    def _add(self, element: html.HtmlElement, parent: int) -> int:
+        tag = str(element.tag)
+        flags, depth = (self.flags[parent], self.depths[parent] + 1) if parent >= 0 else (0, 0)
+        flags |= _TAG_BITS.get(tag, 0)
+        named, names, more = _called(tag, dict(element.items()) if len(element.attrib) else _NOTHING)
+        self.parents.append(parent)
+        self.tags.append(tag)
+        self.flags.append(flags | more)
+        self.depths.append(depth)
+        self.names.append(names)
+        self.own.append(named)
+        up = self.parents[parent] if parent >= 0 else -1
+        path = (named, self.own[parent] if parent >= 0 else "", self.own[up] if up >= 0 else "")
+        self.paths.append(self.seen.setdefault(path, len(self.seen)))
+        return len(self.parents) - 1
+
+
+_NOTHING: Mapping[str, str] = {}
+
+
+def _called(tag: str, said: Mapping[str, str]) -> tuple[str, tuple[str, ...], int]:
+    """What an element is called: one name for it, its tokens, and the bits that its attributes set."""
+    name, tokens = _classed(tag, said.get("class", ""))
+    bits = 0
+    more: tuple[str, ...] = ()
+    if mark := said.get("id"):
+        more = _tokens(mark)
+    if prop := said.get("itemprop"):
+        more = (*more, "itemprop:" + prop.lower()[:20])
+    if role := said.get("role", "").strip().lower():
+        more = (*more, "role:" + role[:20])
+        bits = _BIT.get(_ROLES.get(role, ""), 0)
+    style = said.get("style")
+    gone = style is not None and "display:none" in style.replace(" ", "")
+    if gone or "hidden" in said or said.get("aria-hidden") == "true":
+        bits |= _BIT["hidden"]
+    return name, tokens + more if more else tokens, bits
+
+
+@lru_cache(maxsize=20_000)
+def _classed(tag: str, classes: str) -> tuple[str, tuple[str, ...]]:
+    """One name for all elements of a tag with the same classes, and their tokens."""
+    name = tag + "." + ".".join(sorted(classes.split())[:3]) if classes else tag
+    return name, _tokens(classes) if tag in ("div", "span") else (*_tokens(classes), "tag:" + tag)
+
+
+@lru_cache(maxsize=20_000)
+def _tokens(marks: str) -> tuple[str, ...]:
+    """The words of a class or id attribute, and each name as a whole."""
+    tokens: list[str] = []
+    for mark in marks[:400].split()[:8]:
+        parts = [part for part in _SPLIT.split(_CAMEL.sub("-", mark).lower()) if len(part) > 1]
+        tokens += parts
+        if len(parts) > 1:
+            tokens.append("-".join(parts[:4]))
+    return tuple(tokens[:16])
+
+
+# ------------------------------------------------------------------------------------------ text in numbers
+
+
+@cache
+def _classes() -> npt.NDArray[np.uint8]:
+    """For each code point to U+FFFF the sum of 1 word, 2 capital, 4 digit, 8 punctuation, 16 full stop."""
+    table = np.zeros(0x10000, np.uint8)
+    for code in range(0x10000):
+        sign = chr(code)
+        if sign.isalnum():
+            table[code] = 1 + 2 * sign.isupper() + 4 * sign.isdigit()
+    for sign in ".,;:!?、。，；：！？؟،۔।":
+        table[ord(sign)] |= 8
+    for sign in ".!?。！？؟۔।":
+        table[ord(sign)] |= 16
+    return table
+
+
+def _text_counts(page: Page) -> dict[str, Any]:
+    """Letters, words and the like of each block, counted over the whole page text at once."""
+    codes = np.frombuffer(page.text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    kinds = _classes()[np.minimum(codes, 0xFFFF)]
+    starts = np.array([block.start for block in page.blocks], np.int64)
+    ends = np.array([block.end for block in page.blocks], np.int64)
+    inside = (kinds & 1).astype(bool)
+    first = inside.copy()
+    first[1:] &= ~inside[:-1]
+    spaced = np.empty(len(codes), bool)
+    spaced[-1:] = True
+    spaced[:-1] = codes[1:] <= 32
+
+    def count(which: npt.NDArray[Any]) -> Any:
+        sums = np.concatenate([[0], np.cumsum(which, dtype=np.int64)])
+        return (sums[ends] - sums[starts]).astype(np.float64)
+
+    length = (ends - starts).astype(np.float64)
+    words = np.maximum(count(first), 1e-9)
+    links = np.array([block.link_share for block in page.blocks], np.float64)
+    return {
+        "letters": length,
+        "words": np.round(words),
+        "word_length": count(inside) / np.maximum(words, 1),
+        "links": links,
+        "punctuation": count(kinds & 8 > 0) / np.maximum(words, 1),
+        "digits": count(kinds & 4 > 0) / np.maximum(length, 1),
+        "capitals": count(first & (kinds & 2 > 0)) / np.maximum(words, 1),
+        "sentences": count((kinds & 16 > 0) & spaced),
+        "start": starts.astype(np.float64),
+        "end": ends.astype(np.float64),
+    }
+
+
+def _shape(page: Page, tree: _Nodes, words: list[list[str]], counts: Mapping[str, Any]) -> Iterator[Any]:
+    last = [page.text[block.end - 1] for block in page.blocks]
+    yield [_TAGS.get(tree.tags[node], -1) for node in tree.of_blocks]
+    yield [_KINDS[block.kind] for block in page.blocks]
+    yield [block.level for block in page.blocks]
+    yield np.array(tree.depths, np.int64)[tree.of_blocks]
+    yield counts["letters"]
+    yield counts["words"]
+    yield counts["word_length"]
+    yield counts["links"]
+    yield [sum(map(_STOP.__contains__, own)) / len(own) if own else 0.0 for own in words]
+    yield counts["punctuation"]
+    yield counts["digits"]
+    yield counts["capitals"]
+    yield [sign in '.!?"”»…。！？' for sign in last]
+    yield [sign in ":：" for sign in last]
+    yield counts["sentences"]
+
+
+def _position(page: Page, words: list[list[str]], counts: Mapping[str, Any], alike: Ints) -> Iterator[Any]:
+    number = len(page.blocks)
+    nth = np.arange(number)
+    total = max(float(counts["letters"].sum()), 1.0)
+    before = np.cumsum(counts["letters"]) - counts["letters"]
+    title = _title_words(page)
+    in_title, of_title = _title_shares(words, title)
+    headline = _headline(page, in_title, of_title)
+    yield nth / number
+    yield before / total
+    yield (total - before) / total
+    yield nth
+    yield number - nth
+    yield nth - headline if headline >= 0 else np.full(number, -999)
+    texts = [page.text[block.start : block.end].casefold() for block in page.blocks]
+    copies = Counter(texts)
+    yield [copies[text] for text in texts]
+    sizes = np.bincount(alike)
+    yield sizes[alike]
+    yield (np.bincount(alike, counts["words"]) / sizes)[alike]
+    yield (np.bincount(alike, counts["links"]) / sizes)[alike]
+    yield in_title
+    yield of_title
+    levels = np.array([block.level if block.kind == "heading" else 0 for block in page.blocks])
+    heading = levels > 0
+    last = np.maximum.accumulate(np.where(heading, nth, -1))
+    yield np.where(last >= 0, nth - last, -1)
+    yield np.where(last >= 0, levels[np.maximum(last, 0)], 0)
+    following = np.minimum.accumulate(np.where(heading, nth, number + 50)[::-1])[::-1]
+    yield np.minimum(following - nth, 50)
+    yield counts["letters"] / max(float(counts["letters"].max(initial=1.0)), 1.0)
+
+
+def _title_words(page: Page) -> frozenset[str]:
+    title = "" if page.tree is None else page.tree.findtext(".//title") or ""
+    return frozenset(_WORD.findall(title[:400].lower()))
+
+
+def _title_shares(words: list[list[str]], title: frozenset[str]) -> tuple[list[float], list[float]]:
+    """For each block the share of its words that stand in the title, and of the title's words that it has."""
+    if not title:
+        return [0.0] * len(words), [0.0] * len(words)
+    shared = [(len(title.intersection(own)), len(set(own))) for own in words]
+    return [both / size if size else 0.0 for both, size in shared], [both / len(title) for both, _ in shared]
+
+
+def _headline(page: Page, in_title: list[float], of_title: list[float]) -> int:
+    """Which block is the headline: the first heading that the title repeats, else the first h1, else -1."""
+    first = -1
+    for index, block in enumerate(page.blocks):
+        if block.kind != "heading":
+            continue
+        if in_title[index] >= 0.8 and of_title[index] >= 0.3:
+            return index
+        if block.level == 1 and first < 0:
+            first = index
+    return first
+
+
+def _flags(tree: _Nodes) -> Iterator[Any]:
+    flags = np.array(tree.flags, np.int64)[tree.of_blocks]
+    for bit in range(len(PLACES)):
+        yield (flags >> bit) & 1
+
+
+def _containers(tree: _Nodes, counts: Mapping[str, Any]) -> Iterator[Any]:
+    """Of the containers of each block: their share of the page's text, links, blocks, prose."""
+    parents = np.array([*tree.parents, -1], np.int64)
+    prose = counts["letters"] * ((counts["sentences"] > 0) & (counts["words"] >= 10))
+    sums = np.zeros((len(parents), 4))
+    held = np.stack([counts["letters"], counts["letters"] * counts["links"], np.ones(len(prose)), prose], 1)
+    at = tree.of_blocks
+    while (at >= 0).any():
+        for column in range(4):
+            sums[:, column] += np.bincount(at, held[:, column], len(parents))
+        at = parents[at]
+        held = held[at >= 0]
+        at = at[at >= 0]
+    total = max(float(counts["letters"].sum()), 1.0)
+    node, step = tree.of_blocks, 1
+    for up in _UPS:
+        while step < up:
+            node, step = parents[node], step + 1
+        there, held = node >= 0, sums[np.maximum(node, 0)]
+        letters = np.maximum(held[:, 0], 1.0)
+        yield np.where(there, held[:, 0] / total, -1)
+        yield np.where(there, held[:, 1] / letters, -1)
+        yield np.where(there, np.log1p(held[:, 2]), -1)
+        yield np.where(there, held[:, 3] / letters, -1)
+
+
+def _of_page(page: Page, tree: _Nodes, counts: Mapping[str, Any], declared: _Declared) -> Iterator[float]:
+    total = max(float(counts["letters"].sum()), 1.0)
+    flags = np.array(tree.flags, np.int64)[tree.of_blocks]
+    prose = (counts["sentences"] > 0) & (counts["words"] >= 10)
+    yield np.log1p(total)
+    yield len(page.blocks)
+    yield float((counts["letters"] * counts["links"]).sum()) / total
+    yield float((counts["letters"] * prose).sum()) / total
+    yield float((counts["letters"] * (flags & _BIT["main"] > 0)).sum()) / total
+    yield float((counts["letters"] * (flags & _BIT["article"] > 0)).sum()) / total
+    yield sum(block.kind == "heading" for block in page.blocks)
+    for name in PAGE_TYPES:
+        yield name in declared.types
+    yield declared.kind == "article"
+    yield declared.kind.startswith("product")
+    yield len(declared.body) / total
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """What a page declares of itself: schema.org types, Open Graph type, the letters of its article's body."""
+
+    types: frozenset[str] = frozenset()
+    kind: str = ""
+    body: str = ""
+
+
+def _declared(page: Page) -> _Declared:
+    """What the page's JSON-LD and its ``og:type`` say."""
+    if page.tree is None:
+        return _Declared()
+    types: set[str] = set()
+    body = ""
+    for script in page.tree.iter("script"):
+        if "ld+json" in (script.get("type") or ""):
+            said = (script.text or "")[:300_000]
+            types.update(_TYPE.findall(said))
+            for found in _BODY.findall(said):
+                body = max(body, _letters(_unquoted(found)), key=len)
+    kind = ""
+    for meta in page.tree.iter("meta"):
+        if meta.get("property") == "og:type":
+            kind = (meta.get("content") or "").strip().lower()
+            break
+    return _Declared(frozenset(types), kind, body if len(body) >= _SHORTEST_BODY else "")
+
+
+def _unquoted(string: str) -> str:
+    """The text of a JSON string's inside, without markup."""
+    try:
+        text = str(json.loads(f'"{string}"', strict=False))
+    except ValueError:
+        text = string
+    return _MARKUP.sub(" ", text)
+
+
+def _letters(text: str) -> str:
+    return _NOT_LETTER.sub("", text).casefold()
+
+
+def _in_body(texts: Sequence[str], declared: _Declared) -> list[float]:
+    """For each block 1 where the declared body has it, 0.5 where it has its begin or end, 0, or -1: no body."""
+    if not declared.body:
+        return [-1.0] * len(texts)
+    shares = []
+    for text in texts:
+        letters = _letters(text)
+        if len(letters) < 8:
+            shares.append(0.25)
+        elif letters in declared.body:
+            shares.append(1.0)
+        else:
+            shares.append(0.5 * (letters[:_EDGE] in declared.body or letters[-_EDGE:] in declared.body))
+    return shares
+
+
+def _shifted(column: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
+    """The column of the blocks so many places on; -1 where there is none."""
+    moved = np.full(len(column), -1, column.dtype)
+    if step > 0:
+        moved[:-step] = column[step:]
+    else:
+        moved[-step:] = column[:step]
+    return moved
+
+
+# ------------------------------------------------------------------------------------------ tokens in numbers
+
+
+Tables = Mapping[str, Mapping[str, float]]
+#: Sum, least, most and count of the log-odds of some tokens.
+_Odds = tuple[float, float, float, int]
+_NONE: _Odds = (0.0, np.inf, -np.inf, 0)
+
+
+def token_measures(layout: Layout, tables: Tables) -> Floats:
+    """The log-odds of each block's tokens, summed up (``TOKEN_MEASURES``).
+
+    Near are the block's own element and the two above it, far are all others above.
+    """
+    known: dict[tuple[str, ...], _Odds] = {}
+    table = tables["words"]
+    words = np.array([_odds(own, table, {}) for own in layout.words])
+    near = np.array([_odds(names, tables["near"], known) for names in layout.names])
+    known = {}
+    far = np.array([_odds(names, tables["far"], known) for names in layout.names])
+    parents = np.array([*layout.parents, -1], np.int64)
+    at, columns = layout.nodes, []
+    for odds, steps in ((near, 3), (far, HIGHEST)):
+        odds = np.concatenate([odds, [_NONE]])
+        sums = np.tile(np.array(_NONE), (len(at), 1))
+        while steps and (at >= 0).any():
+            here = odds[at]
+            sums[:, 0] += here[:, 0]
+            sums[:, 1] = np.minimum(sums[:, 1], here[:, 1])
+            sums[:, 2] = np.maximum(sums[:, 2], here[:, 2])
+            sums[:, 3] += here[:, 3]
+            at, steps = parents[at], steps - 1
+        columns.append(sums)
+    return np.concatenate([_summed_up(sums) for sums in (*columns, words)], axis=1)
+
+
+#: No block is asked for more elements above it than this.
+HIGHEST = 60
+
+
+def _odds(tokens: tuple[str, ...], table: Mapping[str, float], known: dict[tuple[str, ...], _Odds]) -> _Odds:
+    odds = known.get(tokens)
+    if odds is None:
+        found = [table[token] for token in tokens if token in table]
+        odds = (sum(found), min(found), max(found), len(found)) if found else _NONE
+        known[tokens] = odds
+    return odds
+
+
+def _summed_up(sums: Doubles) -> Floats:
+    """Sum, least, most, mean and count, all 0 where there is none."""
+    some = sums[:, 3] > 0
+    mean = sums[:, 0] / np.maximum(sums[:, 3], 1)
+    columns = [sums[:, 0], np.where(some, sums[:, 1], 0), np.where(some, sums[:, 2], 0), mean, sums[:, 3]]
+    return np.stack(columns, 1).astype(np.float32)
+
+
+# ------------------------------------------------------------------------------------------ the second round
+
+
+def round_measures(layout: Layout, first: Doubles) -> Floats:
+    """The first round's scores of each block and of those around it (``ROUND_MEASURES``)."""
+    weight = layout.sizes.astype(np.float64)
+    scores = first.astype(np.float64)
+    number = len(scores)
+    sums = np.concatenate([[0.0], np.cumsum(scores * weight)])
+    weights = np.concatenate([[0.0], np.cumsum(weight)])
+    columns = [scores, *(_shifted(scores, step) for step in _STEPS)]
+    nth = np.arange(number)
+    for radius in _RADII:
+        low, high = np.maximum(0, nth - radius), np.minimum(number, nth + radius + 1)
+        columns.append((sums[high] - sums[low]) / np.maximum(weights[high] - weights[low], 1))
+    columns.append(np.full(number, sums[-1] / max(weights[-1], 1.0)))
+    columns += [_mean_by(group, scores, weight) for group in _groups(layout)]
+    columns.append(np.maximum.accumulate(scores))
+    columns.append(np.maximum.accumulate(scores[::-1])[::-1])
+    columns.append(sums[:-1] / max(sums[-1], 1e-6))
+    return np.stack(columns, 1).astype(np.float32)
+
+
+def vote_measures(layout: Layout, first: Doubles, votes: Sequence[float], comments: Sequence[float]) -> Floats:
+    """Trafilatura's vote on each block, on its neighbours and on the page (``VOTE_MEASURES``)."""
+    weight = layout.sizes.astype(np.float64)
+    vote, comment = np.array(votes, np.float64), np.array(comments, np.float64)
+    total = max(float(weight.sum()), 1.0)
+    _, parent, alike = _groups(layout)
+    columns = [vote, comment, *(_shifted(vote, step) for step in (-2, -1, 1, 2))]
+    columns += [_mean_by(parent, vote, weight), _mean_by(alike, vote, weight)]
+    for number in (vote @ weight / total, comment @ weight / total, 1 - np.abs(vote - first) @ weight / total):
+        columns.append(np.full(len(vote), number))
+    return np.stack(columns, 1).astype(np.float32)
+
+
+def _groups(layout: Layout) -> tuple[Ints, Ints, Ints]:
+    """For each block its element, the element above, and the number of its kind of element."""
+    parents = np.array(layout.parents, np.int64)
+    return layout.nodes, np.maximum(parents[layout.nodes], 0), layout.alike
+
+
+def _mean_by(group: Ints, scores: npt.NDArray[Any], weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    totals = np.bincount(group, weight)
+    means: npt.NDArray[Any] = (np.bincount(group, scores * weight) / np.maximum(totals, 1e-6))[group]
+    return means
+
+
+# ------------------------------------------------------------------------------------------ trees
+
+#: Where the files of the model are.
+FOLDER = Path(__file__).parent
+_ROUNDS = ("first", "second", "voted")
+#: What a score can be booked on.
+GROUPS = (
+    "links", "length", "prose", "wording", "shape", "places", "container", "position", "headline", "copies",
+    "alike", "names", "declared", "vocabulary", "neighbours", "around", "page", "vote", "first",
+)  # fmt: skip
+_GROUP = {group: index for index, group in enumerate(GROUPS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """One round of trees: LightGBM finds the leaves, the leaves' values and reasons are kept here.
+
+    Row i of ``booked`` says what leaf i of all leaves adds to the score for each group of measures.
+    """
+
+    booster: Any
+    offsets: Ints
+    values: Doubles
+    booked: Floats
+
+    def leaves(self, rows: Floats) -> Ints:
+        """The leaf that each row falls into in each tree, numbered over all trees."""
+        found: npt.NDArray[Any] = self.booster.predict(rows, pred_leaf=True, num_threads=1)
+        return found.reshape(len(rows), -1).astype(np.int64) + self.offsets
+
+    def scores(self, leaves: Ints) -> Doubles:
+        """The probability of each row."""
+        scores: Doubles = 1 / (1 + np.exp(-self.values[leaves].sum(axis=1)))
+        return scores
+
+    def reasons(self, leaves: Ints) -> Floats:
+        """For each row, what each group of measures adds to its log-odds."""
+        from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+
+        ends = np.arange(len(leaves) + 1) * leaves.shape[1]
+        fallen = csr_matrix(
+            (np.ones(leaves.size, np.float32), leaves.ravel(), ends), (len(leaves), len(self.booked))
+        )
+        reasons: Floats = fallen @ self.booked
+        return reasons
+
+
+def read_trees(text: str, groups: Sequence[str]) -> Trees:
+    """The trees of a LightGBM model file; ``groups`` names the group of each of its measures."""
+    import lightgbm
+
+    offsets: list[int] = []
+    values: list[float] = []
+    booked: list[Floats] = []
+    for block in text.split("\nTree=")[1:]:
+        fields = dict(line.split("=", 1) for line in block.splitlines()[1:] if "=" in line)
+        leaves = [float(number) for number in fields["leaf_value"].split()]
+        offsets.append(len(values))
+        values += leaves
+        booked.append(_booked(fields, leaves, groups))
+    booster = lightgbm.Booster(model_str=text)
+    return Trees(booster, np.array(offsets), np.array(values), np.concatenate(booked))
+
+
+def _booked(fields: Mapping[str, str], leaves: list[float], groups: Sequence[str]) -> Floats:
+    """What each leaf of one tree adds for each group: the steps in value on the way from the root."""
+    rows = np.zeros((len(leaves), len(GROUPS)), np.float32)
+    if len(leaves) == 1:
+        return rows
+    asked = [_GROUP[groups[int(index)]] for index in fields["split_feature"].split()]
+    inner = [float(number) for number in fields["internal_value"].split()]
+    below = [[int(child) for child in fields[side].split()] for side in ("left_child", "right_child")]
+    ways: list[tuple[int, npt.NDArray[np.float32]]] = [(0, np.zeros(len(GROUPS), np.float32))]
+    while ways:
+        node, so_far = ways.pop()
+        for side in below:
+            child = side[node]
+            booked = so_far.copy()
+            booked[asked[node]] += (inner[child] if child >= 0 else leaves[~child]) - inner[node]
+            if child >= 0:
+                ways.append((child, booked))
+            else:
+                rows[~child] = booked
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """All that was learned: two rounds of trees, the second also with votes, and the odds of tokens.
+
+    A page whose expected F1 is below ``sure`` is in doubt: trafilatura is asked.
+    """
+
+    first: Trees
+    second: Trees
+    voted: Trees
+    tables: Tables
+    sure: float
+
+
+@cache
+def model() -> Model:
+    """The model that comes with cleancopy, read once."""
+    learned = json.loads((FOLDER / "content_model.json").read_text(encoding="utf-8"))
+    texts = {name: (FOLDER / f"content_{name}.txt").read_text(encoding="utf-8") for name in _ROUNDS}
+    first, second, voted = (
+        read_trees(texts[name], [group for _, group in measures_of(name)]) for name in _ROUNDS
+    )
+    return Model(first, second, voted, learned["tables"], learned["sure"])
+
+
+def groups_of(name: str) -> list[str]:
+    """The groups of the measures that a round of trees asks for, in their order."""
+    return [group for _, group in measures_of(name)]
+
+
+def measures_of(name: str) -> list[tuple[str, str]]:
+    """The measures that a round of trees asks for, in their order, each with its group."""
+    measures = [*MEASURES, *TOKEN_MEASURES]
+    measures += ROUND_MEASURES if name != "first" else ()
+    measures += VOTE_MEASURES if name == "voted" else ()
+    return measures
+
+
+def best_cut(scores: Doubles, sizes: Floats) -> tuple[float, float]:
+    """The threshold that gives a page its best expected word F1, and that F1.
+
+    ``sizes`` are the blocks' words. Where probabilities are right, the best threshold is half of the best
+    F1 that can be expected (Lipton, Elkan and Naryanaswamy, "Optimal thresholding of classifiers to maximize
+    F1 measure", 2014): a page that is in doubt as a whole keeps more of its doubtful blocks. ``CUT_SHARE`` is a
+    little more than half, for what leaks is worse than what is lost.
+    """
+    order = np.argsort(-scores, kind="stable")
+    size = sizes[order].astype(np.float64)
+    right = np.cumsum(scores[order] * size)
+    expected = float((2 * right / (np.cumsum(size) + right[-1] + 1e-9)).max())
+    return max(CUT_SHARE * expected, LEAST_CUT), expected
+
+
+def centred(scores: Doubles, threshold: float) -> Doubles:
+    """Probabilities moved along their log-odds so that the threshold comes to stand at 0.5."""
+    odds = scores * (1 - threshold) / threshold
+    moved: Doubles = odds / (odds + 1 - scores)
+    return moved
+
+
+# ------------------------------------------------------------------------------------------ the judgement
+
+#: Trafilatura's vote on each block, and the share of each that is in its comments.
+Votes = tuple[Sequence[float], Sequence[float]]
+
+
+def judge(page: Page, ask: Callable[[], Votes], *, known: Model | None = None) -> list[tuple[float, str]]:
+    """For each block of an HTML page the probability that it is main content, and why it is low.
+
+    ``ask`` gets trafilatura's votes; it is called only where the page is in doubt, after the tree was read.
+    Blocks that score 0.5 or more have no reason: they stay.
+    """
+    if not page.blocks:
+        return []
+    known = known or model()
+    layout = read_layout(page)
+    rows = np.concatenate([layout.measures, token_measures(layout, known.tables)], axis=1)
+    leaves = known.first.leaves(rows)
+    first = known.first.scores(leaves)
+    rows = np.concatenate([rows, round_measures(layout, first)], axis=1)
+    trees, votes = known.second, None
+    later = trees.leaves(rows)
+    scores = trees.scores(later)
+    threshold, expected = best_cut(scores, layout.sizes)
+    if expected < known.sure:
+        votes = ask()
+        rows = np.concatenate([rows, vote_measures(layout, first, *votes)], axis=1)
+        trees = known.voted
+        later = trees.leaves(rows)
+        scores = trees.scores(later)
+        threshold, _ = best_cut(scores, layout.sizes)
+    scores = centred(scores, threshold)
+    cut = np.flatnonzero(scores < 0.5).tolist()
+    booked = _reasons(known.first.reasons(leaves[cut]), trees.reasons(later[cut]), first[cut])
+    said = _Words(page, layout, known.tables, first, votes)
+    why = dict(zip(cut, map(said.why, cut, _strongest(booked)), strict=True))
+    return [(score, why.get(index, "")) for index, score in enumerate(scores.tolist())]
+
+
+def _strongest(booked: Floats) -> list[list[str]]:
+    """For each row the names of the three groups that take most."""
+    order = np.argsort(booked, axis=1, kind="stable")[:, :3]
+    taken = np.take_along_axis(booked, order, 1) < 0
+    return [
+        [GROUPS[group] for group, takes in zip(groups, all_taken, strict=True) if takes]
+        for groups, all_taken in zip(order.tolist(), taken.tolist(), strict=True)
+    ]
+
+
+def _reasons(booked: Floats, later: Floats, first: Doubles) -> Floats:
+    """What each group of measures takes from the log-odds, over both rounds.
+
+    What the second round books on the first score goes to that score's own reasons. So does what it books on
+    the scores around, unless it was those that turned a block that the first round would have kept. The kind
+    of page comes last: it tells a reader the least.
+    """
+    own = np.minimum(booked, 0)
+    total = own.sum(axis=1, keepdims=True)
+    share = np.where(total < 0, own / np.minimum(total, -1e-9), 0)
+    taken = later.copy()
+    for group, whose in (("first", first >= 0), ("around", first < 0.5)):
+        column = _GROUP[group]
+        taken += share * np.where(whose, np.minimum(later[:, column], 0), 0)[:, None]
+        taken[whose, column] = 0
+    taken[:, _GROUP["page"]] *= 0.01
+    reasons: Floats = taken
+    return reasons
+
+
+_COLUMN = {name: index for index, (name, _) in enumerate(MEASURES)}
+_KIND_WORDS = {
+    "list_item": "a list row", "table_row": "a table row", "control": "a button", "heading": "a heading",
+    "credit": "a credit line", "caption": "a caption", "code": "code", "quote": "a quotation",
+    "paragraph": "a bare block",
+}  # fmt: skip
+_PLACE_WORDS = {
+    "nav": "inside navigation", "footer": "inside a footer", "aside": "inside an aside",
+    "dialog": "inside a dialog", "hidden": "hidden from readers", "form": "inside a form",
+    "button": "inside a button", "header": "inside a header", "a": "inside a link",
+    "tabpanel": "inside a tab panel",
+    "details": "inside a folded part",
+}  # fmt: skip
+
+
+class _Words:
+    """Scores put into words a person understands, for the blocks of one page."""
+
+    def __init__(self, page: Page, layout: Layout, tables: Tables, first: Doubles, votes: Votes | None) -> None:
+        self.page, self.layout, self.tables, self.votes = page, layout, tables, votes
+        self.sums = [0.0, *np.cumsum(first).tolist()]
+        self.worst: dict[int, tuple[float, str]] = {}
+
+    def why(self, block: int, strongest: list[str]) -> str:
+        """What takes most from the block's score, in words."""
+        row = self.layout.measures[block].tolist()
+        return "; ".join(dict.fromkeys(self._said(group, block, row) for group in strongest))
+
+    def _said(self, group: str, block: int, row: list[float]) -> str:
+        def value(name: str) -> float:
+            return row[_COLUMN[name]]
+
+        match group:
+            case "links":
+                return f"links make {value('links'):.0%} of it" if value("links") else "no links in it"
+            case "length":
+                return f"{'only ' if value('words') < 12 else ''}{_count(value('words'), 'word')}"
+            case "prose":
+                return "no full sentence" if not value("sentences") else _count(value("sentences"), "sentence")
+            case "wording":
+                return _wording(value("digits"), value("capitals"))
+            case "shape":
+                return f"it is {_KIND_WORDS[self.page.blocks[block].kind]}"
+            case "places":
+                return _place(value)
+            case "container":
+                if value("up1_links") > 0.5 or value("up2_links") > 0.5:
+                    return f"links make {max(value('up1_links'), value('up2_links')):.0%} of what holds it"
+                return f"what holds it has {value('up2_text'):.0%} of the page's text"
+            case "position":
+                return f"{value('place'):.0%} down the page"
+            case "headline":
+                if -999 < value("after_headline") < 0:
+                    return "above the headline"
+                if value("after_headline") == -999:
+                    return "no headline on the page"
+                return (
+                    "repeats the title"
+                    if value("in_title") > 0.5
+                    else f"{value('after_headline'):.0f} blocks from the headline"
+                )
+            case "copies":
+                return f"stands {value('copies'):.0f} times on the page"
+            case "alike":
+                return (
+                    f"one of {value('alike'):.0f} blocks built alike"
+                    if value("alike") > 1
+                    else "built unlike the rest"
+                )
+            case "names":
+                return self._named(block)
+            case "vocabulary":
+                return self._vocabulary(block)
+            case "declared":
+                return (
+                    "not in the article body that the page declares"
+                    if value("in_body") >= 0
+                    else "this kind of page"
+                )
+            case "neighbours":
+                return _next_to(value)
+            case "around":
+                low, high = max(0, block - 5), min(len(self.sums) - 1, block + 6)
+                mean = (self.sums[high] - self.sums[low]) / (high - low)
+                return f"the blocks around it score {mean:.2f}"
+            case "vote" if self.votes is not None:
+                return f"trafilatura keeps {self.votes[0][block]:.0%} of it"
+            case _:
+                return "this kind of page"
+
+    def _named(self, block: int) -> str:
+        """The least promising name of the elements that hold the block."""
+        node = int(self.layout.nodes[block])
+        way = [node]
+        while way[-1] not in self.worst and self.layout.parents[way[-1]] >= 0:
+            way.append(self.layout.parents[way[-1]])
+        worst = (0.0, "")
+        for node in reversed(way):
+            worst = self.worst.setdefault(node, min(worst, self._worst_of(node)))
+        name = worst[1].removeprefix("itemprop:").removeprefix("role:")
+        if name.startswith("tag:"):
+            return f"inside <{name[4:]}>"
+        return f"inside an element named {name!r}" if name else "element names that say little"
+
+    def _worst_of(self, node: int) -> tuple[float, str]:
+        near = self.tables["near"]
+        names = [
+            name for name in self.layout.names[node] if name in near and name not in ("tag:html", "tag:body")
+        ]
+        return min(((near[name], name) for name in names), default=(0.0, ""))
+
+    def _vocabulary(self, block: int) -> str:
+        table = self.tables["words"]
+        worst = min(
+            ((table[word], word) for word in self.layout.words[block] if word in table), default=(0.0, "")
+        )
+        return f"words such as {worst[1]!r}" if worst[1] else "no words that content has"
+
+
+def _count(number: float, what: str) -> str:
+    return f"{number:.0f} {what}{'' if round(number) == 1 else 's'}"
+
+
+def _wording(digits: float, capitals: float) -> str:
+    if digits > 0.25:
+        return f"digits make {digits:.0%} of it"
+    return (
+        f"{capitals:.0%} of its words begin with a capital"
+        if capitals > 0.5
+        else "few words that sentences have"
+    )
+
+
+def _place(value: Callable[[str], float]) -> str:
+    for name, words in _PLACE_WORDS.items():
+        if value(f"in_{name}"):
+            return words
+    return "outside the main part" if not value("in_main") and not value("in_article") else "where it stands"
+
+
+def _next_to(value: Callable[[str], float]) -> str:
+    near = [step for step in (-1, 1) if value(f"letters{step:+d}") >= 0]
+    if any(value(f"links{step:+d}") > 0.5 for step in near):
+        return "links beside it"
+    return (
+        "short lines beside it"
+        if any(value(f"words{step:+d}") < 10 for step in near)
+        else "the blocks beside it"
+    )

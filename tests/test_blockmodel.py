@@ -1,0 +1,172 @@
+"""The content model: what is measured, what is kept and cut, and that the reasons are the score's own."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cleancopy.blocks import Page, read_html
+from cleancopy.stages import blockmodel
+from cleancopy.stages.blockmodel import (
+    GROUPS,
+    MEASURES,
+    Votes,
+    best_cut,
+    centred,
+    judge,
+    measures_of,
+    model,
+    read_layout,
+)
+
+SENTENCE = "The river rose by two metres during the night, and the lower road was closed until the morning. "
+ARTICLE = f"""<html><head><title>The river rose in the night</title></head><body>
+<header class="site-header"><nav class="main-menu"><ul>
+<li><a href="/">Home</a></li><li><a href="/a">News</a></li>
+<li><a href="/b">Sport</a></li><li><a href="/c">Weather</a></li></ul></nav></header>
+<main><article class="post"><h1>The river rose in the night</h1>
+<p>{SENTENCE * 3}</p><p>{SENTENCE * 4}</p><h2>What happens next</h2><p>{SENTENCE * 3}</p><p>{SENTENCE * 2}</p>
+</article></main>
+<footer class="site-footer"><ul class="footer-links"><li><a href="/p">Privacy policy</a></li>
+<li><a href="/t">Terms of use</a></li><li><a href="/k">Contact us</a></li></ul>
+<p>© All rights reserved</p></footer>
+</body></html>"""
+TAG_NAMES = "p div li ul h1 h2 td tr table span a nav footer blockquote pre section noscript"
+TAGS = st.sampled_from(TAG_NAMES.split())
+WORDS = st.text(st.sampled_from("abc xyz 019 .,!?«»\u00e9\u4e2d\u0627\U0001f600\n"), max_size=30)
+
+
+def no_votes(page: Page) -> Votes:
+    """Votes of a trafilatura that finds nothing."""
+    return [0.0] * len(page.blocks), [0.0] * len(page.blocks)
+
+
+def judged(markup: str) -> dict[str, tuple[float, str]]:
+    """Score and reason of each block, by its text."""
+    page = read_html(markup)
+    verdicts = judge(page, lambda: no_votes(page))
+    return {page.text[b.start : b.end]: verdict for b, verdict in zip(page.blocks, verdicts, strict=True)}
+
+
+def test_an_article_stays_and_what_frames_it_goes() -> None:
+    page = read_html(ARTICLE)
+    everything = [1.0 if "river" in page.text[b.start : b.end] else 0.0 for b in page.blocks]
+    scores = [score for score, _ in judge(page, lambda: (everything, no_votes(page)[0]))]
+    kept = [page.text[b.start : b.end] for b, score in zip(page.blocks, scores, strict=True) if score >= 0.5]
+    assert sum(text.startswith("The river rose by") for text in kept) == 4
+    assert not {"Home", "News", "Privacy policy", "Terms of use", "Contact us", "© All rights reserved"} & set(
+        kept
+    )
+
+
+def test_a_cut_block_says_why_and_a_kept_one_does_not() -> None:
+    for text, (score, why) in judged(ARTICLE).items():
+        assert 0 <= score <= 1
+        assert bool(why) == (score < 0.5), text
+        assert len(why.split("; ")) <= 3
+
+
+def test_votes_are_asked_for_once_at_most_and_only_in_doubt() -> None:
+    page, asked = read_html(ARTICLE), []
+
+    def ask() -> Votes:
+        asked.append(1)
+        return no_votes(page)
+
+    sure = blockmodel.Model(**{**fields_of(model()), "sure": 0.0})
+    judge(page, ask, known=sure)
+    assert asked == []
+    unsure = blockmodel.Model(**{**fields_of(model()), "sure": 2.0})
+    judge(page, ask, known=unsure)
+    assert asked == [1]
+
+
+def fields_of(known: blockmodel.Model) -> dict[str, object]:
+    return {name: getattr(known, name) for name in known.__slots__}
+
+
+@pytest.mark.parametrize("name", ["first", "second", "voted"])
+def test_what_is_booked_adds_up_to_the_score_and_the_score_is_lightgbms(name: str) -> None:
+    trees = getattr(model(), name)
+    rows = np.random.default_rng(0).normal(0, 5, (50, len(measures_of(name)))).astype(np.float32)
+    leaves = trees.leaves(rows)
+    assert np.allclose(trees.scores(leaves), trees.booster.predict(rows, num_threads=1))
+    total = trees.values[leaves].sum(axis=1) - trees.reasons(leaves).sum(axis=1)
+    assert np.allclose(total, total[0], atol=1e-3)  # what is left is the same for all: where the trees begin
+
+
+def test_every_measure_has_a_known_group() -> None:
+    assert {group for name in ("first", "second", "voted") for _, group in measures_of(name)} == set(GROUPS)
+    assert len({name for name, _ in MEASURES}) == len(MEASURES)
+
+
+def test_measures_are_what_they_are_called() -> None:
+    page = read_html(ARTICLE)
+    column = {name: index for index, (name, _) in enumerate(MEASURES)}
+    rows = {
+        page.text[b.start : b.end]: row for b, row in zip(page.blocks, read_layout(page).measures, strict=True)
+    }
+    assert rows["Home"][column["in_nav"]] == 1
+    assert rows["Home"][column["links"]] == 1
+    assert rows["Terms of use"][column["words"]] == 3
+    assert rows["Terms of use"][column["in_footer"]] == 1
+    headline = rows["The river rose in the night"]
+    assert (headline[column["in_title"]], headline[column["of_title"]], headline[column["after_headline"]]) == (
+        1,
+        1,
+        0,
+    )
+    assert rows["What happens next"][column["capitals"]] == pytest.approx(1 / 3)
+    assert rows[(SENTENCE * 2).strip()][column["sentences"]] == 2
+
+
+def test_the_places_of_blocks_are_all_counted_once() -> None:
+    rows = read_layout(read_html(ARTICLE)).measures
+    column = {name: index for index, (name, _) in enumerate(MEASURES)}
+    assert all(a < b for a, b in pairwise(rows[:, column["nth"]]))
+    assert np.allclose(rows[:, column["up6_text"]].max(), 1, atol=1e-6)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 200)), min_size=1, max_size=12))
+def test_the_best_cut_is_where_the_expected_f1_is_best(blocks: list[tuple[float, int]]) -> None:
+    scores, sizes = np.array([score for score, _ in blocks]), np.array([size for _, size in blocks], np.float32)
+    threshold, expected = best_cut(scores, sizes)
+    content = float(scores @ sizes)
+    for least in scores:
+        kept = scores >= least
+        f1 = 2 * float((scores * sizes)[kept].sum()) / (float(sizes[kept].sum()) + content + 1e-9)
+        assert f1 <= expected + 1e-6
+    assert threshold == pytest.approx(max(blockmodel.CUT_SHARE * expected, blockmodel.LEAST_CUT))
+
+
+def test_centring_puts_the_threshold_at_one_half_and_keeps_the_order() -> None:
+    moved = centred(np.array([0.0, 0.1, 0.3, 0.9, 1.0]), 0.3)
+    assert moved[2] == pytest.approx(0.5)
+    assert list(moved) == sorted(moved)
+    assert (moved[0], moved[-1]) == (0, 1)
+
+
+def test_a_page_without_text_has_no_verdicts() -> None:
+    page = read_html("<html><body><img src=a.png></body></html>")
+    assert judge(page, lambda: no_votes(page)) == []
+
+
+def test_the_shipped_files_are_small_and_name_no_host() -> None:
+    folder = blockmodel.FOLDER
+    assert sum(path.stat().st_size for path in folder.glob("content_*.*")) < 3_000_000
+    assert not [token for table in model().tables.values() for token in table if "." in token or "/" in token]
+
+
+@given(st.lists(st.tuples(TAGS, WORDS), max_size=25))
+@settings(max_examples=40, deadline=None)
+def test_any_page_gets_one_score_a_block_and_the_same_one_twice(parts: list[tuple[str, str]]) -> None:
+    markup = "<body>" + "".join(f"<{tag}>{words}" + f"</{tag}>" * (len(words) % 2) for tag, words in parts)
+    page = read_html(markup)
+    verdicts = judge(page, lambda: no_votes(page))
+    assert len(verdicts) == len(page.blocks)
+    assert all(0 <= score <= 1 for score, _ in verdicts)
+    assert verdicts == judge(read_html(markup), lambda: no_votes(page))
