@@ -8,6 +8,8 @@ nothing is cached by Prefect: the store itself makes a second run skip what it k
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -20,8 +22,10 @@ from prefect import flow, get_run_logger, tags, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
+from prefect.states import Failed
 
 from cleancopy import pipeline
+from cleancopy.errors import CleancopyError
 from cleancopy.policy import read_policy
 from cleancopy.publish import publish
 from cleancopy.run import Run, Summary
@@ -80,13 +84,20 @@ def ingest(
     clean: str = "clean",
     workers: int = 2,
     policy: str | None = None,
-) -> dict[str, Any]:
+) -> Any:
     """Clean what is new under ``paths`` (the whole of ``raw`` if none is named) and publish it as a release."""
+    try:
+        return _ingest([Path(path) for path in paths or [raw]], Path(raw), Path(clean), workers, policy)
+    except CleancopyError as error:
+        # What is wrong is said in one line; a traceback would not help whoever reads the run's page.
+        return Failed(message=str(error))
+
+
+def _ingest(paths: list[Path], raw: Path, clean: Path, workers: int, policy: str | None) -> dict[str, Any]:
     settings = read_policy(Path(policy) if policy else None)
-    chosen = [Path(path) for path in paths or [raw]]
     with (
         tags("source:raw", "kind:ingest"),
-        pipeline.begin(raw=Path(raw), root=Path(clean), paths=chosen, policy=settings, workers=workers) as run,
+        pipeline.begin(raw=raw, root=clean, paths=paths, policy=settings, workers=workers) as run,
     ):
         shards = discover(run)
         for number in range(shards):
@@ -99,13 +110,19 @@ def ingest(
 
 
 def run(**parameters: Any) -> dict[str, Any]:
-    """Run the flow once, on a running server where there is one, else on Prefect's temporary one."""
+    """Run the flow once, on a running server where there is one, else on Prefect's temporary one.
+
+    Raises CleancopyError with the reason where the flow refused its input or the store.
+    """
     if not PREFECT_API_URL.value():
         said = "Waiting for Prefect's temporary server; `make ui` keeps one running, --plain needs none."
         print(said, file=sys.stderr, flush=True)
     name = f"raw {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     with tags("source:raw", "kind:ingest"):
-        summary: dict[str, Any] = ingest.with_options(flow_run_name=name)(**parameters)
+        state: Any = ingest.with_options(flow_run_name=name)(**parameters, return_state=True)
+    if state.is_failed() and not isinstance(state.data, BaseException):
+        raise CleancopyError(state.message or "the flow failed; see its logs")
+    summary: dict[str, Any] = state.result()
     return summary
 
 
@@ -151,4 +168,10 @@ Content root `{summary.content_root}`, manifest `{run.root / "releases"}/{run.re
 
 
 if __name__ == "__main__":
-    print(run(paths=sys.argv[1:] or None))
+    missing = [path for path in sys.argv[1:] if not os.path.lexists(path)]
+    if missing:
+        sys.exit(f"cleancopy: {missing[0]}: there is no such file or folder; check the path")
+    try:
+        print(json.dumps(run(paths=sys.argv[1:] or None), ensure_ascii=True, default=list))
+    except CleancopyError as error:
+        sys.exit(f"cleancopy: {error}")

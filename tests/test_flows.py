@@ -110,3 +110,18 @@ def test_the_summary_artifact_carries_the_headline_numbers(ingested: tuple[str, 
     description = str(artifacts["ingest-summary"]["description"])
     assert description == "8 captures: 6 new, 0 unchanged, 1 duplicate, 1 rejected; release 1, 6 live documents"
     assert "empty_input" in str(artifacts["ingest-rejections"]["data"])
+
+
+def test_what_the_store_refuses_is_one_line_and_a_failed_run(
+    server: tuple[str, dict[str, str]], ingested: tuple[str, Path]
+) -> None:
+    api, environment = server
+    _, home = ingested
+    command = [sys.executable, "-m", "cleancopy.cli", "ingest", "--raw", "raw", "--clean", "raw/clean"]
+    done = subprocess.run(
+        command, cwd=home, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "lies inside raw" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "FAILED" in {run["state_type"] for run in post(api, "flow_runs")}

@@ -46,6 +46,11 @@ def test_another_setting_is_another_digest(tmp_path: Path) -> None:
         ("[chrome]\npatterns = 1", "must be of type bool"),
         ("stages = ['magic']", "allowed: chrome, content, captions"),
         ("stages = 'chrome'", "must be a list"),
+        ("[chrome]\nnear = 0", "more than 0"),
+        ("[captions]\ncontainment = 1.5", "at most 1"),
+        ("[duplicates]\nnum_perm = 100", "multiple of 8"),
+        ("[duplicates]\nseed = -1", "at least 0"),
+        ("[limits]\ndepth = 0", "at least 1"),
         ("stages = [", "not valid TOML"),
     ],
 )

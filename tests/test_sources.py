@@ -206,8 +206,8 @@ def test_paths_that_the_user_names_elsewhere_keep_their_names(
     monkeypatch.chdir(tmp_path)
     outcomes = read(Path("raw"), Path("pages"), Path("./b.html"))
     assert [(one.key, one.site or one.folder) for one in captures(outcomes)] == [
-        ("file:b.html", tmp_path.name),
-        ("file:pages/a.html", "example.test"),
+        ("file:./b.html", tmp_path.name),
+        ("file:./pages/a.html", "example.test"),
     ]
 
 

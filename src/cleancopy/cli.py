@@ -129,7 +129,7 @@ def ingest(
             policy=str(policy) if policy else None,
         )
     if as_json:
-        print(json.dumps(summary, ensure_ascii=False, default=list))
+        print(_json(summary))
     else:
         _print_summary(summary, clean)
 
@@ -186,7 +186,8 @@ def _print_summary(summary: dict[str, Any], clean: Path) -> None:
     if summary["release"] is None:
         out.print("nothing new: the last release stands")
     else:
-        out.print(f"release {summary['release']}: {summary['live']} live documents, text in {clean / 'text'}/")
+        said = f"release {summary['release']}: {summary['live']} live documents, text in {clean / 'text'}/"
+        out.print(Text(said))
 
 
 # ---- reading
@@ -223,7 +224,7 @@ def status(
         "counts": dict(manifest.counts),
     }
     if as_json:
-        print(json.dumps(known, ensure_ascii=False))
+        print(_json(known))
         return
     for name, value in known.items():
         shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
@@ -236,7 +237,11 @@ def _print_inputs(clean: Path, as_json: bool) -> None:
     lines = list(views.inputs(clean))
     if as_json:
         for line in lines:
-            print(json.dumps(line, ensure_ascii=False))
+            print(_json(line))
+        return
+    if not out.is_terminal:
+        for line in lines:
+            print("\t".join(_printable(line[name] or "") for name in ("outcome", "error", "input", "message")))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("outcome", "error", "input", "message"):
@@ -256,7 +261,7 @@ def show(doc: Doc, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False
         from cleancopy import views
 
         known = {**views.provenance(version), "text": version.document.clean}
-        print(json.dumps(known, ensure_ascii=False, default=list))
+        print(_json(known))
         return
     sys.stdout.write(_printable(version.document.clean))
 
@@ -271,7 +276,7 @@ def explain(doc: Doc, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = Fa
         from cleancopy import views
 
         for cut in views.cuts(version):
-            print(json.dumps(cut, ensure_ascii=False, default=list))
+            print(_json(cut))
         return
     for line in _explained(version.document):
         out.print(line)
@@ -301,6 +306,12 @@ def _lines(text: str, mark: str, style: str) -> Iterator[Text]:
 def _short(value: object) -> str:
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _json(value: object) -> str:
+    """JSON for programs, with what a terminal could take for a command escaped."""
+    text = json.dumps(value, ensure_ascii=False, default=list)
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def _printable(text: str) -> str:
@@ -341,9 +352,7 @@ def diff(
         )
     )
     if as_json:
-        print(
-            json.dumps({"from": before, "to": after, "change": new.change, "diff": lines}, ensure_ascii=False)
-        )
+        print(_json({"from": before, "to": after, "change": new.change, "diff": lines}))
         return
     if not lines:
         out.print(
@@ -417,13 +426,13 @@ def chrome_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -
         for c in chromes.sites(clean)
     ]
     if as_json:
-        print(json.dumps(known, ensure_ascii=False))
+        print(_json(known))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("site", "version", "pages", "entries"):
         table.add_column(column)
     for one in known:
-        table.add_row(*(str(value) for value in one.values()))
+        table.add_row(*(Text(_printable(str(value))) for value in one.values()))
     out.print(table)
 
 
@@ -448,7 +457,12 @@ def chrome_show(site: str, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson
 
 @app.command()
 @clear_errors
-def ui(host: str = "127.0.0.1", port: int = 4200, raw: Raw = RAW, clean: Clean = CLEAN) -> None:
+def ui(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 4200,
+    raw: Raw = RAW,
+    clean: Clean = CLEAN,
+) -> None:
     """Start Prefect's server and UI; the history of runs is there at once."""
     del raw, clean
     _flows("server").start(host, port)

@@ -69,7 +69,7 @@ def run_isolated(
     """
     if workers == 0:
         for task in tasks:
-            yield task, _outcome(function, task)
+            yield task, outcome(function, task)
         return
     crew = _Crew(function, limits, _context(preload), workers)
     pending: deque[tuple[A, Future[R | Rejected | _Death]]] = deque()
@@ -233,7 +233,8 @@ def _verdict(worker: _Worker) -> Rejected:
     )
 
 
-def _outcome(function: Callable[[A], R], task: A) -> R | Rejected:
+def outcome(function: Callable[[A], R], task: A) -> R | Rejected:
+    """What a function makes of a task, here: its result, or the ``Rejected`` that stands for what it raised."""
     try:
         return function(task)
     except Rejected as rejected:
@@ -261,7 +262,7 @@ def _serve(pipe: Connection, function: Callable[[A], R], memory_bytes: int) -> N
             message = pipe.recv_bytes()
         except EOFError:
             return
-        answer = _outcome(lambda data: _pickled(function(pickle.loads(data))), message)
+        answer = outcome(lambda data: _pickled(function(pickle.loads(data))), message)
         memory_left = not (isinstance(answer, Rejected) and answer.kind is Kind.MEMORY)
         pipe.send_bytes(_pickled(answer) if isinstance(answer, Rejected) else answer)
 

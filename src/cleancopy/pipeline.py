@@ -8,6 +8,7 @@ own and hands on paths and counts, never text. Nothing that others read changes 
 
 from __future__ import annotations
 
+import json
 import pickle
 import secrets
 import shutil
@@ -21,10 +22,10 @@ from pathlib import Path
 
 from cleancopy.clean import decide, read
 from cleancopy.document import Capture, Document
-from cleancopy.errors import Kind, Rejected
+from cleancopy.errors import Kind, PolicyError, Rejected
 from cleancopy.fingerprint import fingerprint
-from cleancopy.isolation import run_isolated
-from cleancopy.policy import Policy
+from cleancopy.isolation import outcome, run_isolated
+from cleancopy.policy import Limits, Policy
 from cleancopy.publish import learned_chromes, publish
 from cleancopy.repetition import sign
 from cleancopy.run import Decided, Known, Note, Run, Summary
@@ -33,6 +34,7 @@ from cleancopy.spool import Spool, read_at, read_offsets, read_spool
 from cleancopy.stages.chrome import SiteChrome, learn_chrome
 from cleancopy.stages.duplicates import signing
 from cleancopy.store import archive, chromes, corpus, releases, rows
+from cleancopy.store.layout import mendable
 from cleancopy.store.rows import LedgerEntry, Outcome, Version
 
 #: Files or archives in a shard: enough work to make a task's own cost (11-34 ms) vanish.
@@ -54,8 +56,9 @@ def begin(
     name: str | None = None,
 ) -> Iterator[Run]:
     """A run, with the store's writing lock held: what an interrupted run left is mended and swept first."""
+    _check_folders(raw, root, tuple(paths))
     with releases.writing(root) as release:
-        shutil.rmtree(root / ".work", ignore_errors=True)
+        _sweep(root / ".work")
         run = Run(
             raw=raw,
             root=root,
@@ -71,6 +74,23 @@ def begin(
             yield run
         finally:
             shutil.rmtree(run.work, ignore_errors=True)
+
+
+def _check_folders(raw: Path, root: Path, paths: tuple[Path, ...]) -> None:
+    if raw.exists() and not raw.is_dir():
+        raise PolicyError(f"{raw}: raw is not a folder; name the folder with --raw, and a file as PATH")
+    for path in paths or (raw,):
+        if root.resolve().is_relative_to(path.resolve()):
+            raise PolicyError(
+                f"{root}: lies inside {path}, which is read; put clean elsewhere, or name other paths"
+            )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what an interrupted run left to its next step."""
+    with mendable(folder, "sweeping what an interrupted run left"):
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def ingest(run: Run, progress: Progress = lambda step, done, of: None) -> Summary:
@@ -156,7 +176,7 @@ def _to_read(
     known, last = _ledger(run)
     base = fingerprint(run.parts)
     for done, found in enumerate(inputs, 1):
-        for one in [found] if isinstance(found, Refusal) else read_input(found, run.policy.limits):
+        for one in [found] if isinstance(found, Refusal) else _of(found, run.policy.limits):
             if isinstance(one, Refusal) and not one.lost:
                 spool.append((Note(one.name, one.member or None, one.message), None))
                 continue
@@ -166,7 +186,9 @@ def _to_read(
                 continue
             entry = _entry(run, found, one)
             before = known.get((one.key, entry.payload_sha256 or ""))
-            if before and _still_holds(before, base, one, last.get(one.key)):
+            if before and _still_holds(
+                before, base, last.get((entry.input, entry.member, entry.key)) == one.sha256
+            ):
                 counts["known"] += 1
                 spool.append(
                     (replace(entry, outcome=before.outcome, kind=before.kind, message=before.message), False)
@@ -177,14 +199,19 @@ def _to_read(
             progress(done, len(inputs))
 
 
-def _still_holds(before: Known, base: str, capture: Capture, last: tuple[str, str] | None) -> bool:
-    """Whether a payload needs no reading: same pipeline, and no other capture is its document's latest."""
-    if before.fingerprint != base or before.kind in _WORTH_ANOTHER_TRY:
-        return False
-    if before.outcome == "rejected" or last is None:
-        return True
-    sha256, captured = last
-    return capture.sha256 == sha256 or bool(capture.captured and capture.captured <= captured)
+def _of(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
+    """What is in an input; one that holds no page at all is refused."""
+    empty = True
+    for one in read_input(found, limits):
+        empty = False
+        yield one
+    if empty:
+        yield Refusal(found.name, "", Kind.NO_CONTENT, f"{found.name}: holds no page; only other records", None)
+
+
+def _still_holds(before: Known, base: str, same: bool) -> bool:
+    """Whether a payload needs no reading: same pipeline, and its input held the same payload when last read."""
+    return same and before.fingerprint == base and before.kind not in _WORTH_ANOTHER_TRY
 
 
 def _entry(run: Run, found: Input | Refusal, capture: Capture) -> LedgerEntry:
@@ -225,12 +252,23 @@ def _archived(run: Run) -> Mapping[str, archive.ArchiveRef]:
 
 
 @cache
-def _ledger(run: Run) -> tuple[dict[tuple[str, str], Known], dict[str, tuple[str, str]]]:
-    """What the ledger knows: each payload by key and digest, and the latest capture of each key."""
-    columns = ["key", "payload_sha256", "captured", "fingerprint", "outcome", "kind", "message", "release"]
+def _ledger(run: Run) -> tuple[dict[tuple[str, str], Known], dict[tuple[str, str | None, str], str]]:
+    """What the ledger knows: each payload by key and digest, and the last payload of each input and member."""
+    columns = [
+        "input",
+        "member",
+        "key",
+        "payload_sha256",
+        "captured",
+        "fingerprint",
+        "outcome",
+        "kind",
+        "message",
+    ]
+    columns.append("release")
     table = corpus.captures(run.root, columns=columns)
     known: dict[tuple[str, str], Known] = {}
-    last: dict[str, tuple[str, str]] = {}
+    last: dict[tuple[str, str | None, str], str] = {}
     for row in sorted(table.to_pylist(), key=lambda r: (r["release"], r["captured"] or "")):
         if not row["key"]:
             continue
@@ -238,8 +276,7 @@ def _ledger(run: Run) -> tuple[dict[tuple[str, str], Known], dict[str, tuple[str
         known[row["key"], row["payload_sha256"] or ""] = Known(
             row["fingerprint"], outcome, row["kind"], row["message"]
         )
-        if outcome != "rejected":
-            last[row["key"]] = (row["payload_sha256"] or "", row["captured"] or "")
+        last[row["input"], row["member"], row["key"]] = row["payload_sha256"] or ""
     return known, last
 
 
@@ -317,7 +354,8 @@ def decide_shard(run: Run, number: int) -> Counter[str]:
 def reclean(run: Run, shards: int) -> Counter[str]:
     """Decide anew on the stored documents of sites whose chrome has changed; no page is read again.
 
-    A document that would be empty under the new chrome stays as it is.
+    A document that would be empty under the new chrome stays as it is; one that another pipeline read waits
+    until its input is read again.
     """
     with Spool(run.spool("decided", shards)) as spool, Spool(run.spool("entries", shards)) as index:
         return _decide_all(run, shards, _affected(run, shards), spool, index)
@@ -341,25 +379,33 @@ def _affected(run: Run, shards: int) -> Iterator[Pending]:
         if isinstance(one, Decided)
     }
     for site, chrome in sorted(_learned(run).items()):
-        before = chromes.current(run.root, site)
-        if (before.digest if before else "") != chrome.digest:
+        if _last_applied(run.root, site) != chrome.digest:
             for version in _stored(run.root, site):
-                if version.document.key not in taken:
+                same = all(version.parts.get(name) == part for name, part in run.parts.items())
+                if same and version.document.key not in taken:
                     yield _entry_again(run, version), version.document, version.seq
+
+
+def _last_applied(root: Path, site: str) -> str:
+    """The digest of the chrome that the site's latest versions were cut by; a killed run's does not count."""
+    rows_ = corpus.latest(root, columns=["release", "parts"], site=site).to_pylist()
+    latest = max(rows_, key=lambda row: row["release"], default=None)
+    return str(json.loads(latest["parts"]).get("chrome", "")) if latest else ""
 
 
 def _decide_all(run: Run, shard: int, pending: Iterable[Pending], spool: Spool, index: Spool) -> Counter[str]:
     counts: Counter[str] = Counter()
     batch: list[Pending] = []
     for entry, document, stored in pending:
-        try:
-            batch.append((entry, decide(document, run.policy, _learned(run).get(document.site or "")), stored))
-        except Rejected as error:
+        chrome = _learned(run).get(document.site or "")
+        result = outcome(partial(decide, policy=run.policy, chrome=chrome), document)
+        if isinstance(result, Rejected):
             counts["rejected"] += 1
             if not stored:
-                index.append(_rejected(entry, error.kind, error.message))
+                index.append(_rejected(entry, result.kind, result.message))
             continue
         counts["decided"] += 1
+        batch.append((entry, result, stored))
         if len(batch) == SIGN_AT_ONCE:
             _keep(run, shard, batch, spool, index)
             batch = []
@@ -385,12 +431,18 @@ def _keep(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: S
             chrome=chrome.digest if chrome else "",
             shard=shard,
             offset=spool.append(document),
-            known=(entry.key, entry.payload_sha256 or "") in _ledger(run)[0],
+            known=_known_otherwise(run, entry),
             cut=tuple(sorted(cut.items())),
             kept=len(text),
             stored=stored,
         )
         index.append(decided)
+
+
+def _known_otherwise(run: Run, entry: LedgerEntry) -> bool:
+    """Whether the payload was cleaned before, by another pipeline."""
+    before = _ledger(run)[0].get((entry.key, entry.payload_sha256 or ""))
+    return before is not None and before.fingerprint != entry.fingerprint
 
 
 def _entry_again(run: Run, version: Version) -> LedgerEntry:

@@ -145,4 +145,22 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         value = float(value)
     if type(value) is not hint:
         raise PolicyError(f"{where} is {value!r}; it must be of type {hint.__name__}")
+    if hint in (int, float):
+        _check_number(value, where)
     return value
+
+
+#: Settings that are a share of something.
+_SHARES = frozenset(["fraction", "near", "containment", "jaccard", "related"])
+#: Rows in a band of a document's signature: its length is a multiple of them.
+_ROWS = 8
+
+
+def _check_number(value: float, where: str) -> None:
+    name = where.rpartition(" ")[2]
+    if name in _SHARES and not 0 < value <= 1:
+        raise PolicyError(f"{where} is {value}; it must be more than 0 and at most 1")
+    if name == "num_perm" and (value < _ROWS or value % _ROWS):
+        raise PolicyError(f"{where} is {value}; it must be a multiple of {_ROWS}")
+    if value < (0 if name == "seed" else 1) and name not in _SHARES:
+        raise PolicyError(f"{where} is {value}; it must be at least {0 if name == 'seed' else 1}")

@@ -6,6 +6,7 @@ decided over the whole corpus, so that any order of ingests comes to the same po
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ from pathlib import Path
 from cleancopy import views
 from cleancopy.document import Document, doc_id, version_id
 from cleancopy.fingerprint import fingerprint
+from cleancopy.repetition import sign
 from cleancopy.run import Decided, Note, Run, Summary
 from cleancopy.spool import read_at, read_spool
 from cleancopy.stages.chrome import SiteChrome
-from cleancopy.stages.duplicates import Candidate, Duplicate, find_duplicates
+from cleancopy.stages.duplicates import Candidate, Duplicate, find_duplicates, signing
 from cleancopy.store import chromes, corpus, releases, rows
 from cleancopy.store.rows import Change, LedgerEntry, Outcome, Status, Version
 
@@ -64,20 +66,21 @@ def publish(run: Run, shards: int) -> Summary:
     """
     learned = learned_chromes(run)
     decided, entries, notes = _gather(run, shards)
-    heads = _heads(run.root)
+    heads = _heads(run)
     planned = _plan(run, decided, heads, entries)
     duplicates = _duplicates(run, heads)
     entries = [_with_outcome(entry, heads, duplicates, notes) for entry in entries]
     fresh = _new_to_the_ledger(run, entries)
     moved = [doc for doc, head in heads.items() if head.planned is None and _moved(doc, head, duplicates)]
+    for chrome in learned.values():
+        chromes.write(run.root, chrome)
     release = None
     if planned or moved or fresh:
         _commit(run, planned, moved, heads, duplicates, fresh)
         release = run.release
-    for chrome in learned.values():
-        chromes.write(run.root, chrome)
     touched = {one.doc_id for one in planned} | set(moved)
-    views.refresh(run.root, run.release - (release is None), touched, entries)
+    statuses = {doc: "duplicate" if doc in duplicates else "unchanged" for doc in moved}
+    views.refresh(run.root, run.release - 1, release, touched, entries, statuses)
     return _summary(run, release, entries, decided, planned, learned)
 
 
@@ -107,15 +110,18 @@ def _gather(
 # ---- versions
 
 
-def _heads(root: Path) -> dict[str, Head]:
-    """The latest stored version of every document that is not gone."""
+def _heads(run: Run) -> dict[str, Head]:
+    """The latest stored version of every document, with when it was last captured."""
     columns = [
         "doc_id", "seq", "version_id", "status", "duplicate_of", "captured", "text_sha256", "words", "url",
-        "canonical_url", "signature",
+        "canonical_url", "signature", "parts",
     ]  # fmt: skip
     heads = {}
-    for batch in corpus.latest_batches(root, columns=columns):
+    signed_otherwise = set()
+    for batch in corpus.latest_batches(run.root, columns=columns):
         for row in batch.to_pylist():
+            if json.loads(row["parts"]).get("policy") != run.policy.digest:
+                signed_otherwise.add(row["doc_id"])
             canonical = bool(row["url"]) and row["url"] == row["canonical_url"]
             candidate = Candidate(
                 row["doc_id"], row["text_sha256"], row["words"], row["captured"], canonical, row["signature"]
@@ -123,6 +129,28 @@ def _heads(root: Path) -> dict[str, Head]:
             heads[row["doc_id"]] = Head(
                 row["seq"], row["version_id"], row["status"], row["duplicate_of"], row["captured"], candidate
             )
+    return _last_captured(run.root, _signed(run, heads, signed_otherwise))
+
+
+def _signed(run: Run, heads: dict[str, Head], documents: set[str]) -> dict[str, Head]:
+    """The heads with these documents' signatures made anew: another policy may have signed them otherwise."""
+    if not documents:
+        return heads
+    for batch in corpus.latest_batches(run.root, columns=["doc_id", "text"], documents=documents):
+        rows_ = sign(batch.column("text").to_pylist(), signing(run.policy.duplicates))
+        for document, signature in zip(batch.column("doc_id").to_pylist(), rows_, strict=True):
+            candidate = replace(heads[document].candidate, signature=signature.tobytes())
+            heads[document] = replace(heads[document], candidate=candidate)
+    return heads
+
+
+def _last_captured(root: Path, heads: dict[str, Head]) -> dict[str, Head]:
+    """The heads with the time of the latest capture that the ledger has, which may only have confirmed them."""
+    table = corpus.captures(root, columns=["doc_id", "captured", "outcome"])
+    for row in table.to_pylist():
+        head = heads.get(row["doc_id"])
+        if head and row["outcome"] != "rejected" and (row["captured"] or "") > (head.captured or ""):
+            heads[row["doc_id"]] = replace(head, captured=row["captured"])
     return heads
 
 
@@ -141,6 +169,8 @@ def _plan(
             entry = replace(entry, version_id=version.version_id)
         elif head is not None:
             entry = replace(entry, outcome="unchanged", version_id=head.version_id)
+            latest = max(filter(None, (head.captured, entry.captured)), default=None)
+            heads[doc_id(entry.key)] = replace(head, captured=latest)
         if not one.stored:
             entries.append(entry)
     return planned
@@ -222,16 +252,16 @@ def _with_outcome(
 
 def _new_to_the_ledger(run: Run, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     """The entries to keep: what needed work, and refusals that the ledger does not have yet."""
-    table = corpus.captures(run.root, columns=["input", "member", "kind", "payload_sha256"])
-    columns = (table[name].to_pylist() for name in ("input", "member", "kind", "payload_sha256"))
-    known = set(zip(*columns, strict=True))
+    names = ["input", "member", "kind", "payload_sha256", "fingerprint"]
+    table = corpus.captures(run.root, columns=names)
+    known = set(zip(*(table[name].to_pylist() for name in names), strict=True))
     return [
         entry
         for entry in entries
         if (entry.archive is not None and entry.outcome != "rejected")
         or (
             entry.outcome == "rejected"
-            and (entry.input, entry.member, entry.kind, entry.payload_sha256) not in known
+            and (entry.input, entry.member, entry.kind, entry.payload_sha256, entry.fingerprint) not in known
         )
     ]
 
@@ -267,11 +297,10 @@ def _versions(
     for one in planned:
         last = heads[one.doc_id].planned is one
         yield _pointed(_version(run, one), duplicates.get(one.doc_id) if last else None)
-    for document in sorted(moved):
-        version = corpus.version(run.root, document)
-        if version is not None:
+    for batch in corpus.latest_batches(run.root, documents=moved) if moved else ():
+        for version in rows.table_to_versions(batch):
             version = replace(version, seq=version.seq + 1, release=run.release, change="duplicate")
-            yield _pointed(version, duplicates.get(document))
+            yield _pointed(version, duplicates.get(version.doc_id))
 
 
 def _version(run: Run, one: Planned) -> Version:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cleancopy.document import doc_id
+from cleancopy.errors import StoreError
 from cleancopy.slugs import site_slug, slug
 from cleancopy.store import corpus, rows
 from cleancopy.store.layout import atomic_write
@@ -22,20 +23,27 @@ _MARK = ".release"
 _ID_DIGITS = 12
 
 
-def refresh(root: Path, release: int, touched: set[str], entries: Iterable[LedgerEntry]) -> None:
-    """Bring the text tree and the list of inputs up to the release, from the documents that it touched.
+def refresh(
+    root: Path,
+    before: int,
+    release: int | None,
+    touched: set[str],
+    entries: Iterable[LedgerEntry],
+    statuses: Mapping[str, str],
+) -> None:
+    """Bring the text tree and the list of inputs up to a release, from the documents that it touched.
 
-    Where the tree is not at the release before (a run was interrupted), it is made anew as a whole.
+    ``before`` is the release before, ``release`` None where nothing was new. Where the tree is not at the
+    release before (a run was interrupted), it is made anew as a whole. ``statuses`` are the new outcomes of
+    documents that became copies, or ceased to be, without being read.
     """
     mark = root / "text" / _MARK
-    whole = not mark.exists() or mark.read_text(encoding="utf-8").strip() not in (
-        str(release),
-        str(release - 1),
-    )
+    at = mark.read_text(encoding="utf-8", errors="replace").strip() if mark.is_file() else ""
+    whole = at != str(before)
     write_tree(root, None if whole else touched)
-    write_inputs(root, entries)
-    if whole or touched:
-        atomic_write(mark, f"{release}\n".encode())
+    write_inputs(root, entries, statuses)
+    if whole or release is not None:
+        atomic_write(mark, f"{before if release is None else release}\n".encode())
 
 
 def write_tree(root: Path, documents: set[str] | None) -> None:
@@ -133,12 +141,14 @@ def fields_of(record: Any) -> dict[str, Any]:
 # ---- inputs
 
 
-def write_inputs(root: Path, entries: Iterable[LedgerEntry]) -> None:
+def write_inputs(root: Path, entries: Iterable[LedgerEntry], statuses: Mapping[str, str]) -> None:
     """Bring ``clean/inputs.jsonl`` up to date: the last outcome of every input that was ever seen."""
     latest = {(line["input"], line.get("member")): line for line in read_inputs(root)}
     seen = list(entries)
     fresh = {entry.input for entry in seen}
     kept = {key: line for key, line in latest.items() if key[0] not in fresh}
+    for line in kept.values():
+        line["outcome"] = statuses.get(line["document"], line["outcome"])
     kept |= {(line["input"], line["member"]): line for line in map(_line, seen)}
     ordered = sorted(kept.values(), key=lambda line: (line["input"], line["member"] or ""))
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
@@ -148,9 +158,13 @@ def write_inputs(root: Path, entries: Iterable[LedgerEntry]) -> None:
 def read_inputs(root: Path) -> Iterator[dict[str, Any]]:
     """The last outcome of every input and archive member, by name."""
     path = root / "inputs.jsonl"
-    if path.exists():
-        with open(path, encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        yield from [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise StoreError(
+            f"{path}: is damaged ({error}); remove it: it is a view, and the next ingest writes it anew"
+        ) from error
 
 
 def _line(entry: LedgerEntry) -> dict[str, Any]:

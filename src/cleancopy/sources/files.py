@@ -157,9 +157,10 @@ def _rooted(path: Path, raw: Path) -> tuple[Path, tuple[str, ...], str]:
     if relative.split(os.sep)[0] != os.pardir:
         return raw, tuple(relative.split(os.sep)), ""
     given = Path(os.path.normpath(path))
-    if given.is_dir():
-        return given, (), str(given)
-    return given.parent, (given.name,), "" if given.parent == Path() else str(given.parent)
+    folder = given if given.is_dir() else given.parent
+    # A name outside of raw/ must never be one inside it: ``./a.html`` is not ``a.html``.
+    before = str(folder) if folder.is_absolute() else "." if folder == Path() else f"./{folder}"
+    return folder, () if folder == given else (given.name,), before
 
 
 def _walk(

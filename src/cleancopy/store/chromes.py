@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cleancopy.errors import StoreError
 from cleancopy.slugs import site_slug
 from cleancopy.stages.chrome import SiteChrome, chrome_from_json, chrome_to_json
 from cleancopy.store.layout import atomic_write
@@ -17,7 +18,7 @@ def path(root: Path, chrome: SiteChrome) -> Path:
 def current(root: Path, site: str) -> SiteChrome | None:
     """The latest version of a site's chrome, or None where nothing was learned yet."""
     files = sorted(_folder(root, site).glob("[0-9]*.json"))
-    return chrome_from_json(files[-1].read_text(encoding="utf-8"), str(files[-1])) if files else None
+    return _read(files[-1]) if files else None
 
 
 def write(root: Path, chrome: SiteChrome) -> Path:
@@ -32,7 +33,17 @@ def sites(root: Path) -> list[SiteChrome]:
     """The latest chrome of every site, by site."""
     folders = sorted((root / "chrome").glob("*/"))
     files = [sorted(folder.glob("[0-9]*.json"))[-1:] for folder in folders]
-    return [chrome_from_json(found[0].read_text(encoding="utf-8"), str(found[0])) for found in files if found]
+    return [_read(found[0]) for found in files if found]
+
+
+def _read(file: Path) -> SiteChrome:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise StoreError(
+            f"{file}: is not UTF-8 ({error}); mend it, or remove it and learn the site again"
+        ) from error
+    return chrome_from_json(text, str(file))
 
 
 def _folder(root: Path, site: str) -> Path:
