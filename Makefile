@@ -19,7 +19,7 @@ ingest: $(READY)
 	$(BIN)/cleancopy ingest
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 check: lint types test
 
