@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cleancopy import Policy, views
+from cleancopy import Policy, PolicyError, views
 from cleancopy.pipeline import begin, ingest
 from cleancopy.run import Summary
 from cleancopy.sinks.jsonl import write_jsonl
@@ -259,3 +259,71 @@ def test_real_pages_of_many_sites_all_end_somewhere(tmp_path: Path) -> None:
     assert summary.captures == len(list(raw.iterdir()))
     assert sum(summary.counts.values()) == summary.captures
     assert summary.counts["new"] >= summary.captures - 2
+
+
+def file_with_url(folder: Path, name: str, text: str, **facts: str) -> None:
+    (folder / name).write_text(text)
+    lines = [f'{key} = "{value}"\n' for key, value in {"url": "https://example.org/a", **facts}.items()]
+    (folder / f"{name}.capture.toml").write_text("".join(lines))
+
+
+def test_two_inputs_of_one_page_do_not_take_turns(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    file_with_url(raw, "one.txt", ARTICLE)
+    file_with_url(raw, "two.txt", ARTICLE + " One more sentence stands here.")
+    run(raw, clean)
+    again = run(raw, clean)
+    assert (again.release, again.counts["unchanged"]) == (None, 2)
+
+
+def test_a_page_that_goes_back_to_what_it_was_says_so(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    for text in (ARTICLE, ARTICLE + " A sentence that will go again.", ARTICLE):
+        (raw / "a.txt").write_text(text)
+        assert run(raw, clean).counts["new"] == 1
+    (document,) = tables.heads(clean)
+    first, _, third = tables.history(clean, document)
+    assert third.document.clean == first.document.clean
+    assert third.change == "source"
+
+
+def test_a_capture_from_before_changes_nothing(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    file_with_url(raw, "new.txt", ARTICLE, captured="2026-03-01T00:00:00Z")
+    run(raw, clean)
+    file_with_url(raw, "old.txt", "An older text of the page.", captured="2026-01-01T00:00:00Z")
+    assert run(raw, clean).counts == {"new": 0, "unchanged": 2, "duplicate": 0, "rejected": 0}
+    (document,) = tables.heads(clean)
+    version = tables.version(clean, document)
+    assert version is not None
+    assert version.document.clean == ARTICLE + "\n"
+
+
+def test_a_tree_that_a_kill_left_behind_is_caught_up(raw: Path, tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    run(raw, clean)
+    before = texts(clean)
+    shutil.rmtree(clean / "text")
+    (clean / "inputs.jsonl").unlink()
+    run(raw, clean)
+    assert texts(clean) == before
+    assert len(list(views.inputs(clean))) == 7
+
+
+def test_clean_may_not_lie_inside_what_is_read(raw: Path) -> None:
+    with pytest.raises(PolicyError, match="lies inside"), begin(raw=raw, root=raw / "clean"):
+        pass
+
+
+def test_a_file_elsewhere_is_no_version_of_one_in_raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    (raw / "a.txt").write_text(ARTICLE)
+    (tmp_path / "a.txt").write_text("Another text altogether, with words of its own.")
+    monkeypatch.chdir(tmp_path)
+    run(Path("raw"), clean)
+    run(Path("raw"), clean, paths=[Path("a.txt")])
+    assert len(tables.heads(clean)) == 2
