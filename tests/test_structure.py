@@ -21,7 +21,7 @@ LAYERS = (
     {"stages"},
     {"clean", "fingerprint", "isolation", "slugs", "spool"},
     {"store", "sources"},
-    {"views", "run", "sinks", "publish", "pipeline", "report"},
+    {"views", "run", "sinks", "publish", "pipeline"},
     {"cli"},
 )
 INPUT_OUTPUT = {
