@@ -487,3 +487,13 @@ def test_any_two_texts_compare_the_same_both_ways(a: str, b: str) -> None:
     there, back = compare_captions(a, b), compare_captions(b, a)
     assert there.label == back.label
     assert mirrored[there.keep] == back.keep
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_two_texts_can_be_compared(a: str, b: str) -> None:
+    match = compare_captions(a, b)
+    assert (match.keep is None) == (match.label != "same")
+
+
+def test_words_of_marks_alone_compare_as_they_are() -> None:
+    assert compare_captions("นี้", "โรงเรียน ประถม").label == "different"

@@ -457,7 +457,8 @@ def _words(text: str) -> tuple[Word, ...]:
     numeric = [word[0].isdigit() for word in raw]
     words = []
     for i, word in enumerate(raw):
-        key = _fold(word)
+        # A run of combining marks has nothing left to fold to; it compares as it is.
+        key = _fold(word) or word
         dated = key in MONTHS and (any(numeric[i + 1 : i + 2]) or any(numeric[max(0, i - 1) : i]))
         if dated:
             key = MONTHS[key]
