@@ -31,7 +31,7 @@ from cleancopy.publish import publish
 from cleancopy.run import Run, Summary
 
 
-@task(name="discover", cache_policy=NO_CACHE, persist_result=False)
+@task(name="discover", task_run_name="discover", cache_policy=NO_CACHE, persist_result=False)
 def discover(run: Run) -> int:
     """List the inputs; how many shards they make."""
     shards = pipeline.discover(run)
@@ -47,7 +47,7 @@ def read_shard(run: Run, number: int) -> dict[str, int]:
     return _counted(run, f"shard {number}: read", pipeline.read_shard(run, number))
 
 
-@task(name="learn", cache_policy=NO_CACHE, persist_result=False)
+@task(name="learn", task_run_name="learn", cache_policy=NO_CACHE, persist_result=False)
 def learn(run: Run, shards: int) -> int:
     """Learn the chrome of the sites at hand; how many entries there are."""
     learned = pipeline.learn(run, shards)
@@ -62,13 +62,13 @@ def clean_shard(run: Run, number: int) -> dict[str, int]:
     return _counted(run, f"shard {number}: clean", pipeline.decide_shard(run, number))
 
 
-@task(name="reclean", cache_policy=NO_CACHE, persist_result=False)
+@task(name="reclean", task_run_name="reclean", cache_policy=NO_CACHE, persist_result=False)
 def reclean(run: Run, shards: int) -> dict[str, int]:
     """Clean the stored documents again whose site's chrome has changed."""
     return _counted(run, "stored documents: clean again", pipeline.reclean(run, shards))
 
 
-@task(name="publish", cache_policy=NO_CACHE, persist_result=False)
+@task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
 def publish_release(run: Run, shards: int) -> dict[str, Any]:
     """Find the duplicates, commit, write the release and what people read."""
     summary = publish(run, shards)

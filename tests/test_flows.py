@@ -95,7 +95,7 @@ def test_the_run_has_a_name_tags_and_tasks(ingested: tuple[str, Path]) -> None:
     assert str(run["name"]).startswith("raw 2")
     assert {"source:raw", "kind:ingest"} <= set(run["tags"])  # type: ignore[call-overload]
     names = {str(task["name"]) for task in post(api, "task_runs")}
-    assert {"read shard 0", "clean shard 0"} <= names
+    assert names == {"discover", "read shard 0", "learn", "clean shard 0", "reclean", "publish"}
 
 
 def test_the_logs_name_source_and_shard(ingested: tuple[str, Path]) -> None:
