@@ -196,7 +196,7 @@ def main() -> None:
             )
             print(f"{table:<34}{size / count:8.1f} bytes a document, {size / text:.3f} of its UTF-8 text")
         timed("heads", count, lambda: corpus.heads(root))
-        timed("known captures", count, lambda: corpus.known_captures(root))
+        timed("ledger", count, lambda: corpus.captures(root))
         timed("latest, key and text", count, lambda: exhaust(corpus.latest_batches(root, ["key", "text"])))
         one = rows.doc_id("https://example.org/1/page")
         timed("one document", 1, lambda: corpus.document(root, one))

@@ -21,6 +21,7 @@ from cleancopy.run import Summary
 from cleancopy.sinks.jsonl import write_jsonl
 from cleancopy.store import corpus as tables
 from cleancopy.store import releases
+from cleancopy.store.rows import LedgerEntry
 from conftest import EXAMPLES, corpus
 
 ARTICLE = (
@@ -327,3 +328,12 @@ def test_a_file_elsewhere_is_no_version_of_one_in_raw(tmp_path: Path, monkeypatc
     run(Path("raw"), clean)
     run(Path("raw"), clean, paths=[Path("a.txt")])
     assert len(tables.heads(clean)) == 2
+
+
+def test_a_message_may_hold_any_line_end(tmp_path: Path) -> None:
+    entry = LedgerEntry(
+        input="a", outcome="rejected", release=1, run="r", kind="internal", message="one\u2028two\x85"
+    )
+    views.write_inputs(tmp_path, [entry], {})
+    (line,) = views.inputs(tmp_path)
+    assert line["message"] == entry.message

@@ -197,7 +197,8 @@ def texts(root: Path, as_of: int | None = None, status: str | None = "live") -> 
 
 def test_an_empty_store_reads_as_empty(tmp_path: Path) -> None:
     assert releases.current(tmp_path) is None
-    assert corpus.heads(tmp_path) == {} == corpus.known_captures(tmp_path)
+    assert corpus.heads(tmp_path) == {}
+    assert corpus.captures(tmp_path).num_rows == 0
     assert corpus.latest(tmp_path).schema == rows.DOCUMENTS
     assert corpus.document(tmp_path, "0" * 32) is None
 
@@ -241,8 +242,10 @@ def test_the_latest_versions_of_one_site_only(tmp_path: Path) -> None:
 
 def test_what_was_seen_last_is_known(tmp_path: Path) -> None:
     publish(tmp_path, replace(page("a"), payload_sha256="d1"))
-    found = corpus.known_captures(tmp_path)
-    assert found[("a", "d1")] == corpus.Known("f1", corpus.heads(tmp_path)[page("a").doc_id].version_id, "new")
+    columns = ["key", "payload_sha256", "fingerprint", "version_id", "outcome"]
+    (found,) = corpus.captures(tmp_path, columns).to_pylist()
+    version = corpus.heads(tmp_path)[page("a").doc_id].version_id
+    assert found == dict(zip(columns, ["a", "d1", "f1", version, "new"], strict=True))
 
 
 def test_a_manifest_says_what_a_release_holds(tmp_path: Path) -> None:

@@ -255,17 +255,9 @@ def _archived(run: Run) -> Mapping[str, archive.ArchiveRef]:
 def _ledger(run: Run) -> tuple[dict[tuple[str, str], Known], dict[tuple[str, str | None, str], str]]:
     """What the ledger knows: each payload by key and digest, and the last payload of each input and member."""
     columns = [
-        "input",
-        "member",
-        "key",
-        "payload_sha256",
-        "captured",
-        "fingerprint",
-        "outcome",
-        "kind",
-        "message",
-    ]
-    columns.append("release")
+        "input", "member", "key", "payload_sha256", "captured", "fingerprint", "outcome", "kind", "message",
+        "release",
+    ]  # fmt: skip
     table = corpus.captures(run.root, columns=columns)
     known: dict[tuple[str, str], Known] = {}
     last: dict[tuple[str, str | None, str], str] = {}
@@ -309,9 +301,7 @@ def learn(run: Run, shards: int) -> dict[str, int]:
     return {site: len(chrome.entries) for site, chrome in learned.items()}
 
 
-@cache
-def _learned(run: Run) -> dict[str, SiteChrome]:
-    return learned_chromes(run)
+_learned = cache(learned_chromes)
 
 
 def _pages(run: Run, site: str, places: Iterable[tuple[int, int]], keys: set[str] | None) -> Iterator[Document]:
@@ -388,8 +378,8 @@ def _affected(run: Run, shards: int) -> Iterator[Pending]:
 
 def _last_applied(root: Path, site: str) -> str:
     """The digest of the chrome that the site's latest versions were cut by; a killed run's does not count."""
-    rows_ = corpus.latest(root, columns=["release", "parts"], site=site).to_pylist()
-    latest = max(rows_, key=lambda row: row["release"], default=None)
+    versions = corpus.latest(root, columns=["release", "parts"], site=site).to_pylist()
+    latest = max(versions, key=lambda row: row["release"], default=None)
     return str(json.loads(latest["parts"]).get("chrome", "")) if latest else ""
 
 

@@ -137,8 +137,8 @@ def _signed(run: Run, heads: dict[str, Head], documents: set[str]) -> dict[str, 
     if not documents:
         return heads
     for batch in corpus.latest_batches(run.root, columns=["doc_id", "text"], documents=documents):
-        rows_ = sign(batch.column("text").to_pylist(), signing(run.policy.duplicates))
-        for document, signature in zip(batch.column("doc_id").to_pylist(), rows_, strict=True):
+        signatures = sign(batch.column("text").to_pylist(), signing(run.policy.duplicates))
+        for document, signature in zip(batch.column("doc_id").to_pylist(), signatures, strict=True):
             candidate = replace(heads[document].candidate, signature=signature.tobytes())
             heads[document] = replace(heads[document], candidate=candidate)
     return heads

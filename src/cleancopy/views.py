@@ -159,11 +159,12 @@ def read_inputs(root: Path) -> Iterator[dict[str, Any]]:
     """The last outcome of every input and archive member, by name."""
     path = root / "inputs.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        yield from [json.loads(line) for line in lines]
+        # Not splitlines: a message may hold one of the other characters that it takes for a line end.
+        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+        yield from [json.loads(line) for line in lines if line]
     except ValueError as error:
         raise StoreError(
-            f"{path}: is damaged ({error}); remove it: it is a view, and the next ingest writes it anew"
+            f"{path}: is damaged ({error}); remove it: ingesting the same inputs writes it anew"
         ) from error
 
 

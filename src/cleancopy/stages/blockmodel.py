@@ -740,11 +740,6 @@ def model() -> Model:
     return Model(first, second, voted, learned["tables"], learned["sure"])
 
 
-def groups_of(name: str) -> list[str]:
-    """The groups of the measures that a round of trees asks for, in their order."""
-    return [group for _, group in measures_of(name)]
-
-
 def measures_of(name: str) -> list[tuple[str, str]]:
     """The measures that a round of trees asks for, in their order, each with its group."""
     measures = [*MEASURES, *TOKEN_MEASURES]

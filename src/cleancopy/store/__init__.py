@@ -12,7 +12,7 @@ How the pieces fit, one run:
     from cleancopy.store import archive, corpus, releases, rows
 
     with releases.writing(root) as release:            # lock, recover, sweep; the number this run will publish
-        known = corpus.known_captures(root)             # (key, payload sha256) -> Known: what to skip
+        seen = corpus.captures(root, ["key", "payload_sha256", "outcome", "fingerprint"])     # what to skip
         heads = corpus.heads(root)                      # doc_id -> Head: seq, version_id, text_sha256, status
         with archive.Archive(root, f"{release:06d}", corpus.archived(root)) as raw:
             ref = raw.append(capture)                   # ArchiveRef; an archived payload is not written twice
@@ -55,7 +55,6 @@ Signatures:
                  files, recovered, schema
 
     corpus.heads(root, as_of=None) -> dict[str, Head]                Head(seq, version_id, text_sha256, status)
-    corpus.known_captures(root) -> dict[(key, sha256), Known]        Known(fingerprint, version_id, outcome)
     corpus.archived(root) -> dict[sha256, ArchiveRef]
     corpus.latest(root, columns=None, site=None, as_of=None, status=None) -> pyarrow.Table
     corpus.latest_batches(same, documents=None) -> Iterator[pyarrow.RecordBatch]     one batch at a time

@@ -91,14 +91,6 @@ class Head(NamedTuple):
     status: str
 
 
-class Known(NamedTuple):
-    """What became of a payload under a key when it was last seen."""
-
-    fingerprint: str
-    version_id: str | None
-    outcome: str
-
-
 # ---- appending
 
 
@@ -365,15 +357,6 @@ def heads(root: Path, as_of: int | None = None) -> dict[str, Head]:
     last = newest(identities(root, _limit(root, as_of)))
     values = zip(*(last.column(name).to_pylist() for name in Head._fields), strict=True)
     return dict(zip(last.column("doc_id").to_pylist(), map(Head._make, values), strict=True))
-
-
-def known_captures(root: Path) -> dict[tuple[str, str], Known]:
-    """What became of each (key, payload SHA-256) when it was last seen: what a run can skip."""
-    columns = ["key", "payload_sha256", *Known._fields, "release"]
-    where = ds.field("payload_sha256").is_valid() & (ds.field("release") <= _limit(root, None))
-    seen = _collected(scan(root, "captures", columns, where), CAPTURES, columns).sort_by("release")
-    keys, digests, *values, _ = (column.to_pylist() for column in seen.columns)
-    return dict(zip(zip(keys, digests, strict=True), map(Known, *values), strict=True))
 
 
 def archived(root: Path) -> dict[str, ArchiveRef]:
