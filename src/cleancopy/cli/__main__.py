@@ -1,0 +1,5 @@
+"""``python -m cleancopy.cli``."""
+
+from cleancopy.cli import main
+
+main()

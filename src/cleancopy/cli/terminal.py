@@ -1,0 +1,110 @@
+"""What every command shares: options, errors as one line and an exit code, and text safe for a terminal."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cleancopy.errors import CleancopyError, PolicyError
+
+if TYPE_CHECKING:
+    from cleancopy.store.rows import Version
+
+Raw = Annotated[Path, typer.Option("--raw", metavar="DIR", help="Folder of the raw captures.")]
+Clean = Annotated[Path, typer.Option("--clean", metavar="DIR", help="Folder of the store.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Doc = Annotated[
+    str,
+    typer.Argument(
+        metavar="DOC", help="A document: its id or the start of it, URL, input, or file in clean/text."
+    ),
+]
+RAW, CLEAN = Path("raw"), Path("clean")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End with one clear line on standard error."""
+    err.print(Text(f"cleancopy: {message}"), soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with every error that cleancopy raises on purpose as one line and an exit code."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except PolicyError as error:
+            fail(str(error), 2)
+        except CleancopyError as error:
+            fail(str(error), 1)
+        except KeyboardInterrupt:
+            fail("stopped; nothing is lost: run the same command again to go on", 130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+    return wrapped
+
+
+def as_json_text(value: object) -> str:
+    """JSON for programs, with what a terminal could take for a command escaped."""
+    text = json.dumps(value, ensure_ascii=False, default=list)
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal could take for a command left out."""
+    return "".join(char for char in text if char.isprintable() or char in "\n\t")
+
+
+def short(value: object) -> str:
+    """A value in at most 80 characters."""
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def flows(name: str) -> Any:
+    """A module of the flows, which import Prefect; nothing else here does."""
+    if not sys.stderr.isatty() and "PREFECT_LOGGING_COLORS" not in os.environ:
+        os.environ["PREFECT_LOGGING_COLORS"] = "false"
+    return importlib.import_module(f"cleancopy_flows.{name}")
+
+
+def published(clean: Path) -> None:
+    from cleancopy.store import releases
+
+    if releases.current(clean) is None:
+        fail(f"{clean}: nothing was published yet; run cleancopy ingest", 1)
+
+
+def find(clean: Path, doc: str) -> Version:
+    """The latest version of the document that a user means."""
+    from cleancopy import views
+    from cleancopy.store import corpus
+
+    published(clean)
+    found = views.find(clean, doc)
+    if len(found) > 1:
+        some = ", ".join(one[:12] for one in sorted(found)[:5])
+        fail(f"{doc}: {len(found)} documents match ({some} ...); name one by its id", 2)
+    if not found:
+        fail(f"{doc}: no document has this id, URL, input or file; see cleancopy status --inputs", 2)
+    version = corpus.version(clean, found[0])
+    if version is None:
+        fail(f"{doc}: no published version", 2)
+    return version
