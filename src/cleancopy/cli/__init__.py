@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from cleancopy.cli import chrome, corpus, documents, ingest, server
+from cleancopy.cli import chrome, corpus, documents, export, ingest, server
 
 app = typer.Typer(
     name="cleancopy",
@@ -23,7 +23,7 @@ for command in (
     documents.show,
     documents.explain,
     documents.diff,
-    corpus.export,
+    export.export,
     server.ui,
 ):
     app.command()(command)

@@ -1,8 +1,7 @@
-"""Commands on the whole store: ``cleancopy status | export``."""
+"""Commands on the whole store: ``cleancopy status``."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +20,6 @@ from cleancopy.cli.terminal import (
     fail,
     out,
     printable,
-    published,
 )
 
 
@@ -80,25 +78,3 @@ def _print_inputs(clean: Path, as_json: bool) -> None:
     for line in lines:
         table.add_row(line["outcome"], line["error"] or "", Text(line["input"]), Text(line["message"] or ""))
     out.print(table)
-
-
-@clear_errors
-def export(
-    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")],
-    kind: Annotated[str, typer.Option("--format", help="jsonl")] = "jsonl",
-    raw: Raw = RAW,
-    clean: Clean = CLEAN,
-    as_json: AsJson = False,
-) -> None:
-    """Write the live documents for other programs."""
-    from cleancopy.sinks.jsonl import write_jsonl
-
-    del raw
-    if kind != "jsonl":
-        fail(f"--format {kind}: not one of: jsonl", 2)
-    published(clean)
-    count = write_jsonl(clean, file)
-    if as_json:
-        print(json.dumps({"documents": count, "file": str(file)}))
-    else:
-        out.print(Text(f"{count} documents in {file}"))
