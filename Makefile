@@ -1,7 +1,7 @@
 # make ingest   set up, then clean what is in raw/ into clean/
 # make test     set up, then run the tests
 # make check    lint, types, all tests (what CI runs)
-# make ui       Prefect's server and UI with the history of runs
+# make ui       Prefect's server and UI with the history of runs, and the schedules
 # make bench    speed, memory and quality against peers
 # make train    rebuild the block model from the shared corpora
 
@@ -13,7 +13,7 @@ export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: ingest test check lint types ui bench bench-quality train setup clean-venv
+.PHONY: ingest test check lint types ui bench bench-quality bench-repetition bench-store bench-faults train setup clean-venv
 
 ingest: $(READY)
 	$(BIN)/cleancopy ingest
@@ -31,13 +31,25 @@ types: $(READY)
 	$(BIN)/mypy
 
 ui: $(READY)
-	$(BIN)/cleancopy ui
+	$(BIN)/cleancopy up
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+# readability-lxml by itself: it asks for a chardet older than the one that comes with cleancopy, and runs with it.
 bench-quality: $(READY)
-	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fast,dev,bench]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps readability-lxml==0.9 cssselect
+	$(BIN)/python benchmarks/quality.py $(QUALITY)
+
+bench-store: $(READY)
+	$(BIN)/python benchmarks/store.py
+
+bench-faults: $(READY)
+	$(BIN)/python benchmarks/faults.py
+
+bench-repetition: $(READY)
+	$(BIN)/python benchmarks/repetition.py $(REPETITION)
 
 train: $(READY)
 	$(BIN)/python benchmarks/train.py

@@ -26,6 +26,7 @@ from cleancopy.stages.caption_pairs import compare_captions
 from cleancopy.stages.captions import collapse_captions
 
 SHARED = Path(__file__).parents[2] / "shared"
+RESULTS = Path(__file__).with_name("results")
 PAIRS = SHARED / "corpora" / "captions" / "dev.jsonl"
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -74,8 +75,9 @@ def half(pair: Pair) -> int:
     return hashlib.sha256(pair["host_a"].encode()).digest()[0] % 2
 
 
-def print_scores(pairs: Sequence[Pair]) -> None:
-    """The table of the rules by part of the pairs."""
+def print_scores(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """The table of the rules by part of the pairs, also as rows."""
+    rows: list[dict[str, Any]] = []
     parts = {"all": pairs, "without nested": [pair for pair in pairs if not pair["nested"]]}
     parts |= {f"scope {scope}": [p for p in pairs if p["scope"] == scope] for scope in ("page", "site", "web")}
     rules = {"cleancopy": cleancopy(CaptionPolicy()), "token subset": token_subset, "char-4 >= 0.8": contained}
@@ -86,6 +88,9 @@ def print_scores(pairs: Sequence[Pair]) -> None:
         for rule_name, rule in rules.items():
             p, r, keep, false, missed = score(part, rule)
             print(f"{name:16}{len(part):6}  {rule_name:14}{p:10.3f}{r:8.3f}{keep:7.3f}{false:7}{missed:6}")
+            counts = {"part": name, "pairs": len(part), "rule": rule_name, "false": false, "missed": missed}
+            rows.append(counts | {"precision": round(p, 4), "recall": round(r, 4), "keep": round(keep, 4)})
+    return rows
 
 
 def print_threshold(pairs: Sequence[Pair]) -> None:
@@ -129,6 +134,16 @@ def print_costs(pairs: Sequence[Pair]) -> None:
         print(f"{name:40}{milliseconds(text, 20 if len(text) < 100_000 else 1):10.2f} ms")
 
 
+def write(rows: Sequence[dict[str, Any]]) -> None:
+    """The table as Markdown and JSON, in ``benchmarks/results``."""
+    RESULTS.mkdir(exist_ok=True)
+    names = ("part", "pairs", "rule", "precision", "recall", "keep", "false", "missed")
+    lines = ["# Captions: which pairs are one", "", f"| {' | '.join(names)} |", "|---|---:|---|" + "---:|" * 5]
+    lines += [f"| {' | '.join(str(row[name]) for name in names)} |" for row in rows]
+    (RESULTS / "captions.md").write_text("\n".join([*lines, ""]))
+    (RESULTS / "captions.json").write_text(json.dumps(rows, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="?", type=Path, default=PAIRS)
@@ -138,7 +153,7 @@ def main() -> None:
             f"{path}: no such file; name a JSONL file of labelled pairs (a, b, label, keep, scope, nested)"
         )
     pairs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    print_scores(pairs)
+    write(print_scores(pairs))
     print_threshold(pairs)
     print_costs(pairs)
 

@@ -1,292 +1,333 @@
-"""How good the content decision is, against trafilatura and, where installed, other extractors.
+"""How good the clean text is, against other extractors, and what it costs.
 
-    python benchmarks/quality.py [folder of the corpora] [--jobs 2] [--pages 200] [--out folder]
+    python benchmarks/quality.py [folder of the corpora] [--cache folder]
+    python benchmarks/quality.py --corpora wcxb articles --tools trafilatura justext --every 10
 
-cleancopy is cross-validated: each page is judged by trees and token odds that never saw a page of its host,
-its portal or its site. The others run as they come. Scores are those of the corpora: bags of words for WCXB,
-the portals and the sites, shingles of four words for the articles. ``--pages`` is how many pages are timed.
+cleancopy is cross-validated: it runs as it ships, but each page is judged by trees and token odds that never
+saw a page of its host, its portal or its site. The others run as they come (``peers.py``). A page that a tool
+raises on, or refuses, counts as empty text. Scores are those of the corpora: bags of words for WCXB, portals
+and sites, runs of four words for articles. A whole run writes to ``benchmarks/results``; a run over a
+part of the pages or tools only prints, unless ``--out`` says where to write. ``--cache`` keeps what was made of
+the pages for the next run; timings are taken anew each time.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import inspect
 import json
+import platform
+import subprocess
+import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
+from typing import Any
+from unittest.mock import patch
 
-from lxml.etree import LxmlError
-from train import CORPORA, SURE, WORD, Example, Source, cross_score, prepare, read_examples
+import train
+from peers import TOOLS, Tool, installed, payload
+from quality_report import NO_HEADLINE, OWN, PAGE_TYPES, RIVAL, SCOPES, Cost, Report, figures, markdown, plot
+from scores import Made, Row, interval, measure
+from train import CORPORA, Source, read_corpora
 
-from cleancopy.clean import read
+import cleancopy
+from cleancopy.clean import clean
 from cleancopy.document import Capture
-from cleancopy.policy import Policy
-from cleancopy.stages.blockmodel import best_cut
+from cleancopy.errors import Rejected
+from cleancopy.policy import ContentPolicy, Policy
+from cleancopy.stages.blockmodel import best_cut, centred, in_doubt
 
-RESULTS = Path(__file__).parent / "results"
-PAGE_TYPES = ("article", "documentation", "forum", "product", "collection", "listing", "service")
-
-
-# --- scores
-
-
-def words(text: str) -> Counter[str]:
-    """The bag of a text's words."""
-    return Counter(WORD.findall(text.lower()))
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PACKAGE = Path(cleancopy.__file__).parent
+#: So many pages a process makes before they are kept.
+CHUNK = 200
 
 
-def word_f1(text: str, gold: Counter[str], free: Counter[str] | None = None) -> float:
-    """F1 of the words of a text; words of ``free`` that are too many count neither way."""
-    found = words(text)
-    right = (found & gold).total()
-    wrong = ((found - gold) - (free or Counter())).total()
-    return 2 * right / max(1, right + wrong + gold.total())
+# --- what cleancopy makes of the pages
 
 
-def shingles(text: str, size: int = 4) -> Counter[tuple[str, ...]]:
-    """The bag of a text's runs of four words, as in Zyte's article extraction benchmark."""
-    found = WORD.findall(text)
-    runs = (tuple(found[at : at + size]) for at in range(max(1, len(found) - size + 1)))
-    return Counter(run for run in runs if run)
+#: The scores of a page's blocks; none for a page that no model learns from.
+Scores = list[float] | None
 
 
-def shingle_f1(pages: Iterable[tuple[str, str]]) -> float:
-    """The F1 of mean precision (of pages with any text) and mean recall over (text, gold) pairs."""
-    precisions, recalls = [], []
-    for text, gold in pages:
-        found, wanted = shingles(text), shingles(gold)
-        both = (found & wanted).total()
-        if found:
-            precisions.append(both / found.total())
-        recalls.append(both / wanted.total())
-    precision, recall = fmean(precisions), fmean(recalls)
-    return 2 * precision * recall / (precision + recall)
+def cross_validated(folder: Path, jobs: int) -> tuple[dict[str, Scores], dict[str, bool]]:
+    """For each page the scores of its blocks by a model that never saw its group, and who asked trafilatura.
 
-
-def chrome_leak(text: str, source: Source) -> float:
-    """The share of a site page's chrome lines, not also in its gold, that a text has."""
-    whole, lines = _flat(text), {_flat(line) for line in text.split("\n")}
-    gold, gold_lines = _flat(source.gold), {_flat(line) for line in source.gold.split("\n")}
-    there = []
-    for line in filter(None, map(_flat, source.chrome)):
-        long = len(line.split()) >= 3
-        if line not in (gold if long else gold_lines):
-            there.append(line in (whole if long else lines))
-    return fmean(there) if there else 0.0
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split()).lower()
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What one extractor made of all corpora, in fractions of one."""
-
-    name: str
-    scores: dict[str, float]
-
-
-def measure(name: str, pages: Sequence[tuple[Source, str]]) -> Row:
-    """The row of an extractor, from the text that it made of each page."""
-    by: dict[str, list[float]] = defaultdict(list)
-    snippets = {"leak": [0, 0], "keep": [0, 0]}
-    articles = [(text, source.gold) for source, text in pages if source.corpus == "articles"]
-    for source, text in pages:
-        gold = words(source.gold)
-        if source.corpus == "wcxb":
-            by["wcxb"].append(word_f1(text, gold))
-            by[source.kind].append(by["wcxb"][-1])
-            folded = text.casefold()
-            for what, wanted in (("leak", source.leave), ("keep", source.keep)):
-                snippets[what][0] += sum(snippet.casefold() in folded for snippet in wanted)
-                snippets[what][1] += len(wanted)
-        elif source.corpus == "portals":
-            by["portals"].append(word_f1(text, gold))
-        elif source.corpus == "sites":
-            by["sites"].append(word_f1(text, gold, words(" ".join(source.neutral))))
-            by["sites leak"].append(chrome_leak(text, source))
-    scores = {what: fmean(values) for what, values in by.items()}
-    scores |= {what: there / max(1, number) for what, (there, number) in snippets.items()}
-    return Row(name, scores | {"articles": shingle_f1(articles)})
-
-
-# --- extractors
-
-
-def cross_validated(examples: Sequence[Example]) -> tuple[list[tuple[Source, str]], float]:
-    """What cleancopy keeps of each page, cross-validated, and the share of pages that asked trafilatura."""
+    A score is moved as ``judge`` moves it, so that the page's threshold stands at 0.5. The models learn from
+    the pages of all corpora, whichever of them are measured.
+    """
+    examples = train.read_examples(folder, jobs)
     judged = [each for each in examples if each.layout is not None]
-    prepare(judged)
-    cross_score(judged, "second")
-    cross_score(judged, "voted")
-    asked, pages = 0, []
-    for each in examples:
-        if each.layout is None:
-            pages.append((each.source, ""))
-            continue
-        scores = each.scores["second"]
+    train.prepare(judged)
+    train.cross_score(judged, "second")
+    train.cross_score(judged, "voted")
+    found: dict[str, Scores] = {name_of(each.source): None for each in examples}
+    asked = dict.fromkeys(found, False)
+    for each in judged:
+        assert each.layout is not None
+        scores, name = each.scores["second"], name_of(each.source)
         threshold, expected = best_cut(scores, each.layout.sizes)
-        if expected < SURE:
-            scores, asked = each.scores["voted"], asked + 1
+        if in_doubt(each.layout, expected, train.SURE, train.SURE_ARTICLE):
+            scores, asked[name] = each.scores["voted"], True
             threshold, _ = best_cut(scores, each.layout.sizes)
-        kept = (text for text, score in zip(each.texts, scores, strict=True) if score >= threshold)
-        pages.append((each.source, "\n".join(kept)))
-    return pages, asked / len(examples)
+        found[name] = [round(score, 6) for score in centred(scores, threshold).tolist()]
+    return found, asked
 
 
-def trafilatura_default(markup: str) -> str:
-    """Trafilatura as it comes."""
-    from trafilatura import extract
-
-    return extract(markup) or ""
+def name_of(source: Source) -> str:
+    """The name of a page over all corpora."""
+    return f"{source.corpus}/{source.name}"
 
 
-def trafilatura_no_comments(markup: str) -> str:
-    """Trafilatura without comments."""
-    from trafilatura import extract
-
-    return extract(markup, include_comments=False) or ""
+def capture(source: Source) -> Capture:
+    """The capture of a page, as a server sends it."""
+    return Capture(payload(source.path), key=name_of(source), url=source.url or None, media_type="text/html")
 
 
-def _resiliparse(markup: str) -> str:
-    extract = import_module("resiliparse.extract.html2text").extract_plain_text
-    return str(extract(markup, main_content=True))
+def cleaned(source: Source, scores: Scores) -> tuple[Made, Made]:
+    """What cleancopy makes of a page whose blocks score so: as it ships, and with ``content.headline`` off.
+
+    A page without scores, from which no model learns, is judged by the model that ships.
+    """
+
+    def judged(page: Any, *_: object, **__: object) -> list[tuple[float, str]]:
+        assert scores is not None
+        if len(page.blocks) != len(scores):
+            raise SystemExit(
+                f"{name_of(source)}: {len(page.blocks)} blocks, {len(scores)} scores: clear --cache"
+            )
+        return [(score, "") for score in scores]
+
+    seam = nullcontext() if scores is None else patch("cleancopy.stages.content.judge", judged)
+    with seam:
+        on = _made(source, Policy())
+        off = _made(source, Policy(content=ContentPolicy(headline=False)))
+    return on, off
 
 
-def _readability(markup: str) -> str:
-    from lxml import html
-
-    summary = import_module("readability").Document(markup).summary()
-    return str(html.fromstring(summary).text_content())
-
-
-def _justext(markup: str) -> str:
-    justext = import_module("justext")
-    paragraphs = justext.justext(markup, justext.get_stoplist("English"))
-    return "\n".join(paragraph.text for paragraph in paragraphs if not paragraph.is_boilerplate)
-
-
-def _newspaper(markup: str) -> str:
-    article = import_module("newspaper").Article("http://example.org/")
-    article.set_html(markup)
-    article.parse()
-    return str(article.text)
-
-
-def _boilerpy(markup: str) -> str:
-    return str(import_module("boilerpy3.extractors").ArticleExtractor().get_content(markup))
-
-
-#: Name, module that must be there, extractor.
-PEERS: tuple[tuple[str, str, Callable[[str], str]], ...] = (
-    ("trafilatura", "trafilatura", trafilatura_default),
-    ("trafilatura, no comments", "trafilatura", trafilatura_no_comments),
-    ("resiliparse", "resiliparse", _resiliparse),
-    ("readability-lxml", "readability", _readability),
-    ("justext", "justext", _justext),
-    ("newspaper4k", "newspaper", _newspaper),
-    ("boilerpy3", "boilerpy3", _boilerpy),
-)
-
-
-def run_peer(peer: int, source: Source) -> str:
-    """What a peer makes of a page; nothing where it fails, whatever the way."""
+def _made(source: Source, policy: Policy) -> Made:
     try:
-        return PEERS[peer][2](source.markup())
-    except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, AssertionError, LxmlError):
-        return ""
+        return Made(clean(capture(source), policy).clean)
+    except Rejected as rejected:
+        return Made("", str(rejected))
 
 
-def peer_rows(sources: Sequence[Source], jobs: int) -> tuple[list[Row], list[str]]:
-    """The rows of all peers that are installed, and notes on those that are not."""
-    rows, notes = [], []
-    for index, (name, module, _) in enumerate(PEERS):
-        try:
-            import_module(module)
-        except ImportError:
-            notes.append(f"{name} is not installed: no row")
-            continue
-        with ProcessPoolExecutor(jobs) as pool:
-            texts = list(pool.map(run_peer, [index] * len(sources), sources, chunksize=16))
-        rows.append(measure(name, list(zip(sources, texts, strict=True))))
-    return rows, notes
+def own_rows(
+    folder: Path, sources: Sequence[Source], jobs: int, cache: Path | None
+) -> tuple[list[Row], dict[str, float]]:
+    """cleancopy's rows, headline on and off, and the share of pages that asked trafilatura, by corpus."""
+    parts = ("blocks.py", "encoding.py", "stages/blockmodel.py", "stages/content.py")
+    code = [HERE / "train.py", *(PACKAGE / part for part in parts)]
+    key = digest(*(path.read_bytes() for path in code), *map(_stamp, read_corpora(folder)))
+    found, asked = cached(cache, f"scores-{key}", lambda: cross_validated(folder, jobs))
+    with ProcessPoolExecutor(jobs) as pool:
+        scores = [found[name_of(source)] for source in sources]
+        made = list(pool.map(cleaned, sources, scores, chunksize=8))
+    rows = [measure(OWN, sources, [on for on, _ in made])]
+    rows.append(measure(NO_HEADLINE, sources, [off for _, off in made]))
+    corpora: dict[str, list[bool]] = defaultdict(list)
+    for source in sources:
+        corpora[source.corpus].append(asked[name_of(source)])
+    return rows, {corpus: fmean(votes) for corpus, votes in corpora.items()}
 
 
-# --- speed
+# --- what the others make of them
 
 
-def speeds(sources: Sequence[Source]) -> dict[str, float]:
-    """Pages a CPU second, bytes to text, on the same pages one after the other, interleaved."""
-    from trafilatura import extract
+def run_tool(what: str, tool: Tool, paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """What a process of its own says of a tool on each page, and, where it is timed, of its memory last.
 
-    captures = [Capture(source.markup().encode("utf-8", "replace"), source.name) for source in sources]
-    ways: dict[str, Callable[[Capture], object]] = {
-        "cleancopy, with metadata": lambda capture: read(capture, Policy()),
-        "trafilatura, with metadata": lambda capture: extract(capture.payload, with_metadata=True),
-        "trafilatura, text only": lambda capture: extract(capture.payload),
+    Where the process dies on a page, that page has failed and another one goes on after it.
+    """
+    results: list[dict[str, Any]] = []
+    while len(results) < len(paths):
+        with tempfile.TemporaryDirectory() as home:
+            out = Path(home, "results")
+            done = subprocess.run(
+                [sys.executable, str(HERE / "peers.py"), what, tool.name, str(out)],
+                input="\n".join(str(path) for path in paths[len(results) :]),
+                text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
+            )  # fmt: skip
+            said = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+        if done.returncode and not said and not results:
+            raise SystemExit(f"{tool.name} does not run:\n{done.stderr[-2000:]}")
+        results += said
+        if done.returncode:
+            results.append({"text": "", "error": f"the process ended with {done.returncode}"})
+    return results
+
+
+def peer_row(tool: Tool, sources: Sequence[Source], cache: Path | None) -> Row:
+    """The row of a tool that is no part of cleancopy; what it made is kept every so many pages."""
+    code = (inspect.getsource(tool.extract), (PACKAGE / "encoding.py").read_bytes())
+    key = digest(tool.name, tool.settings, version(tool.package), *code)
+    path = cache / f"text-{tool.name.replace(', ', '-').replace(' ', '-')}-{key}.json" if cache else None
+    made = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
+    pages = {_stamp(source): source.path for source in sources}
+    missing = [stamp for stamp in pages if stamp not in made]
+    for start in range(0, len(missing), CHUNK):
+        stamps = missing[start : start + CHUNK]
+        results = run_tool("text", tool, [pages[stamp] for stamp in stamps])
+        made |= dict(zip(stamps, results, strict=True))
+        if path:
+            keep(path, made)
+    results = [made[stamp] for stamp in pages]
+    return measure(tool.name, sources, [Made(one["text"], one["error"]) for one in results])
+
+
+def cached(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
+    """What ``make`` returns, as JSON gives it back; kept in the folder, if there is one."""
+    path = folder / f"{name}.json" if folder else None
+    if path and path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    made = make()
+    if path:
+        keep(path, made)
+    return made
+
+
+def keep(path: Path, made: Any) -> None:
+    """Write JSON whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(made), encoding="utf-8")
+    partial.rename(path)
+
+
+def digest(*parts: str | bytes) -> str:
+    """A short digest of some parts."""
+    known = hashlib.sha256()
+    for part in parts:
+        known.update(part if isinstance(part, bytes) else part.encode())
+        known.update(b"\0")
+    return known.hexdigest()[:16]
+
+
+def _stamp(source: Source) -> str:
+    return f"{name_of(source)} {source.path.stat().st_size} {digest(source.gold)}"
+
+
+# --- cost
+
+
+def costs(tools: Sequence[Tool], paths: Sequence[Path], rounds: int) -> dict[str, Cost]:
+    """What each tool costs on the same pages: every round all tools, one after the other, there and back."""
+    rates: dict[str, list[float]] = defaultdict(list)
+    memory: dict[str, float] = defaultdict(float)
+    for turn in range(rounds):
+        for tool in tools if turn % 2 == 0 else tools[::-1]:
+            said = run_tool("time", tool, paths)
+            spent = sum(one.get("seconds", 0.0) for one in said)
+            rates[tool.name].append(sum("seconds" in one for one in said) / spent)
+            memory[tool.name] = max(memory[tool.name], *(one.get("memory", 0.0) for one in said))
+            tell(f"round {turn + 1}: {tool.name}, {rates[tool.name][-1]:.1f} pages a CPU second")
+    return {name: Cost(tuple(found), memory[name]) for name, found in rates.items()}
+
+
+# --- the run
+
+
+def tell(what: str) -> None:
+    """Say how far the run is, apart from its results."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    """What the run was asked for."""
+    names = [tool.name for tool in TOOLS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=CORPORA, help="of the corpora")
+    parser.add_argument("--corpora", nargs="+", choices=SCOPES, default=SCOPES, metavar="CORPUS")
+    parser.add_argument(
+        "--tools", nargs="+", choices=names, default=names, metavar="TOOL", help=", ".join(names)
+    )
+    parser.add_argument("--every", type=int, default=1, help="measure every so manieth page of a corpus")
+    parser.add_argument("--pages", type=int, default=120, help="so many pages of WCXB are timed")
+    parser.add_argument("--rounds", type=int, default=3, help="so often they are timed; 0: not at all")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--cache", type=Path, help="folder that keeps texts and block scores for the next run")
+    parser.add_argument("--out", type=Path, help="folder for quality.md, .json and .png")
+    return parser.parse_args()
+
+
+def differences(sources: Sequence[Source], rows: Sequence[Row]) -> dict[str, tuple[float, float, float]]:
+    """How far cleancopy's F1 is above its rival's, by corpus and page type, with the 95 % interval."""
+    by = {row.name: row for row in rows}
+    if OWN not in by or RIVAL not in by:
+        return {}
+    groups: dict[str, list[str]] = defaultdict(list)
+    for source in sources:
+        groups[source.corpus].append(source.group)
+        if source.corpus == "wcxb":
+            groups[source.kind].append(source.group)
+    own, rival = by[OWN], by[RIVAL]
+    return {
+        scope: (
+            own.scores[scope].f1 - rival.scores[scope].f1,
+            *interval(scope, groups[scope], own.pages[scope], rival.pages[scope]),
+        )
+        for scope in (*SCOPES, *PAGE_TYPES)
+        if scope in own.scores
     }
-    spent = dict.fromkeys(ways, 0.0)
-    for way in ways.values():
-        way(captures[0])
-    for capture in captures:
-        for name, way in ways.items():
-            start = time.process_time()
-            _ = way(capture)
-            spent[name] += time.process_time() - start
-    return {name: len(captures) / seconds for name, seconds in spent.items()}
 
 
-# --- report
-
-
-def table(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
-    """A Markdown table of scores."""
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for row in rows:
-        cells = (f"{row.scores[column]:.3f}" if column in row.scores else "" for column in columns)
-        lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
-    return lines
-
-
-def report(rows: Sequence[Row], asked: float, speed: dict[str, float], notes: Sequence[str]) -> str:
-    """The results as Markdown."""
-    lines = ["# Content decision: quality", "", "WCXB, word F1 by page type:", ""]
-    lines += table(rows, ["wcxb", *PAGE_TYPES])
-    lines += ["", "Snippets of WCXB (leak: less is better), and the other corpora:", ""]
-    lines += table(rows, ["leak", "keep", "articles", "portals", "sites", "sites leak"])
-    lines += ["", f"cleancopy asked trafilatura on {asked:.0%} of the pages.", "", "Pages a CPU second:", ""]
-    lines += [f"- {name}: {rate:.1f}" for name, rate in speed.items()]
-    lines += ["", *(f"- {note}" for note in notes), ""]
-    return "\n".join(lines)
+def run(given: argparse.Namespace) -> Report:
+    """Measure what was asked for."""
+    everything = read_corpora(given.folder)
+    chosen = [
+        [source for source in everything if source.corpus == corpus][:: given.every] for corpus in given.corpora
+    ]
+    sources = [source for own in chosen for source in own]
+    tools = [tool for tool in TOOLS if tool.name in given.tools]
+    notes = [f"{tool.name} is not installed: not measured." for tool in tools if not installed(tool)]
+    tools = [tool for tool in tools if installed(tool)]
+    web = [source.path for source in everything if source.corpus == "wcxb"]
+    timed = web[:: max(1, len(web) // given.pages)][: given.pages]
+    cost = costs(tools, timed, given.rounds)
+    tell(f"{len(sources)} pages to score")
+    rows: list[Row] = []
+    asked: dict[str, float] = {}
+    with ThreadPoolExecutor(given.jobs) as pool:
+        peers = [tool for tool in tools if tool.scored]
+        for row in pool.map(lambda tool: peer_row(tool, sources, given.cache), peers):
+            tell(f"scored: {row.name}")
+            rows.append(row)
+    if OWN in given.tools:
+        own, asked = own_rows(given.folder, sources, given.jobs, given.cache)
+        rows = own + rows
+        tell("scored: cleancopy")
+    date, made = f"{datetime.now(UTC):%Y-%m-%d}", {"Python": platform.python_version()}
+    made |= {tool.package: installed(tool) for tool in tools} | {"lightgbm": version("lightgbm")}
+    sizes = dict(Counter(source.corpus for source in sources))
+    timed_pages = len(timed) if given.rounds else 0
+    return Report(rows, cost, asked, sizes, timed_pages, differences(sources, rows), date, made, notes)
 
 
 def main() -> None:
     """Measure, print and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpora", nargs="?", type=Path, default=CORPORA)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--pages", type=int, default=200)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
-    examples = read_examples(given.corpora, given.jobs)
-    sources = [each.source for each in examples]
-    pages, asked = cross_validated(examples)
-    rows, notes = peer_rows(sources, given.jobs)
-    rows.insert(0, measure("cleancopy, cross-validated", pages))
-    web = [source for source in sources if source.corpus == "wcxb"]
-    speed = speeds(web[:: max(1, len(web) // given.pages)])
-    given.out.mkdir(parents=True, exist_ok=True)
-    text = report(rows, asked, speed, notes)
-    (given.out / "quality.md").write_text(text, encoding="utf-8")
-    figures = {"rows": {row.name: row.scores for row in rows}, "asked": asked, "pages a CPU second": speed}
-    (given.out / "quality.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    given = arguments()
+    report = run(given)
+    whole = given.every == 1 and set(given.corpora) == set(SCOPES) and len(given.tools) == len(TOOLS)
+    out = given.out or (RESULTS if whole and given.rounds else None)
+    text = markdown(report)
     print(text)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "quality.md").write_text(text, encoding="utf-8")
+        shown = json.dumps(figures(report), indent=1, ensure_ascii=False)
+        (out / "quality.json").write_text(shown + "\n", encoding="utf-8")
+        plot(report, out / "quality.png")
+        tell(f"written to {out}")
 
 
 if __name__ == "__main__":

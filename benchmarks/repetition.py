@@ -1,12 +1,23 @@
-"""How fast texts are signed and copies found, and how rightly, against datasketch and rensa where installed.
+"""How fast texts are signed and copies found, and how rightly, against peers; what the index costs.
 
-    python benchmarks/repetition.py [folder of WCXB ground truth] [--documents 20000]
+    python benchmarks/repetition.py [folder of WCXB ground truth] [--documents 20000] [--index 1000000]
+                                    [--only signing|copies|index]
 
-All times are CPU seconds of this one process: the best of several rounds for signing, the median of three for
-the whole way (datasketch's, which takes long, once). The corpus is made of
-real page texts, cut to windows, of which some are perturbed into copies, and of templated pages (weather,
-match reports, product sheets) that differ in their numbers and names. The truth is exact: every pair of
-documents with a Jaccard similarity of word-5 shingles of at least 0.8, found by a prefix-filter join.
+Writes ``results/repetition.md``, ``.json`` and plots. All times are CPU seconds of one process: the best of
+several rounds for signing, the median of three for the whole way (datasketch's, which takes long, once).
+
+*Copies*: the corpus is made of real page texts, cut to windows, of which some are perturbed into copies, and of
+templated pages (weather, match reports, product sheets) that differ in their numbers and names. The truth is
+exact: every pair of documents with a Jaccard similarity of word-5 shingles of at least 0.8, found by a
+prefix-filter join.
+
+*Index*: random signatures, a quarter of them made from an earlier one by keeping a share of its values, so that
+pairs at all similarities from 0.4 to 1 are in it. What is added is measured in a process of its own, from
+opening the index to its manifest: new texts taken up, all pairs of the corpus that share a band proposed, what
+is known of them looked up, new facts kept. Reading and measuring texts is not part of it: that is in *copies*.
+
+Peers that are not installed are named as such: ``pip install rensa mmh3 datatrove tokenizers nltk``
+brings them.
 """
 
 from __future__ import annotations
@@ -16,7 +27,12 @@ import gc
 import importlib
 import importlib.util
 import json
+import platform
 import random
+import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -28,14 +44,32 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from datasketch import MinHash, MinHashLSH
+from numpy.typing import NDArray
 
 from cleancopy.policy import DuplicatePolicy
-from cleancopy.repetition import Signing, normalise, shingles, sign, slot_conflict, warm_up
-from cleancopy.stages.duplicates import Candidate, Decision, decide, signing
+from cleancopy.repetition import (
+    Overlap,
+    Signing,
+    estimates,
+    normalise,
+    shingles,
+    sign,
+    slot_conflict,
+    warm_up,
+)
+from cleancopy.stages.duplicates import Candidate, Decision, Fact, decide, signing
+from cleancopy.store import index
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WCXB = SHARED / "corpora" / "wcxb" / "ground-truth"
+RESULTS = Path(__file__).resolve().parent / "results"
+PEERS = {
+    "rensa": "rensa R-MinHash matrix (other bits)",
+    "datatrove": "datatrove hasher (sha1, other bits)",
+    "mmh3": "datasketch bulk (mmh3)",
+}
 PERSONS = (
     "Alder",
     "Birch",
@@ -236,51 +270,51 @@ def signers(how: Signing) -> dict[str, Callable[[Sequence[str]], object]]:
     }
     if importlib.util.find_spec("mmh3"):
         mmh3 = importlib.import_module("mmh3")
-        found["datasketch bulk (mmh3)"] = lambda texts: MinHash.bulk(
+        found[PEERS["mmh3"]] = lambda texts: MinHash.bulk(
             [grams(text, how.shingle) for text in texts],
             num_perm=how.num_perm,
             hashfunc=lambda data: mmh3.hash(data, 0, False),
         )
     if importlib.util.find_spec("rensa"):
         rensa = importlib.import_module("rensa")
-        found["rensa R-MinHash matrix (other bits)"] = lambda texts: (
-            rensa.RMinHash.digest_matrix_from_token_byte_sets(
-                [grams(text, how.shingle) for text in texts], how.num_perm, how.seed
-            )
+        found[PEERS["rensa"]] = lambda texts: rensa.RMinHash.digest_matrix_from_token_byte_sets(
+            [grams(text, how.shingle) for text in texts], how.num_perm, how.seed
         )
-    if importlib.util.find_spec("datatrove"):
-        found["datatrove hasher (sha1, other bits)"] = datatrove_signer(how)
+    if importlib.util.find_spec("datatrove") and importlib.util.find_spec("tokenizers"):
+        found[PEERS["datatrove"]] = datatrove_signer(how)
     return found
 
 
 def datatrove_signer(how: Signing) -> Callable[[Sequence[str]], object]:
-    """datatrove's hasher on its own, given texts in our normal form."""
+    """datatrove's hasher on its own, with its own normal form, splitting words at spaces (no spaCy)."""
     minhash = importlib.import_module("datatrove.pipeline.dedup.minhash")
     sha1 = importlib.import_module("datatrove.utils.hashing").HashConfig(precision=32, hash_fc="sha1")
     config = minhash.MinhashConfig(
         n_grams=how.shingle, num_buckets=how.num_perm // 8, hashes_per_bucket=8, hash_config=sha1
     )
-    hasher = minhash.MinhashDedupSignature("unused", config=config)
-    return lambda texts: [hasher.get_signature(hasher.get_shingles(normalise(text))) for text in texts]
+    tokenizer = importlib.import_module("datatrove.utils.word_tokenizers").WordTokenizer
+    split = {name: lambda self, text: text.split() for name in tokenizer.__abstractmethods__}
+    words = type("Words", (tokenizer,), split)()
+    hasher = minhash.MinhashDedupSignature("unused", config=config, language=words)
+    return lambda texts: [hasher.get_signature(hasher.get_shingles(text)) for text in texts]
 
 
-def print_signing(texts: Sequence[str]) -> None:
-    """The table of signing rates: 500-word documents and captions."""
+def measure_signing(texts: Sequence[str]) -> dict[str, Any]:
+    """Texts that are signed in a CPU second, by what is signed and by whom."""
     captions = [w for w in windows(texts, 35) if w][:20_000]
+    found: dict[str, Any] = {"missing": [name for name in PEERS if not importlib.util.find_spec(name)]}
     for what, inputs, how in (
-        ("500-word documents, word-5 x 112", windows(texts, 500)[:2000], Signing()),
-        ("35-word captions, word-3 x 112", captions, Signing(shingle=3)),
+        ("500-word documents, word-5, 112 values", windows(texts, 500)[:2000], Signing()),
+        ("35-word captions, word-3, 112 values", captions, Signing(shingle=3)),
     ):
-        print(f"\nSigning {len(inputs):,} {what}: texts a CPU second, and cleancopy's ratio")
         rates = {
             name: rate(f, inputs if "cleancopy" in name else inputs[:1000]) for name, f in signers(how).items()
         }
         given = [grams(text, how.shingle) for text in inputs[:1000]]
         bulk = partial(MinHash.bulk, num_perm=how.num_perm)
         rates["datasketch bulk (sha1), shingles given"] = rate(bulk, given)
-        ours = next(iter(rates.values()))
-        for name, value in rates.items():
-            print(f"  {name:<46}{value:>12,.0f}{ours / value:>8.1f} x")
+        found[what] = {name: round(value) for name, value in rates.items()}
+    return found
 
 
 # --- the whole way
@@ -294,7 +328,7 @@ def with_cleancopy(pages: Sequence[Page], policy: DuplicatePolicy) -> Decision:
         Candidate(f"{i:06d}", sha256(text.encode()).hexdigest(), text.count(" ") + 1, None, False, rows[i])
         for i, text in enumerate(texts)
     ]
-    return decide(documents, lambda doc_id: texts[int(doc_id)], policy)
+    return decide(documents, partial(texts_of, texts), policy)
 
 
 def with_lsh(pages: Sequence[Page], policy: DuplicatePolicy, verify: bool) -> dict[int, int]:
@@ -323,34 +357,73 @@ def timed(make: Callable[[], Any], rounds: int) -> tuple[Any, float]:
     return made, median(seconds)
 
 
-def print_copies(texts: Sequence[str], count: int) -> None:
-    """The table of the whole way: time, precision and recall, for cleancopy and datasketch's LSH."""
+def measure_copies(texts: Sequence[str], count: int) -> dict[str, Any]:
+    """Time, precision and recall of the whole way, for cleancopy and datasketch's LSH."""
     policy = DuplicatePolicy()
     pages = corpus(texts, count)
     truth = true_pairs([shingles(page.text, policy.shingle) for page in pages], policy.jaccard)
-    print(f"\nCopies among {count:,} documents; {len(truth):,} pairs at Jaccard {policy.jaccard} or more")
     gc.collect()
     gc.freeze()  # the corpus and the truth are no part of what is measured
     decision, ours = timed(lambda: with_cleancopy(pages, policy), 3)
     found = {int(d.doc_id): int(d.keeper) for d in decision.duplicates}
-    by_jaccard = {int(d.doc_id): int(d.keeper) for d in decision.duplicates if d.rule != "contained"}
-    print_row("cleancopy", ours, ours, found, by_jaccard, truth, pages)
+    near = {int(d.doc_id): int(d.keeper) for d in decision.duplicates if d.rule != "contained"}
+    ways = {"cleancopy": judged(ours, found, near, truth, pages)}
     for name, verify in (("datasketch LSH", False), ("datasketch LSH, verified", True)):
         theirs, seconds = timed(partial(with_lsh, pages, policy, verify), 1)
-        print_row(name, seconds, ours, theirs, theirs, truth, pages)
-    print_veto(pages, by_jaccard)
+        ways[name] = judged(seconds, theirs, theirs, truth, pages)
+    vetoed = [copy for copy, keeper in near.items() if slot_conflict(pages[copy].text, pages[keeper].text)]
+    return {
+        "documents": count,
+        "pairs": len(truth),
+        "overflow": decision.overflow,
+        "ways": ways,
+        "veto": {
+            "near": len(near),
+            "kept": len(vetoed),
+            "templated": sum(pages[i].kind == "template" for i in vetoed),
+        },
+        "again": measure_again(pages, policy, decision),
+    }
 
 
-def print_row(
-    name: str,
+def measure_again(pages: Sequence[Page], policy: DuplicatePolicy, first: Decision) -> dict[str, Any]:
+    """What the same decision costs with an index that knows all texts but the last hundred."""
+    texts = [page.text for page in pages]
+    documents = [
+        Candidate(f"{i:06d}", sha256(text.encode()).hexdigest(), text.count(" ") + 1, None, False)
+        for i, text in enumerate(texts)
+    ]
+    rows = sign(texts, signing(policy))
+    digests = [document.text_sha256 for document in documents]
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(count: int) -> Decision:
+            known = index.add(index.load(Path(folder), signing(policy)), digests[:count], rows[:count])
+            propose = partial(index.propose, known)
+            decision = decide(documents[:count], partial(texts_of, texts), policy, propose)
+            index.commit(known, decision.measured)
+            return decision
+
+        run(len(texts) - 100)
+        last, seconds = timed(lambda: run(len(texts)), 1)
+        size = index.load(Path(folder), signing(policy)).size
+    same = last.duplicates == first.duplicates
+    return {"seconds": seconds, "measured": len(last.measured), "same": same, "bytes": size / len(texts)}
+
+
+def texts_of(texts: Sequence[str], ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The texts whose numbers are the ids."""
+    return ((doc_id, texts[int(doc_id)]) for doc_id in ids)
+
+
+def judged(
     seconds: float,
-    ours: float,
     found: dict[int, int],
     by_jaccard: dict[int, int],
     truth: dict[tuple[int, int], float],
     pages: Sequence[Page],
-) -> None:
-    """One line: a pair counts as found when one of its two documents is gone.
+) -> dict[str, float]:
+    """How right a way is: a pair counts as found when one of its two documents is gone.
 
     Precision: copies that are true pairs with their keeper, or, of those removed as contained, made from the
     same page and no template.
@@ -366,35 +439,338 @@ def print_row(
         pages[copy].kind == "template" and (min(copy, k), max(copy, k)) not in truth
         for copy, k in found.items()
     )
+    return {
+        "seconds": round(seconds, 2),
+        "copies": len(found),
+        "precision": round(right_ones / max(1, len(found)), 4),
+        "recall": round(gone / max(1, len(truth)), 4),
+        "traps": traps,
+    }
+
+
+# --- the index
+
+ADDED = 10_000
+CHUNK = 50_000
+
+
+def invented(first: int, count: int) -> tuple[list[str], NDArray[np.uint32]]:
+    """Digests and signatures of so many texts that never were; a quarter are like an earlier one."""
+    chance = np.random.default_rng(first)
+    rows = chance.integers(0, 1 << 32, (count, 112), dtype=np.uint32)
+    copies = np.flatnonzero(chance.random(count) < 0.25)[1:]
+    models = (chance.random(len(copies)) * copies).astype(np.int64)
+    for copy, model, share in zip(copies, models, chance.uniform(0.4, 1, len(copies)), strict=True):
+        kept = chance.random(112) < share
+        rows[copy, kept] = rows[model, kept]
+    return [sha256(str(first + i).encode()).hexdigest() for i in range(count)], rows
+
+
+def facts(known: index.Index, start: int) -> dict[tuple[str, str], Fact]:
+    """Facts of the pairs that match and of which the later text has at least the number ``start``."""
+    digests = [digest.hex() for digest in known.digests.to_pylist()]
+    proposed = index.propose(known, [Candidate(d, d, 500, None, False) for d in digests])
+    pairs = proposed.found.pairs[proposed.found.pairs[:, 1] >= start]
+    alike = estimates(proposed.sketched, pairs, 112)
+    pairs, alike = pairs[alike >= 0.63], alike[alike >= 0.63]
+    shared = np.rint(1000 * alike / (1 + alike)).astype(int)
+    return {
+        (digests[a], digests[b]): Fact(Overlap(int(share), 500, 500))
+        for (a, b), share in zip(pairs.tolist(), shared, strict=True)
+    }
+
+
+def measure_index(most: int) -> dict[str, Any]:
+    """Bytes a text, and CPU seconds and memory to add ``ADDED`` texts, at several sizes; DuckDB at the last."""
+    found: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        size, kept, built = 0, 0, 0.0
+        for goal in sorted({most // 10, most // 4, most // 2, most}):
+            known = index.load(Path(folder), Signing())
+            while size < goal:
+                digests, rows = invented(size, min(CHUNK, goal - size))
+                start = time.process_time()
+                known = index.add(known, digests, rows)
+                built += time.process_time() - start
+                size += len(digests)
+            known = index.commit(known, facts(known, kept))
+            kept = size
+            line = {"texts": size, "bytes": round(known.size / size, 1), "files": len(known.bands)}
+            found.append(line | added(folder, size, commit=False))
+        last = found.pop()
+        return {
+            "sizes": [*found, last],
+            "added": added(folder, size, commit=True),
+            "build": round(built, 1),
+            "duckdb": measure_duckdb(index.load(Path(folder), Signing())),
+        }
+
+
+def added(folder: str, size: int, *, commit: bool) -> dict[str, float]:
+    """What adding texts costs, in a process of its own."""
+    command = [sys.executable, __file__, "--add", folder, str(size), str(int(commit))]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    numbers: dict[str, float] = json.loads(said)
+    return numbers
+
+
+def add_and_tell(folder: str, size: int, commit: bool) -> None:
+    """Add texts to an index and say what it cost; the texts and their documents are there before."""
+    digests, rows = invented(size + 10_000_000, ADDED)
+    before = [digest.hex() for digest in index.load(Path(folder), Signing()).digests.to_pylist()]
+    documents = [Candidate(d, d, 500, None, False) for d in [*before, *digests]]
+    gc.collect()
+    gc.freeze()
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    marks = [time.process_time()]
+    known = index.add(index.load(Path(folder), Signing()), digests, rows)
+    marks.append(time.process_time())
+    everyone = np.arange(len(known.digests))
+    parts = known.partitions
+    pairs = [len(index.candidates(known, everyone, part, parts).pairs) for part in range(parts)]
+    marks.append(time.process_time())
+    if commit:
+        index.commit(known, {})
+    marks.append(time.process_time())
+    proposed = index.propose(known, documents)
+    marks.append(time.process_time())
+    steps = dict(zip(("add", "candidates", "commit", "propose"), np.diff(marks).round(3).tolist(), strict=True))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
-        f"  {name:<26}{seconds:>8.2f} s{seconds / ours:>7.1f} x  copies {len(found):>6,}  "
-        f"precision {right_ones / max(1, len(found)):.4f}  pair recall {gone / max(1, len(truth)):.4f}  "
-        f"traps removed {traps}"
+        json.dumps(
+            steps
+            | {
+                "seconds": round(marks[3] - marks[0], 3),
+                "pairs": len(proposed.found.pairs),
+                "met": sum(pairs),
+                "known": len(proposed.facts),
+                "peak_mb": peak // 1000,
+                "base_mb": base // 1000,
+            }
+        )
     )
 
 
-def print_veto(pages: Sequence[Page], found: dict[int, int]) -> None:
-    """What the slot veto would do to copies at or above the Jaccard threshold."""
-    vetoed = [copy for copy, keeper in found.items() if slot_conflict(pages[copy].text, pages[keeper].text)]
-    templates = sum(pages[copy].kind == "template" for copy in vetoed)
-    print(f"  a slot veto on near copies would keep {len(vetoed):,} of {len(found):,}, {templates} templated")
+def measure_duckdb(known: index.Index) -> dict[str, float] | None:
+    """CPU seconds in which DuckDB finds, in the same files, the keys that several texts share."""
+    if not importlib.util.find_spec("duckdb"):
+        return None
+    duckdb = importlib.import_module("duckdb")
+    files = [str(known.folder / file.name) for file in known.bands]
+    connection = duckdb.connect()
+    connection.execute("set threads = 1")
+    connection.execute("set memory_limit = '1GB'")
+    queries = {
+        "shared keys": "select count(*) from "
+        "(select key from read_parquet(?) group by key having count(*) > 1)",
+        "shared keys with their texts": "select count(*), sum(text) from "
+        "(select key, text from read_parquet(?) qualify count(*) over (partition by key) > 1)",
+    }
+    seconds = {}
+    for name, query in queries.items():
+        _, seconds[name] = timed(partial(lambda q: connection.execute(q, [files]).fetchall(), query), 1)
+    return {name: round(value, 2) for name, value in seconds.items()}
+
+
+# --- what is written
+
+
+def report(measured: dict[str, Any]) -> str:
+    """All that was measured, as Markdown."""
+    lines = [
+        "# Repetition: signing, copies, index",
+        "",
+        "CPU seconds of one process; made by `make bench-repetition`. " + measured["versions"],
+    ]
+    if "signing" in measured:
+        lines += signing_lines(measured["signing"])
+    if "copies" in measured:
+        lines += copies_lines(measured["copies"])
+    if "index" in measured:
+        lines += index_lines(measured["index"])
+    return "\n".join(lines) + "\n"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table, all columns but the first to the right."""
+    cells = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return ["", *("| " + " | ".join(row) + " |" for row in cells), ""]
+
+
+def signing_lines(found: dict[str, Any]) -> list[str]:
+    lines = ["", "## Signing", "", "![Signing](repetition-signing.png)"]
+    for what, rates in found.items():
+        if what == "missing":
+            continue
+        ours = next(iter(rates.values()))
+        rows = [[name, f"{value:,}", f"{ours / value:.1f} x"] for name, value in rates.items()]
+        lines += table([what, "texts a second", "cleancopy against it"], rows)
+    if found["missing"]:
+        lines += [f"Not installed here, and not measured: {', '.join(found['missing'])}."]
+    return lines
+
+
+def copies_lines(found: dict[str, Any]) -> list[str]:
+    ours = found["ways"]["cleancopy"]["seconds"]
+    rows = [
+        [
+            name,
+            f"{way['seconds']:.2f}",
+            f"{way['seconds'] / ours:.1f} x",
+            f"{way['copies']:,}",
+            f"{way['precision']:.4f}",
+            f"{way['recall']:.4f}",
+            str(way["traps"]),
+        ]
+        for name, way in found["ways"].items()
+    ]
+    again, veto = found["again"], found["veto"]
+    return [
+        "",
+        f"## Copies among {found['documents']:,} documents",
+        "",
+        f"{found['pairs']:,} pairs have a Jaccard similarity of 0.8 or more. Recall: pairs of which one is "
+        "gone. Traps: templated pages removed that are no copies. Pairs left out of full bands: "
+        f"{found['overflow']}.",
+        "",
+        "![Copies](repetition-copies.png)",
+        *table(["", "seconds", "", "copies", "precision", "pair recall", "traps removed"], rows),
+        "With an index that knows all texts but the last hundred, the decision takes "
+        f"{again['seconds']:.2f} s, signing and digests apart, and measures {again['measured']} pairs; it "
+        f"is {'the same' if again['same'] else 'ANOTHER ONE'}. That index takes {again['bytes']:.0f} bytes a "
+        "document, what is known of pairs included.",
+        "",
+        f"A slot veto on near copies would keep {veto['kept']:,} of {veto['near']:,}, {veto['templated']} of "
+        "them templated: it is not applied to them.",
+    ]
+
+
+def index_lines(found: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            f"{line['texts']:,}",
+            f"{line['bytes']:.0f}",
+            f"{line['seconds']:.2f}",
+            f"{line['propose']:.2f}",
+            f"{line['pairs']:,}",
+            f"{line['peak_mb']:,} ({line['base_mb']:,})",
+        ]
+        for line in found["sizes"]
+    ]
+    last = found["added"]
+    lines = [
+        "",
+        "## Index",
+        "",
+        "![Index](repetition-index.png)",
+        *table(
+            ["texts", "bytes a text", f"{ADDED:,} more: s", "proposing to a decision: s", "pairs", "peak MB"],
+            rows,
+        ),
+        "Adding is: open the index, take the texts up, find all pairs of the corpus that share a band, over "
+        "all partitions. A decision asks for these pairs by its documents' rows, with sketches and what is "
+        "known of the pairs: that is the next column. In brackets the memory before, mostly the documents.",
+        "",
+        f"To the end, with its manifest on the disk, adding {ADDED:,} to {found['sizes'][-1]['texts']:,} takes "
+        f"{last['seconds']:.2f} s ({last['add']:.2f} taking up, {last['candidates']:.2f} finding pairs, "
+        f"{last['commit']:.2f} manifest). Taking up all texts took {found['build']:.1f} s.",
+    ]
+    if found["duckdb"]:
+        said = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found["duckdb"].items())
+        lines += ["", f"DuckDB in the same files, on one thread with 1 GB: {said}."]
+    return lines
+
+
+def plot(measured: dict[str, Any]) -> None:
+    """The plots beside the report."""
+    importlib.import_module("matplotlib").use("Agg")
+    plt = importlib.import_module("matplotlib.pyplot")
+    if "signing" in measured:
+        whats = [what for what in measured["signing"] if what != "missing"]
+        figure, axes = plt.subplots(1, len(whats), figsize=(12, 3.2), sharey=True, layout="constrained")
+        for axis, what in zip(axes, whats, strict=True):
+            rates = measured["signing"][what]
+            bars = axis.barh(
+                list(rates), list(rates.values()), color=["#1f77b4", *["#999999"] * (len(rates) - 1)]
+            )
+            axis.bar_label(bars, [f"{value:,}" for value in rates.values()], padding=3)
+            axis.set(xscale="log", title=what, xlabel="texts a CPU second")
+            axis.margins(x=0.25)
+        axes[0].invert_yaxis()
+        figure.savefig(RESULTS / "repetition-signing.png", dpi=120)
+    if "copies" in measured:
+        ways = measured["copies"]["ways"]
+        figure, axis = plt.subplots(figsize=(8, 2.2), layout="constrained")
+        bars = axis.barh(
+            list(ways), [way["seconds"] for way in ways.values()], color=["#1f77b4", "#999999", "#999999"]
+        )
+        said = [
+            f"{w['seconds']:.1f} s, precision {w['precision']:.4f}, recall {w['recall']:.4f}"
+            for w in ways.values()
+        ]
+        axis.bar_label(bars, said, padding=3)
+        axis.set(xlabel=f"CPU seconds for {measured['copies']['documents']:,} documents")
+        axis.margins(x=0.6)
+        axis.invert_yaxis()
+        figure.savefig(RESULTS / "repetition-copies.png", dpi=120)
+    if "index" in measured:
+        sizes = measured["index"]["sizes"]
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+        texts = [line["texts"] for line in sizes]
+        left.plot(texts, [line["seconds"] for line in sizes], marker="o")
+        left.axhline(2, color="#d62728", linestyle=":")
+        left.set(
+            title=f"adding {ADDED:,} texts", xlabel="texts in the index", ylabel="CPU seconds", ylim=(0, 2.2)
+        )
+        right.plot(texts, [line["bytes"] for line in sizes], marker="o")
+        right.axhline(210, color="#d62728", linestyle=":")
+        right.set(title="size", xlabel="texts in the index", ylabel="bytes a text", ylim=(0, 230))
+        figure.savefig(RESULTS / "repetition-index.png", dpi=120)
+
+
+def versions() -> str:
+    """What it was measured with."""
+    names = ["numpy", "datasketch", "pyarrow", *(name for name in PEERS if importlib.util.find_spec(name))]
+    metadata = importlib.import_module("importlib.metadata")
+    said = ", ".join(f"{name} {metadata.version(name)}" for name in names)
+    return f"Python {platform.python_version()} on {platform.machine()}, {said}."
 
 
 def main() -> None:
-    """Print both tables."""
+    """Measure, print the report, and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=WCXB, help="WCXB ground truth, one JSON a page")
     parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--index", type=int, default=1_000_000, help="texts in the index")
+    parser.add_argument("--only", choices=("signing", "copies", "index"))
+    parser.add_argument("--add", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.add:
+        add_and_tell(options.add[0], int(options.add[1]), options.add[2] == "1")
+        return
     texts = page_texts(options.folder)
-    if not texts:
+    if not texts and options.only != "index":
         raise SystemExit(f"{options.folder} has no *.json: give the folder of WCXB ground truth")
     start = time.process_time()
-    compiled = warm_up()
-    took = time.process_time() - start
-    print(f"Kernel: {'compiled' if compiled else 'not here: numpy path'}, {took:.2f} CPU s to load or compile")
-    print_signing(texts)
-    print_copies(texts, options.documents)
+    kernel = "compiled" if warm_up() else "not here, numpy in its place"
+    about = f"{versions()} Kernel: {kernel}, {time.process_time() - start:.1f} s to load."
+    written = RESULTS / "repetition.json"
+    measured = json.loads(written.read_text()) if options.only and written.exists() else {}
+    measured["versions"] = about
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "signing": lambda: measure_signing(texts),
+        "index": lambda: measure_index(options.index),
+        "copies": lambda: measure_copies(texts, options.documents),
+    }
+    for name, measure in parts.items():
+        if options.only in (None, name):
+            measured[name] = measure()
+            print(f"{name}: measured", file=sys.stderr, flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    written.write_text(json.dumps(measured, indent=1) + "\n")
+    (RESULTS / "repetition.md").write_text(report(measured))
+    plot(measured)
+    print(report(measured))
 
 
 if __name__ == "__main__":

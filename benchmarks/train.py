@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 import lightgbm
 import numpy as np
 
-from cleancopy.blocks import read_html
+from cleancopy.blocks import DECLARED, read_html
 from cleancopy.encoding import decode
 from cleancopy.stages import blockmodel
 from cleancopy.stages.blockmodel import Layout
@@ -62,8 +62,11 @@ CORPUS_WEIGHT = {"sites": 0.35, "articles": 3.0}
 #: A token needs so many hosts before its odds count, and twice as many for a word.
 HOSTS = 5
 TABLES = ("near", "far", "words")
-#: Trafilatura is asked where the expected F1 is below this; chosen on the cross-validated pages.
-SURE = 0.85
+#: Trafilatura is asked where the expected F1 is below this, and on pages that declare an article below that;
+#: chosen on the cross-validated pages.
+SURE, SURE_ARTICLE = 0.7, 0.9
+#: Of the model's files; goes up when one of them changes.
+VERSION = 2
 
 
 # --- the corpora
@@ -173,7 +176,9 @@ def example(source: Source) -> Example:
     """The example of a page."""
     page = read_html(source.markup())
     texts = [page.text[block.start : block.end] for block in page.blocks]
-    layout = blockmodel.read_layout(page) if texts else None
+    # Text that only JSON-LD has is content by itself, and nothing stands beside it to learn from.
+    declared = page.tree is not None and page.tree.find(f".//{DECLARED}") is not None
+    layout = blockmodel.read_layout(page) if texts and not declared else None
     labels = _labels(
         source.gold, texts, block_shares(page, [line for line in source.gold.split("\n") if line.strip()])
     )
@@ -328,6 +333,8 @@ def cross_score(examples: Sequence[Example], name: str) -> None:
         for each in examples:
             if each.fold == fold:
                 each.scores[name] = booster.predict(each.rows[name], num_threads=1)
+                if name == "voted" and each.layout is not None:
+                    each.scores[name] = blockmodel.leaned(each.scores[name], each.layout, each.votes[0])
 
 
 def prepare(examples: Sequence[Example]) -> list[Counts]:
@@ -368,7 +375,7 @@ def write_model(examples: Sequence[Example], out: Path) -> None:
     parts = prepare(examples)
     for name in TREES:
         (out / f"content_{name}.txt").write_text(grow(examples, name).model_to_string(), encoding="utf-8")
-    learned = {"sure": SURE, "tables": odds(parts)}
+    learned = {"sure": SURE, "sure_article": SURE_ARTICLE, "tables": odds(parts), "version": VERSION}
     text = json.dumps(learned, ensure_ascii=False, indent=0, sort_keys=True)
     (out / "content_model.json").write_text(text + "\n", encoding="utf-8")
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import os
 import tomllib
-from pathlib import Path
-from urllib.request import urlopen
 
-#: Where a server that was started with ``cleancopy ui`` answers.
-LOCAL_API = "http://127.0.0.1:4200/api"
+from cleancopy_flows import server
+
 _DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -24,26 +22,23 @@ _DEFAULTS = {
 def _prepare() -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    if "PREFECT_API_URL" not in os.environ and not _profile_names_a_server() and _answers(LOCAL_API):
-        os.environ["PREFECT_API_URL"] = LOCAL_API
+    if "PREFECT_API_URL" in os.environ or _profile_names_a_server():
+        return
+    kept = server.running()
+    address = kept or server.Address()
+    if server.answers(address.api):
+        os.environ["PREFECT_API_URL"] = address.api
+        if kept and server.secret_file().is_file():
+            os.environ.setdefault("PREFECT_API_AUTH_STRING", server.secret())
 
 
 def _profile_names_a_server() -> bool:
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
     try:
-        known = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
+        known = tomllib.loads((server.home() / "profiles.toml").read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return False
     active = os.environ.get("PREFECT_PROFILE") or known.get("active")
     return "PREFECT_API_URL" in known.get("profiles", {}).get(active, {})
-
-
-def _answers(api: str) -> bool:
-    try:
-        with urlopen(f"{api}/health", timeout=0.5) as answer:  # noqa: S310 - a constant http address
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 _prepare()

@@ -10,25 +10,29 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
+import time
 from collections import Counter
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
-from prefect import flow, get_run_logger, tags, task
+from cleancopy_flows.launch import guarded, labels, launch, now
+from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.settings import PREFECT_API_URL
-from prefect.states import Failed
+from prefect.runtime import flow_run
+from pydantic import BaseModel, ConfigDict, Field
 
 from cleancopy import pipeline
-from cleancopy.errors import CleancopyError
+from cleancopy.errors import CleancopyError, PolicyError
 from cleancopy.policy import read_policy
 from cleancopy.publish import publish
 from cleancopy.run import Run, Summary
+from cleancopy.sinks.openlineage import reported
+from cleancopy.sources.settings import Settings, Source, for_urls, read_sources
 
 
 @task(name="discover", task_run_name="discover", cache_policy=NO_CACHE, persist_result=False)
@@ -69,36 +73,61 @@ def reclean(run: Run, shards: int) -> dict[str, int]:
 
 
 @task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
-def publish_release(run: Run, shards: int) -> dict[str, Any]:
+def publish_release(run: Run, shards: int) -> Summary:
     """Find the duplicates, commit, write the release and what people read."""
     summary = publish(run, shards)
     get_run_logger().info("%s: %s", run.source, headline(summary))
+    for alarm in summary.alarms:
+        get_run_logger().warning("%s: %s", run.source, alarm.message)
     _artifacts(run, summary)
-    return asdict(summary)
+    return summary
+
+
+class IngestParameters(BaseModel):
+    """What to ingest, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[
+        str | None,
+        Field(
+            description="Name of a source in sources.toml; empty cleans what lies in the folder of captures."
+        ),
+    ] = None
+    paths: Annotated[
+        list[str] | None, Field(description="Files or folders to read instead of the whole folder of captures.")
+    ] = None
+    urls: Annotated[list[str] | None, Field(description="Addresses of pages to fetch.")] = None
+    sources: Annotated[str | None, Field(description="The sources.toml; needed where a source is named.")] = (
+        None
+    )
+    raw: Annotated[str, Field(description="Folder of the captures.")] = "raw"
+    clean: Annotated[str, Field(description="Folder of the store.")] = "clean"
+    workers: Annotated[
+        int, Field(ge=0, le=256, description="Processes that read pages; 0 reads in the run's own.")
+    ] = 2
+    policy: Annotated[str | None, Field(description="A policy in TOML; empty takes the defaults.")] = None
+    jitter: Annotated[
+        float,
+        Field(ge=0, le=86_400, description="A scheduled run begins a random time later, up to these seconds."),
+    ] = 0
+    dry_run: Annotated[
+        bool, Field(description="Only say what would be read; nothing is fetched or written.")
+    ] = False
 
 
 @flow(name="ingest", persist_result=False, validate_parameters=True)
-def ingest(
-    paths: list[str] | None = None,
-    raw: str = "raw",
-    clean: str = "clean",
-    workers: int = 2,
-    policy: str | None = None,
-) -> Any:
-    """Clean what is new under ``paths`` (the whole of ``raw`` if none is named) and publish it as a release."""
-    try:
-        return _ingest([Path(path) for path in paths or [raw]], Path(raw), Path(clean), workers, policy)
-    except CleancopyError as error:
-        # What is wrong is said in one line; a traceback would not help whoever reads the run's page.
-        return Failed(message=str(error))
+def ingest(parameters: IngestParameters = IngestParameters()) -> Any:  # noqa: B008 - Prefect shows the defaults
+    """Clean what is new of a source, or in the folder of captures, and publish it as a release."""
+    return guarded(lambda: _ingest(parameters))
 
 
-def _ingest(paths: list[Path], raw: Path, clean: Path, workers: int, policy: str | None) -> dict[str, Any]:
-    settings = read_policy(Path(policy) if policy else None)
-    with (
-        tags("source:raw", "kind:ingest"),
-        pipeline.begin(raw=raw, root=clean, paths=paths, policy=settings, workers=workers) as run,
-    ):
+def _ingest(given: IngestParameters) -> dict[str, Any]:
+    if given.jitter and flow_run.auto_scheduled:
+        time.sleep(random.uniform(0, given.jitter))  # noqa: S311 - spreads load, guards nothing
+    if given.dry_run:
+        return _preview(given)
+    with pipeline.begin(**chosen(given), workers=given.workers) as run, reported(run) as complete:
         shards = discover(run)
         for number in range(shards):
             read_shard(run, number)
@@ -106,23 +135,55 @@ def _ingest(paths: list[Path], raw: Path, clean: Path, workers: int, policy: str
         for number in range(shards):
             clean_shard(run, number)
         reclean(run, shards)
-        return publish_release(run, shards + 1)
+        summary = publish_release(run, shards + 1)
+        for lost in complete(summary):
+            get_run_logger().warning(lost)
+        return asdict(summary)
+
+
+def _preview(given: IngestParameters) -> dict[str, Any]:
+    """What an ingest would read, on the run's page."""
+    counts = pipeline.preview(**chosen(given))
+    said = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no input"
+    get_run_logger().info("dry run: %s", said)
+    create_markdown_artifact(key="ingest-preview", markdown=f"# Dry run: {said}", description=said)
+    return dict(counts)
+
+
+def chosen(given: IngestParameters) -> dict[str, Any]:
+    """The parameters as ``pipeline.begin`` takes them."""
+    settings, source = _source(given)
+    name = source.name if source else "raw"
+    return {
+        "raw": Path(given.raw),
+        "root": Path(given.clean),
+        "paths": [Path(path) for path in given.paths or ()],
+        "policy": read_policy(Path(given.policy) if given.policy else None),
+        "source": name,
+        "sources": [source] if source else [],
+        "fetching": settings.fetch,
+    }
+
+
+def _source(given: IngestParameters) -> tuple[Settings, Source | None]:
+    """How to fetch, and the one source that is meant, if it is one of ``sources.toml`` or addresses."""
+    settings = read_sources(Path(given.sources)) if given.sources else Settings()
+    if given.source and not given.sources:
+        raise PolicyError(
+            f"source {given.source!r} is named without the sources.toml that has it; give sources"
+        )
+    if given.source:
+        return settings, settings.chosen([given.source], str(given.sources))[0]
+    return settings, for_urls(given.urls) if given.urls else None
 
 
 def run(**parameters: Any) -> dict[str, Any]:
-    """Run the flow once, on a running server where there is one, else on Prefect's temporary one.
-
-    Raises CleancopyError with the reason where the flow refused its input or the store.
-    """
-    if not PREFECT_API_URL.value():
-        said = "Waiting for Prefect's temporary server; `make ui` keeps one running, --plain needs none."
-        print(said, file=sys.stderr, flush=True)
-    name = f"raw {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    with tags("source:raw", "kind:ingest"):
-        state: Any = ingest.with_options(flow_run_name=name)(**parameters, return_state=True)
-    if state.is_failed() and not isinstance(state.data, BaseException):
-        raise CleancopyError(state.message or "the flow failed; see its logs")
-    summary: dict[str, Any] = state.result()
+    """Run the flow once, from the command line; the summary as a dictionary."""
+    given = IngestParameters(**parameters)
+    name = given.source or ("web" if given.urls else "raw")
+    kind = _source(given)[1]
+    tags = labels(name, kind.kind if kind else "files", kind.site if kind else None)
+    summary: dict[str, Any] = launch(ingest, f"{name} {now()}", tags, given)
     return summary
 
 
@@ -139,10 +200,16 @@ def _counted(run: Run, what: str, counts: Counter[str]) -> dict[str, int]:
     return dict(counts)
 
 
+def _escaped(text: str) -> str:
+    """Text of a page or a site as Markdown shows it, no part of it taken for a link or markup."""
+    return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-.!|" else char for char in text)
+
+
 def _artifacts(run: Run, summary: Summary) -> None:
     """What the run's page shows: the summary, and the rejections with what to do."""
     cut = "\n".join(f"| cut by {stage} | {count:,} |" for stage, count in sorted(summary.cut.items()))
     counts = "\n".join(f"| {name} | {count:,} |" for name, count in summary.counts.items())
+    alarms = "".join(f"**Alarm:** {_escaped(alarm.message)}\n\n" for alarm in summary.alarms)
     markdown = f"""# {headline(summary)}
 
 | | |
@@ -154,6 +221,7 @@ def _artifacts(run: Run, summary: Summary) -> None:
 | characters kept | {summary.kept:,} |
 {cut}
 
+{alarms}
 Content root `{summary.content_root}`, manifest `{run.root / "releases"}/{run.release:06d}.json`.
 """
     create_markdown_artifact(key="ingest-summary", markdown=markdown, description=headline(summary))

@@ -1,27 +1,196 @@
-"""Prefect's server and UI, in the foreground."""
+"""Prefect's server as cleancopy starts it: with a password, for its own page only, telling nobody.
+
+Where a server of ours runs, and its password, stand in two files of Prefect's home that only the user can read.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from cleancopy.errors import CleancopyError
+
+#: Seconds that a server may take to answer; on a loaded machine a start takes half a minute.
+PATIENCE = 180
 
 
-def start(host: str, port: int) -> None:
-    """Start the server and UI; the runs of before are in its history. Ends with Ctrl-C."""
-    with socket.socket() as probe:
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens, and the process that keeps it running."""
+
+    host: str = "127.0.0.1"
+    port: int = 4200
+    keeper: int = 0
+
+    @property
+    def url(self) -> str:
+        """The address of the UI."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def api(self) -> str:
+        """The address of the API."""
+        return f"{self.url}/api"
+
+
+def home() -> Path:
+    """Prefect's own folder."""
+    return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+
+
+def secret_file() -> Path:
+    """The file with ``user:password`` for the server and UI that cleancopy starts."""
+    return home() / "cleancopy-secret"
+
+
+def secret() -> str:
+    """The ``user:password`` of the server, made at first use; only the user can read its file."""
+    path = secret_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        found = path.read_text(encoding="utf-8").strip()
+        if ":" not in found:
+            raise CleancopyError(f"{path}: holds no user:password; remove it, and a new one is made") from None
+        return found
+    with open(file, "w", encoding="utf-8") as lines:
+        made = f"cleancopy:{secrets.token_urlsafe(24)}"
+        lines.write(made + "\n")
+    return made
+
+
+def running() -> Address | None:
+    """The server that ``cleancopy up`` keeps running on this machine, if its process lives."""
+    try:
+        known = Address(**json.loads(_note().read_text(encoding="utf-8")))
+        os.kill(known.keeper, 0)
+    except (OSError, ValueError, TypeError):
+        return None
+    return known
+
+
+def announce(address: Address) -> None:
+    """Note where the server is, for the other commands."""
+    temporary = _note().with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(asdict(address)), encoding="utf-8")
+    temporary.chmod(0o600)
+    temporary.replace(_note())
+
+
+def retract() -> None:
+    """Take back the note, as the server has stopped."""
+    _note().unlink(missing_ok=True)
+
+
+def _note() -> Path:
+    return home() / "cleancopy-server.json"
+
+
+def start(address: Address, password: str | None) -> subprocess.Popen[bytes]:
+    """Start the server and UI as a process; its output goes to a log in Prefect's home."""
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", address.host]
+    command += ["--port", str(address.port), "--analytics-off"]
+    home().mkdir(parents=True, exist_ok=True)
+    with open(log_file(), "ab") as log:
+        # A group of its own: Ctrl-C reaches the keeper, which ends the server when its runs have ended.
+        return subprocess.Popen(
+            command,
+            env=_environment(address, password),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+        )
+
+
+def log_file() -> Path:
+    """What the server says."""
+    return home() / "cleancopy-server.log"
+
+
+def _environment(address: Address, password: str | None) -> dict[str, str]:
+    """The environment of the server: pages of other origins, telemetry and strangers stay out."""
+    settings = {
+        "PREFECT_SERVER_API_HOST": address.host,
+        "PREFECT_SERVER_API_PORT": str(address.port),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_API_URL": address.api,
+    }
+    if password:
+        settings["PREFECT_SERVER_API_AUTH_STRING"] = password
+        settings["PREFECT_API_AUTH_STRING"] = password
+    return os.environ | settings
+
+
+def check_free(address: Address) -> None:
+    """Raise CleancopyError where another process listens on the address already."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((address.host, address.port))
         except OSError as error:
-            print(
-                f"cleancopy: cannot listen on port {port} of {host} ({error.strerror}); if a server runs there "
-                f"already, open http://{host}:{port}, else name another with --host or --port",
-                file=sys.stderr,
-            )
-            raise SystemExit(1) from None
-    environment = os.environ | {"PREFECT_SERVER_API_HOST": host, "PREFECT_SERVER_API_PORT": str(port)}
-    print(f"The UI is at http://{host}:{port} (Ctrl-C stops it)")
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
-    raise SystemExit(subprocess.run(command, env=environment, check=False).returncode)
+            raise CleancopyError(
+                f"cannot listen on port {address.port} of {address.host} ({error.strerror}); if a server runs "
+                f"there already, open {address.url}, else name another with --host or --port"
+            ) from None
+
+
+def wait(address: Address, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server answers.
+
+    Raises CleancopyError where it ends, or says nothing for too long.
+    """
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            raise CleancopyError(f"the server ended with code {server.returncode}; {log_file()} says why")
+        if answers(address.api):
+            return
+        time.sleep(0.2)
+    raise CleancopyError(f"the server does not answer after {PATIENCE} seconds; {log_file()} says why")
+
+
+def answers(api: str) -> bool:
+    """Whether a Prefect server answers at this address of an API."""
+    try:
+        with urlopen(f"{api}/health", timeout=2) as answer:  # noqa: S310 - the user's own server
+            return bool(answer.status == 200)
+    except HTTPError as error:
+        return error.code == 401
+    except (OSError, ValueError):
+        return False
+
+
+def check_access(api: str, password: str | None) -> None:
+    """Raise CleancopyError where the server at this address is not there, or refuses the password."""
+    from base64 import b64encode
+
+    headers = {"Authorization": "Basic " + b64encode(password.encode()).decode()} if password else {}
+    try:
+        with urlopen(Request(f"{api}/admin/version", headers=headers), timeout=10):  # noqa: S310 - as above
+            return
+    except HTTPError as error:
+        if error.code in (401, 403):
+            raise CleancopyError(
+                f"{api}: the server refuses the password; put its user:password into PREFECT_API_AUTH_STRING"
+            ) from None
+        raise CleancopyError(f"{api}: is no Prefect server (it answers {error.code})") from None
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "reason", error)
+        raise CleancopyError(
+            f"{api}: no server answers there ({cause}); start one with cleancopy up, correct PREFECT_API_URL, "
+            "or run with --plain"
+        ) from None

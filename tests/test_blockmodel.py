@@ -17,7 +17,9 @@ from cleancopy.stages.blockmodel import (
     Votes,
     best_cut,
     centred,
+    in_doubt,
     judge,
+    leaned,
     measures_of,
     model,
     read_layout,
@@ -77,16 +79,48 @@ def test_votes_are_asked_for_once_at_most_and_only_in_doubt() -> None:
         asked.append(1)
         return no_votes(page)
 
-    sure = blockmodel.Model(**{**fields_of(model()), "sure": 0.0})
+    sure = blockmodel.Model(**{**fields_of(model()), "sure": 0.0, "sure_article": 2.0})
     judge(page, ask, known=sure)
     assert asked == []
-    unsure = blockmodel.Model(**{**fields_of(model()), "sure": 2.0})
+    unsure = blockmodel.Model(**{**fields_of(model()), "sure": 2.0, "sure_article": 0.0})
     judge(page, ask, known=unsure)
     assert asked == [1]
 
 
+@pytest.mark.parametrize(
+    "declared",
+    [
+        '<meta property="og:type" content="article">',
+        '<script type="application/ld+json">{"@type": "NewsArticle"}</script>',
+    ],
+)
+def test_a_page_that_declares_an_article_has_its_own_bound(declared: str) -> None:
+    plain, article = (
+        read_layout(read_html(ARTICLE)),
+        read_layout(read_html(ARTICLE.replace("<title>", declared + "<title>"))),
+    )
+    assert in_doubt(article, 0.8, sure=0.7, sure_article=0.9)
+    assert not in_doubt(plain, 0.8, sure=0.7, sure_article=0.9)
+    assert in_doubt(plain, 0.6, sure=0.7, sure_article=0.9)
+
+
 def fields_of(known: blockmodel.Model) -> dict[str, object]:
     return {name: getattr(known, name) for name in known.__slots__}
+
+
+def test_scores_lean_to_the_vote_on_a_page_that_declares_an_article_only() -> None:
+    declared = '<meta property="og:type" content="article"><title>'
+    plain, article = (
+        read_layout(read_html(ARTICLE)),
+        read_layout(read_html(ARTICLE.replace("<title>", declared))),
+    )
+    scores = np.linspace(0, 1, len(plain.nodes))
+    whole, none = [1.0] * len(scores), [0.0] * len(scores)
+    assert np.array_equal(leaned(scores, plain, whole), scores)
+    between = slice(1, -1)
+    assert (leaned(scores, article, whole)[between] > scores[between]).all()
+    assert (leaned(scores, article, none)[between] < scores[between]).all()
+    assert np.allclose(leaned(scores, article, [0.5] * len(scores)), scores)
 
 
 @pytest.mark.parametrize("name", ["first", "second", "voted"])

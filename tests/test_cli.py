@@ -114,7 +114,7 @@ def test_chrome_can_be_read(folders: list[str]) -> None:
     ("arguments", "code", "said"),
     [
         (["ingest", "--plain", "no/such/folder"], 2, "no such file or folder"),
-        (["ingest", "--plain", "https://example.org/"], 2, "not built yet"),
+        (["ingest", "--plain", "https://example.org/"], 2, "contact"),
         (["ingest", "--plain", "--policy", "no-such.toml"], 2, "cannot be read"),
         (["show", "no-such-document"], 2, "no document has this"),
         (["explain", "no-such-document"], 2, "no document has this"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cleancopy.errors import StoreError
 from cleancopy.policy import DuplicatePolicy
 from cleancopy.repetition import containment, jaccard, shingles, sign
-from cleancopy.stages.duplicates import Candidate, decide, find_duplicates, signing
+from cleancopy.stages.duplicates import BUCKET, Candidate, Texts, decide, find_duplicates, signing
 
 POLICY = DuplicatePolicy()
 
@@ -41,9 +41,14 @@ def corpus(texts: dict[str, str], **facts: tuple[str | None, bool]) -> list[Cand
     ]
 
 
+def of(texts: dict[str, str]) -> Texts:
+    """What gives these texts by id, as ``decide`` asks for them."""
+    return lambda ids: [(doc_id, texts[doc_id]) for doc_id in ids]
+
+
 def pointers(texts: dict[str, str], **facts: tuple[str | None, bool]) -> dict[str, tuple[str, str]]:
     """Each copy with its keeper and the rule."""
-    found = find_duplicates(corpus(texts, **facts), texts.__getitem__, POLICY)
+    found = find_duplicates(corpus(texts, **facts), of(texts), POLICY)
     return {d.doc_id: (d.keeper, d.rule) for d in found}
 
 
@@ -64,7 +69,7 @@ def test_a_text_with_few_changes_is_a_near_copy():
 
 def test_a_near_copy_says_how_near():
     texts = {"a": TEXT, "b": " ".join([*BASE[:60], "changed", *BASE[61:]])}
-    (copy,) = find_duplicates(corpus(texts), texts.__getitem__, POLICY)
+    (copy,) = find_duplicates(corpus(texts), of(texts), POLICY)
     assert copy.jaccard == pytest.approx(111 / 121, abs=1e-4)
     assert copy.evidence == {"shared": 111, "shingles": 116, "keeper_shingles": 116}
     assert copy.reason == "shares 92% of all 5-word shingles with a, which comes first by id"
@@ -168,35 +173,55 @@ def test_the_longest_is_kept_before_the_lowest_id():
 # --- what it costs
 
 
-def test_only_texts_that_may_match_are_read_and_known_pairs_never_again():
+def test_only_texts_that_may_match_are_read():
     texts = {f"doc{i}": " ".join(words(i + 50, 80)) for i in range(30)} | {"a": TEXT, "b": " ".join(BASE[:-3])}
     read: list[str] = []
 
-    def text_of(doc_id: str) -> str:
-        read.append(doc_id)
-        return texts[doc_id]
+    def texts_of(ids):
+        read.extend(ids)
+        return of(texts)(ids)
 
-    first = decide(corpus(texts), text_of, POLICY)
+    decision = decide(corpus(texts), texts_of, POLICY)
     assert sorted(read) == ["a", "b"]
-    assert decide(corpus(texts), text_of, POLICY, first.verified) == first
-    assert sorted(read) == ["a", "b"]
+    assert [sorted(fact.overlap) for fact in decision.measured.values()] == [[113, 113, 116]]
+
+
+@pytest.mark.parametrize("memory", [1, 400, 10_000])
+def test_little_memory_changes_nothing(memory, monkeypatch):
+    texts = {f"d{i}": " ".join(changed(words(i % 3, 90), i % 7, i % 2)) for i in range(40)}
+    expected = decide(corpus(texts), of(texts), POLICY)
+    monkeypatch.setattr("cleancopy.stages.duplicates.MEMORY", memory)
+    monkeypatch.setattr("cleancopy.stages.duplicates.AHEAD", 3)
+    monkeypatch.setattr("cleancopy.stages.duplicates.TOGETHER", 2)
+    assert decide(corpus(texts), of(texts), POLICY) == expected
+
+
+def test_a_full_band_is_compared_with_its_first_documents_and_says_so():
+    count = BUCKET + 40
+    texts = {f"d{i:03d}": " ".join([*BASE, f"x{i}"]) for i in range(count)}
+    decision = decide(corpus(texts), of(texts), POLICY)
+    assert {d.keeper for d in decision.duplicates} == {"d000"}
+    assert len(decision.duplicates) == count - 1
+    assert decision.missed
+    assert min(decision.missed) > f"d{BUCKET - 1:03d}"
+    assert decision.overflow == sum(decision.missed.values())
+    said = {d.doc_id: d.evidence["overflow"] for d in decision.duplicates if "overflow" in d.evidence}
+    assert said == decision.missed
 
 
 def test_signatures_may_be_bytes():
     texts = {"a": TEXT, "b": " ".join(BASE[:-3])}
     packed = [replace(d, signature=np.asarray(d.signature, "<u4").tobytes()) for d in corpus(texts)]
-    assert find_duplicates(packed, texts.__getitem__, POLICY) == find_duplicates(
-        corpus(texts), texts.__getitem__, POLICY
-    )
+    assert find_duplicates(packed, of(texts), POLICY) == find_duplicates(corpus(texts), of(texts), POLICY)
 
 
 def test_a_signature_under_another_policy_is_refused():
     with pytest.raises(StoreError, match="document a has 112 values where the policy says 64"):
-        find_duplicates(corpus({"a": TEXT}), {"a": TEXT}.__getitem__, DuplicatePolicy(num_perm=64))
+        find_duplicates(corpus({"a": TEXT}), of({"a": TEXT}), DuplicatePolicy(num_perm=64))
 
 
 def test_an_empty_corpus_has_no_copies():
-    assert find_duplicates([], {}.__getitem__, POLICY) == ()
+    assert find_duplicates([], of({}), POLICY) == ()
 
 
 # --- properties over families of copies
@@ -240,28 +265,16 @@ def families(draw):
 @given(families(), st.randoms(use_true_random=False))
 def test_the_order_of_documents_changes_nothing(made, rng):
     texts, documents = made
-    expected = decide(documents, texts.__getitem__, POLICY)
+    expected = decide(documents, of(texts), POLICY)
     mixed = rng.sample(documents, len(documents))
-    assert decide(mixed, texts.__getitem__, POLICY) == expected
-
-
-@settings(max_examples=40, deadline=None)
-@given(families(), st.lists(st.integers(1, 4), max_size=4))
-def test_many_runs_decide_as_one(made, sizes):
-    texts, documents = made
-    known, seen = {}, 0
-    for size in [*sizes, len(documents)]:
-        seen += size
-        last = decide(documents[:seen], texts.__getitem__, POLICY, known)
-        known = last.verified
-    assert last.duplicates == find_duplicates(documents, texts.__getitem__, POLICY)
+    assert decide(mixed, of(texts), POLICY) == expected
 
 
 @settings(max_examples=60, deadline=None)
 @given(families())
 def test_every_copy_matches_a_kept_document_itself(made):
     texts, documents = made
-    found = find_duplicates(documents, texts.__getitem__, POLICY)
+    found = find_duplicates(documents, of(texts), POLICY)
     copies = {d.doc_id for d in found}
     assert [d.doc_id for d in found] == sorted(copies)
     for copy in found:
@@ -282,7 +295,7 @@ def test_every_copy_matches_a_kept_document_itself(made):
 @given(families())
 def test_equal_texts_have_one_fate(made):
     texts, documents = made
-    keepers = {d.doc_id: d.keeper for d in find_duplicates(documents, texts.__getitem__, POLICY)}
+    keepers = {d.doc_id: d.keeper for d in find_duplicates(documents, of(texts), POLICY)}
     for text in set(texts.values()):
         same = [doc_id for doc_id in texts if texts[doc_id] == text]
         assert len({keepers.get(doc_id, doc_id) for doc_id in same}) == 1

@@ -11,13 +11,16 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cleancopy import Policy, PolicyError, views
-from cleancopy.pipeline import begin, ingest
-from cleancopy.run import Summary
+from cleancopy.errors import Busy
+from cleancopy.pipeline import begin, decide_shard, discover, ingest, learn, read_shard, reclean
+from cleancopy.publish import publish
+from cleancopy.run import Run, Summary
 from cleancopy.sinks.jsonl import write_jsonl
 from cleancopy.store import corpus as tables
 from cleancopy.store import releases
@@ -240,14 +243,89 @@ def test_a_kill_at_any_moment_loses_nothing(raw: Path, tmp_path: Path) -> None:
     assert final.live == 6
     assert final.content_root == run(raw, tmp_path / "undisturbed").content_root
     assert texts(clean) == texts(tmp_path / "undisturbed")
-    assert not list(clean.glob(".work/*"))
+    assert [path.name for path in clean.glob(".work/*/*")] == [".lock"]
 
 
-def test_two_runs_at_once_do_not_meet(raw: Path, tmp_path: Path) -> None:
-    from cleancopy import StoreError
-
-    with begin(raw=raw, root=tmp_path / "clean"), pytest.raises(StoreError, match="another run"):
+def test_two_runs_of_one_source_do_not_meet(raw: Path, tmp_path: Path) -> None:
+    with begin(raw=raw, root=tmp_path / "clean"), pytest.raises(Busy, match="another run of this source"):
         run(raw, tmp_path / "clean")
+
+
+def test_runs_of_two_sources_go_on_side_by_side(raw: Path, tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    folders = sorted(path for path in (raw / "examples").iterdir() if path.is_dir())
+    with begin(raw=raw, root=clean, paths=folders[:1], source="one") as one:
+        shards = discover(one)
+        for number in range(shards):
+            read_shard(one, number)
+        with begin(raw=raw, root=clean, source="two") as two:
+            assert ingest(two).counts["new"] == 6
+        learn(one, shards)
+        for number in range(shards):
+            decide_shard(one, number)
+        reclean(one, shards)
+        summary = publish(one, shards + 1)
+    assert summary.counts["new"] == 0
+    assert releases.read(clean, 1).content_root == releases.read(clean, 2).content_root
+
+
+def dies_after(raw: Path, clean: Path, step: Callable[[Run], object]) -> Run:
+    """A run that was stopped after a step."""
+
+    def stopped() -> None:
+        with begin(raw=raw, root=clean) as run:
+            runs.append(run)
+            step(run)
+            raise KeyboardInterrupt
+
+    runs: list[Run] = []
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    return runs[0]
+
+
+def test_a_run_goes_on_from_what_a_dead_one_had_read(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cleancopy.pipeline.SHARD_INPUTS", 3)
+    clean = tmp_path / "clean"
+    dead = dies_after(raw, clean, lambda run: (discover(run), read_shard(run, 0)))
+    kept = dead.spool("read", 0).stat().st_mtime_ns
+    with begin(raw=raw, root=clean) as alive:
+        assert alive.name == dead.name
+        discover(alive)
+        assert sum(read_shard(alive, 0).values()) == 3
+        assert alive.spool("read", 0).stat().st_mtime_ns == kept
+        summary = ingest(alive)
+    assert summary.captures == 7
+    assert summary.content_root == run(raw, tmp_path / "undisturbed").content_root
+    assert {ref.file for ref in tables.archived(clean).values()} == {
+        path.name for path in clean.glob("archive/*.warc.gz")
+    }
+
+
+def test_what_a_dead_run_read_is_read_again_where_the_input_or_the_policy_changed(
+    raw: Path, tmp_path: Path
+) -> None:
+    clean = tmp_path / "clean"
+
+    def dead_run() -> None:
+        dies_after(raw, clean, lambda run: read_shard(run, discover(run) - 1))
+
+    dead_run()
+    changed = next(raw.rglob("*.txt"))
+    changed.write_text(ARTICLE)
+    with begin(raw=raw, root=clean) as alive:
+        discover(alive)
+        assert not alive.spool("read", 0).exists()
+        ingest(alive)
+    assert ARTICLE in "".join(text.decode() for text in texts(clean).values())
+    changed.write_text(ARTICLE + " It was changed.")
+    dead_run()
+    other = Policy(stages=("content", "captions"))
+    with begin(raw=raw, root=clean, policy=other) as alive:
+        assert not list(alive.work.glob("read-*"))
+        assert len(list(clean.glob("archive/*.warc.gz"))) == 1
 
 
 def test_real_pages_of_many_sites_all_end_somewhere(tmp_path: Path) -> None:

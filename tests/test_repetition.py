@@ -29,7 +29,9 @@ from cleancopy.repetition import (
     shingle_hashes,
     shingles,
     sign,
+    sketches,
     slot_conflict,
+    union,
 )
 
 # Characters that fold, compose, vanish, grow or lie outside the kernel's table.
@@ -250,14 +252,25 @@ def test_candidates_are_the_pairs_that_share_a_key(seed):
 def test_partitions_make_up_the_whole(partitions):
     keys = random_keys(7)
     parts = [candidates(keys, part, partitions).pairs for part in range(partitions)]
-    found = sorted({tuple(pair) for part in parts for pair in part.tolist()}, key=lambda pair: pair[::-1])
-    assert found == [tuple(pair) for pair in brute_pairs(keys)]
-    assert partitions == 1 or max(map(len, parts)) < len(found)
+    whole = union((candidates(keys, part, partitions) for part in range(partitions)), len(keys))
+    assert whole.pairs.tolist() == brute_pairs(keys)
+    assert partitions == 1 or max(map(len, parts)) < len(whole.pairs)
+
+
+def test_the_union_of_parts_adds_up_what_they_missed(monkeypatch):
+    monkeypatch.setattr(repetition, "MANY", 10)
+    keys = random_keys(3, values=6)
+    parts = [candidates(keys, part, 4, bucket=3) for part in range(4)]
+    whole, once = union(parts, len(keys)), candidates(keys, bucket=3)
+    assert np.array_equal(whole.pairs, once.pairs)
+    assert np.array_equal(whole.missed, once.missed)
+    assert whole.overflow > 0
 
 
 def test_a_full_bucket_pairs_with_its_first_rows_and_counts_the_rest():
     found = candidates(np.zeros((5, 1), np.uint64), bucket=2)
     assert found.pairs.tolist() == [[0, 1], [0, 2], [1, 2], [0, 3], [1, 3], [0, 4], [1, 4]]
+    assert found.missed.tolist() == [0, 0, 0, 1, 2]
     assert found.overflow == 10 - 7
 
 
@@ -282,7 +295,19 @@ def test_estimates_come_near_the_truth():
     some = [" ".join(words), " ".join(words[:-40])]
     rows = sign(some, Signing())
     true = jaccard(shingles(some[0], 5), shingles(some[1], 5))
-    assert estimates(rows, np.array([[0, 1], [0, 0]])) == pytest.approx([true, 1], abs=0.15)
+    pairs = np.array([[0, 1], [0, 0]])
+    assert estimates(sketches(rows), pairs, 112) == pytest.approx([true, 1], abs=0.15)
+
+
+@given(st.integers(1, 40), st.integers(0, 5))
+def test_estimates_count_the_values_whose_low_bits_agree(num_perm, seed):
+    rows = np.random.default_rng(seed).integers(0, 2**32, (4, num_perm)).astype(np.uint32)
+    rows[1] = np.where(np.arange(num_perm) % 2, rows[0], rows[1])
+    pairs = np.array([[0, 1], [1, 2], [0, 3], [2, 3]])
+    agree = [float((rows[a] % 16 == rows[b] % 16).mean()) for a, b in pairs]
+    assert estimates(sketches(rows), pairs, num_perm) == pytest.approx(
+        [max(0, (16 * share - 1) / 15) for share in agree]
+    )
 
 
 # --- matches
@@ -314,6 +339,9 @@ def test_what_an_overlap_means(found, slots, label):
         ("A wet pier", "A dry pier", None),
         ("A PIER IN MARCH, SEEN FROM AFAR", "A PIER IN APRIL, SEEN FROM NEARBY", ("MARCH", "APRIL")),
         ("A PIER SEEN FROM AFAR", "A PIER SEEN FROM NEARBY", None),
+        ("in room 7 again", "rooms 17 and 71, room 3", ("7", "17")),
+        ("in room 7 again", "rooms 17 and 71, room (7)", None),
+        ("Ada stood there", "ada's pier, and Adam's", None),
     ],
 )
 def test_slots(a, b, slots):

@@ -21,7 +21,9 @@ LAYERS = (
     {"stages"},
     {"clean", "fingerprint", "isolation", "slugs", "spool"},
     {"store", "sources"},
-    {"views", "run", "sinks", "publish", "pipeline"},
+    {"run", "work", "views", "sinks", "changes", "trace"},
+    {"schema", "reader", "rollback", "decisions"},
+    {"publish", "pipeline", "upkeep"},
     {"cli"},
 )
 INPUT_OUTPUT = {

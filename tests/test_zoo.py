@@ -20,22 +20,18 @@ import pytest
 
 from cleancopy.document import Capture
 from cleancopy.policy import Limits
-from cleancopy.sources.files import Refusal, find_inputs, printable, read_input
+from cleancopy.sources.crawl import Listed, read_dropped
+from cleancopy.sources.files import Input, Refusal, find_inputs, is_list, printable, read_input
 from conftest import corpus
 
 # What the sources alone decide; markup and text are judged further on.
-AT_THE_SOURCE = ("compression", "size", "type", "name", "fs", "warc", "control")
+AT_THE_SOURCE = ("compression", "size", "type", "name", "fs", "warc", "control", "xml")
 SECRET = b"ZOO-SECRET-7f3a"
 
 # Where the right answer is another than the manifest's, and why.
 INSTEAD: Mapping[str, str] = {
     # Small scale makes 5 MB of it, which is no fault (see its note).
     "data-uri": "extracted",
-    # Sitemaps and feeds are not read from files yet; they are refused, and say so.
-    "xml-ok-sitemap": "not_html",
-    "xml-ok-atom": "not_html",
-    # XML is refused for what it is, before anything counts how deep it nests.
-    "xml-deep": "not_html",
     # Read by root, refused to everybody else.
     "unreadable": "extracted" if os.geteuid() == 0 else "unreadable",
 }
@@ -51,9 +47,10 @@ class Case:
     expect: str
     kinds: frozenset[str]
     must: tuple[str, ...]
+    note: str = ""
 
 
-Outcomes = Mapping[str, Sequence[Capture | Refusal]]
+Outcomes = Mapping[str, Sequence[Capture | Refusal | Listed]]
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +77,24 @@ def _case(line: dict[str, object]) -> Case:
             ("extracted", frozenset()) if instead == "extracted" else ("rejected", frozenset([instead]))
         )
     must = tuple(map(str, line["must"]))  # type: ignore[call-overload]
-    return Case(str(line["id"]), printable(path.removeprefix("raw/")), str(line["cat"]), expect, kinds, must)
+    name = printable(path.removeprefix("raw/"))
+    return Case(str(line["id"]), name, str(line["cat"]), expect, kinds, must, str(line["note"]))
 
 
 @pytest.fixture(scope="module")
 def outcomes(zoo: Path) -> Outcomes:
     """What the sources make of each input of the drop folder, by its name."""
     found = list(find_inputs([], zoo / "raw"))
-    return {one.name: [one] if isinstance(one, Refusal) else list(read_input(one, Limits())) for one in found}
+    return {one.name: [one] if isinstance(one, Refusal) else _made(one) for one in found}
+
+
+def _made(one: Input) -> list[Capture | Refusal | Listed]:
+    """What an input gives: a list of pages to fetch, or pages."""
+    if not is_list(one):
+        return list(read_input(one, Limits()))
+    made: list[Refusal | Listed] = []
+    read_dropped([one], Limits(), 0, made.append)
+    return list(made)
 
 
 def test_every_case_is_accounted_for(cases: list[Case], outcomes: Outcomes) -> None:
@@ -107,8 +114,12 @@ def test_what_is_refused_at_the_source_is_refused_by_the_right_kind(
     assert wrong == {}
 
 
-def _fault(case: Case, made: Sequence[Capture | Refusal]) -> str | None:
+def _fault(case: Case, made: Sequence[Capture | Refusal | Listed]) -> str | None:
     """What is wrong with what came of a case, None if it is right."""
+    if isinstance(made[0], Listed):
+        said = re.match(r"(\d+) (?:URLs|entries)", case.note)
+        wanted = f" of {said[1]} addresses" if said else ""
+        return None if case.expect == "extracted" and made[0].message.endswith(wanted) else made[0].message
     captures = [one for one in made if isinstance(one, Capture)]
     kinds = {one.kind.value for one in made if isinstance(one, Refusal)}
     if case.expect in ("extracted", "empty"):
@@ -142,7 +153,7 @@ def test_everything_else_goes_on_whole(zoo: Path, cases: list[Case], outcomes: O
 def test_nothing_outside_is_read_and_every_word_is_fit_to_print(outcomes: Outcomes) -> None:
     for name, made in outcomes.items():
         for one in made:
-            assert SECRET not in (one.payload or b"")
+            assert isinstance(one, Listed) or SECRET not in (one.payload or b"")
             shown = (
                 [one.source, one.key, one.site or ""] if isinstance(one, Capture) else [one.name, one.message]
             )

@@ -5,7 +5,8 @@
     >>> document.clean
     'An example.\\n\\nWith two paragraphs.\\n'
 
-``clean_page`` needs no store and no flow. Everything else that downstream code may rely on is named here too.
+``clean_page`` needs no store and no flow; ``cleancopy.open("clean")`` reads a store. Everything else that
+downstream code may rely on is named here too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cleancopy.errors import CleancopyError, ConservationError, Kind, PolicyErro
 from cleancopy.policy import Policy, read_policy
 
 if TYPE_CHECKING:
+    from cleancopy.reader import Corpus, open
     from cleancopy.stages.caption_pairs import CaptionMatch, compare_captions
     from cleancopy.stages.chrome import SiteChrome, learn_chrome
 
@@ -26,6 +28,7 @@ __all__ = [
     "Capture",
     "CleancopyError",
     "ConservationError",
+    "Corpus",
     "Cut",
     "Decoding",
     "Document",
@@ -41,15 +44,18 @@ __all__ = [
     "clean_page",
     "compare_captions",
     "learn_chrome",
+    "open",
     "read_policy",
 ]
 
 #: Names that bring heavier modules with them; they are imported when they are asked for.
 _LAZY = {
     "CaptionMatch": "cleancopy.stages.caption_pairs",
+    "Corpus": "cleancopy.reader",
     "SiteChrome": "cleancopy.stages.chrome",
     "compare_captions": "cleancopy.stages.caption_pairs",
     "learn_chrome": "cleancopy.stages.chrome",
+    "open": "cleancopy.reader",
 }
 
 

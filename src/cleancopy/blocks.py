@@ -3,16 +3,21 @@
 The page text is what a reader sees, in reading order: white space is collapsed to single spaces (kept in
 ``pre``), ``<br>`` is a line end, two of them a paragraph end, the cells of a table row are joined by " | ".
 Alt text, scripts, form values and the like are not page text. ``<noscript>`` is page text only where it
-holds more than the rest of the page shows (forums that render by script).
+holds more than the rest of the page shows (forums that render by script). Where a page shows next to nothing,
+the bodies of articles and posts that its JSON-LD declares, or else descriptions, are page text: they are read
+from an element ``json-ld``, which the tree gets at its end.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from html import unescape
 from itertools import pairwise
+from typing import Any
 
 from lxml import etree, html
 
@@ -109,6 +114,16 @@ _CREDIT_CLASS = re.compile(
 )
 #: The longest cell, in characters, of a table that is read row by row; tables with longer cells are layout.
 _LONGEST_CELL = 500
+#: The element of the texts that only JSON-LD declares.
+DECLARED = "json-ld"
+#: A declared text counts where it has so many characters, and so many times what the page shows.
+_LEAST_DECLARED, _TIMES_SHOWN = 200, 4
+#: The longest script that is read for it, and how many of its objects.
+_LONGEST_SCRIPT, _OBJECTS = 1_000_000, 5_000
+#: schema.org types whose description is not of what the page is about.
+_BESIDE = frozenset(["WebSite", "WebPage", "Organization", "Person", "ImageObject", "Offer", "Brand", "Review"])
+_LINE_TAG = re.compile(r"</?(?:p|br|div|li|ul|ol|h[1-6]|tr|blockquote)\b[^<>]{0,500}>", re.IGNORECASE)
+_ANY_TAG = re.compile(r"</?[a-z][^<>]{0,500}>", re.IGNORECASE)
 _BREAK = "\0"
 #: Possessive, so that a thousand comments cost one look each.
 _MARKUP = re.compile(
@@ -116,6 +131,7 @@ _MARKUP = re.compile(
     r"<(?:!doctype\s+html|html|head|body|title|meta|script|div|table|article|p|h1|a)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_DOCUMENT = re.compile(r"<!doctype\s+html|<html[\s>]", re.IGNORECASE)
 _DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
 _SELF_CLOSED_HTML = re.compile(r"(<html[^>]{0,2000}?)/>", re.IGNORECASE)
 #: Characters that XML has no place for; libxml2 stops reading at some of them.
@@ -135,8 +151,13 @@ class Page:
 
 
 def is_markup(text: str) -> bool:
-    """Whether a text begins as an HTML page does; what may stand before the first element is passed over."""
-    return _MARKUP.match(text) is not None
+    """Whether a text begins as an HTML page does; what may stand before the first element is passed over.
+
+    Archives put an element of their own before the page, so that its document type comes a little later.
+    """
+    if _MARKUP.match(text):
+        return True
+    return text.lstrip().startswith("<") and _DOCUMENT.search(text[:2_000]) is not None
 
 
 def parse_html(markup: str, limits: Limits | None = None) -> html.HtmlElement:
@@ -175,6 +196,8 @@ def read_html(markup: str, *, repair: bool = True, limits: Limits | None = None)
     walk = _Walk(root, repair, with_noscript=False)
     if _noscript_length(root) > sum(len(text) for text, *_ in walk.found):
         walk = _Walk(root, repair, with_noscript=True)
+    if _add_declared(tree, root, sum(len(text) for text, *_ in walk.found)):
+        walk = _Walk(root, repair, with_noscript=False)
     unreadable = len(_NOT_XML.findall(markup))
     notes = (f"{unreadable} control characters were removed before the parse",) if unreadable else ()
     return replace(walk.page(tree), notes=notes)
@@ -212,6 +235,62 @@ def read_plain(text: str, *, repair: bool = True) -> Page:
 
 def _noscript_length(root: html.HtmlElement) -> int:
     return sum(len(" ".join(element.itertext()).strip()) for element in root.iter("noscript"))
+
+
+def _add_declared(tree: html.HtmlElement, root: html.HtmlElement, shown: int) -> bool:
+    """Whether the page shows next to nothing of what it declares; the declared lines are then in ``root``."""
+    least = max(_LEAST_DECLARED, _TIMES_SHOWN * shown)
+    scripts = [script.text or "" for script in tree.iter("script") if "ld+json" in (script.get("type") or "")]
+    if sum(map(len, scripts)) < least:
+        return False
+    lines = [line for text in _declared_texts(scripts) for line in _lines(text)]
+    if sum(map(len, lines)) < least:
+        return False
+    holder = etree.SubElement(root, DECLARED)
+    for line in lines:
+        etree.SubElement(holder, "p").text = line
+    return True
+
+
+def _declared_texts(scripts: Sequence[str]) -> list[str]:
+    """The bodies of articles and posts in JSON-LD scripts, each once; where there are none, descriptions."""
+    bodies: dict[str, None] = {}
+    descriptions: dict[str, None] = {}
+    for script in scripts:
+        try:
+            said = json.loads(script[:_LONGEST_SCRIPT], strict=False)
+        except (ValueError, RecursionError):
+            continue
+        for thing in _objects(said):
+            for key, texts in (("articleBody", bodies), ("text", bodies), ("description", descriptions)):
+                if isinstance(text := thing.get(key), str) and (key != "description" or _is_topic(thing)):
+                    texts[text] = None
+    return list(bodies or descriptions)
+
+
+def _objects(said: Any) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON text, in its order, down to ``_OBJECTS`` values."""
+    waiting = [said]
+    for _ in range(_OBJECTS):
+        if not waiting:
+            return
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            value = list(value.values())
+        if isinstance(value, list):
+            waiting += [one for one in reversed(value) if isinstance(one, dict | list)]
+
+
+def _is_topic(thing: dict[str, Any]) -> bool:
+    named = thing.get("@type")
+    return not _BESIDE.intersection(named if isinstance(named, list) else [named])
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a declared text, which may hold markup."""
+    plain = unescape(_ANY_TAG.sub("", _LINE_TAG.sub("\n", text)))
+    return [line for line in _NOT_XML.sub("", plain).splitlines() if line.strip()]
 
 
 @dataclass(slots=True)

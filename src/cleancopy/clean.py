@@ -20,7 +20,7 @@ from cleancopy.limits import check_markup
 from cleancopy.metadata import read_metadata, read_text_metadata
 from cleancopy.policy import Policy, StageName
 from cleancopy.stages.captions import collapse_captions
-from cleancopy.stages.chrome import SiteChrome, cut_chrome, is_error_page
+from cleancopy.stages.chrome import SiteChrome, cut_chrome, is_error_page, spared_blocks, weigh_scores
 from cleancopy.stages.content import cut_content, score_blocks
 
 Stage = Callable[[Document, Policy, SiteChrome | None], Document]
@@ -83,8 +83,10 @@ def _chrome(document: Document, policy: Policy, chrome: SiteChrome | None) -> Do
     return document.with_cuts(cut_chrome(document, policy.chrome, chrome))
 
 
-def _content(document: Document, policy: Policy, _: SiteChrome | None) -> Document:
-    return document.with_cuts(cut_content(document))
+def _content(document: Document, policy: Policy, chrome: SiteChrome | None) -> Document:
+    spared = spared_blocks(document, policy.chrome, chrome)
+    weighed = weigh_scores(document, policy.chrome, chrome)
+    return document.with_cuts(cut for cut in cut_content(weighed) if cut.start not in spared)
 
 
 def _captions(document: Document, policy: Policy, _: SiteChrome | None) -> Document:

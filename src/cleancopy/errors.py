@@ -4,6 +4,7 @@
     ├── Rejected            one input cannot become a document; carries its kind, the run goes on
     ├── PolicyError         the settings are wrong
     ├── StoreError          clean/ cannot be read or written as it is
+    │   └── Busy            another run holds what this one needs
     └── ConservationError   clean text + cuts would not be the page text: a defect of cleancopy itself
 
 Every message says what, why and what to do.
@@ -45,6 +46,7 @@ class Kind(StrEnum):
     BAD_URL = "bad_url"
     HTTP_ERROR = "http_error"
     NO_CONTENT = "no_content"
+    TAKEN_DOWN = "taken_down"
 
 
 class CleancopyError(Exception):
@@ -72,6 +74,10 @@ class PolicyError(CleancopyError):
 
 class StoreError(CleancopyError):
     """clean/ cannot be read or written as it is; the message says how to mend it."""
+
+
+class Busy(StoreError):
+    """Another run holds what this one needs: the store, or its source."""
 
 
 class ConservationError(CleancopyError):

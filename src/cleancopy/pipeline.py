@@ -8,10 +8,11 @@ own and hands on paths and counts, never text. Nothing that others read changes 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import pickle
 import secrets
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,30 +20,47 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from cleancopy import decisions
 from cleancopy.clean import decide, read
-from cleancopy.document import Capture, Document
+from cleancopy.document import Capture, Document, doc_id
 from cleancopy.errors import Kind, PolicyError, Rejected
-from cleancopy.fingerprint import fingerprint
+from cleancopy.fingerprint import fingerprint, parts
 from cleancopy.isolation import outcome, run_isolated
 from cleancopy.policy import Limits, Policy
 from cleancopy.publish import learned_chromes, publish
 from cleancopy.repetition import sign
-from cleancopy.run import Decided, Known, Note, Run, Summary
-from cleancopy.sources.files import Input, Refusal, find_inputs, read_input
+from cleancopy.run import FROM_ARCHIVE, Decided, Known, Note, Run, Summary, Withdrawn
+from cleancopy.sources.crawl import (
+    Listed,
+    Missing,
+    Page,
+    check_contact,
+    crawl,
+    of_source,
+    open_page,
+    read_dropped,
+)
+from cleancopy.sources.files import Input, Refusal, find_inputs, is_list, printable, read_bytes, read_input
+from cleancopy.sources.settings import LOCAL, Fetching, Source
+from cleancopy.sources.warc import canonical_url
 from cleancopy.spool import Spool, read_at, read_offsets, read_spool
 from cleancopy.stages.chrome import SiteChrome, learn_chrome
 from cleancopy.stages.duplicates import signing
 from cleancopy.store import archive, chromes, corpus, releases, rows
-from cleancopy.store.layout import mendable
 from cleancopy.store.rows import LedgerEntry, Outcome, Version
+from cleancopy.work import claimed
 
 #: Files or archives in a shard: enough work to make a task's own cost (11-34 ms) vanish.
 SHARD_INPUTS = 500
 #: Rejections that another try may not repeat.
-_WORTH_ANOTHER_TRY = frozenset([Kind.TIMEOUT, Kind.MEMORY, Kind.CRASH, Kind.INTERNAL, Kind.UNREADABLE])
+_WORTH_ANOTHER_TRY = frozenset(
+    [Kind.TIMEOUT, Kind.MEMORY, Kind.CRASH, Kind.INTERNAL, Kind.UNREADABLE, Kind.TAKEN_DOWN]
+)
 
 Progress = Callable[[str, int, int], None]
+AnyInput = Input | Refusal | Page | Missing | Listed
 
 
 @contextmanager
@@ -54,26 +72,41 @@ def begin(
     policy: Policy | None = None,
     workers: int = 1,
     name: str | None = None,
+    source: str = "raw",
+    sources: Sequence[Source] = (),
+    fetching: Fetching | None = None,
 ) -> Iterator[Run]:
-    """A run, with the store's writing lock held: what an interrupted run left is mended and swept first."""
-    _check_folders(raw, root, tuple(paths))
-    with releases.writing(root) as release:
-        _sweep(root / ".work")
-        run = Run(
+    """A run that holds its source; what an interrupted run of the same plan left is taken up.
+
+    ``sources`` are read besides ``paths``, or in their place; ``fetching`` says how those on the web are asked.
+    Raises Busy if another run of the source is under way; runs of other sources go on side by side and wait
+    for each other only to publish.
+    """
+    chosen = tuple(paths) or (() if sources else (raw,))
+    _check_folders(raw, root, (*chosen, *(path for one in sources for path in one.paths)))
+    settings, asking = policy or Policy(), fetching or Fetching()
+    check_contact(sources, asking)
+    fresh = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    with claimed(root, source, _plan(raw, chosen, settings, (*sources, asking)), name or fresh) as claim:
+        yield Run(
             raw=raw,
             root=root,
-            paths=tuple(paths) or (raw,),
-            policy=policy or Policy(),
+            paths=chosen,
+            policy=settings,
             workers=workers,
-            name=name or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
-            release=release,
+            name=claim,
+            release=releases.next_number(root),
             started=datetime.now(UTC).timestamp(),
+            source=source,
+            sources=tuple(sources),
+            fetching=asking,
         )
-        run.work.mkdir(parents=True)
-        try:
-            yield run
-        finally:
-            shutil.rmtree(run.work, ignore_errors=True)
+
+
+def _plan(raw: Path, paths: Sequence[Path], policy: Policy, sources: Sequence[object]) -> str:
+    """The digest of what decides how a run's shards come out, but for the inputs themselves."""
+    said = [*(str(path.absolute()) for path in (raw, *paths)), *map(repr, sources)]
+    return hashlib.sha256(json.dumps([said, fingerprint(parts(policy))]).encode()).hexdigest()
 
 
 def _check_folders(raw: Path, root: Path, paths: tuple[Path, ...]) -> None:
@@ -84,13 +117,6 @@ def _check_folders(raw: Path, root: Path, paths: tuple[Path, ...]) -> None:
             raise PolicyError(
                 f"{root}: lies inside {path}, which is read; put clean elsewhere, or name other paths"
             )
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what an interrupted run left to its next step."""
-    with mendable(folder, "sweeping what an interrupted run left"):
-        if folder.is_dir():
-            shutil.rmtree(folder)
 
 
 def ingest(run: Run, progress: Progress = lambda step, done, of: None) -> Summary:
@@ -107,14 +133,126 @@ def ingest(run: Run, progress: Progress = lambda step, done, of: None) -> Summar
 
 
 def discover(run: Run) -> int:
-    """Leave all inputs under the run's paths in shards, by name; how many shards there are."""
-    found = list(find_inputs(run.paths, run.raw))
-    shards = [found[at : at + SHARD_INPUTS] for at in range(0, len(found), SHARD_INPUTS)]
-    for number, shard in enumerate(shards):
-        with Spool(run.spool("inputs", number)) as spool:
-            for one in shard:
-                spool.append(one)
-    return len(shards)
+    """Leave all inputs of the run in shards, files by name, then what was fetched; how many shards."""
+    shard: list[AnyInput] = []
+    shards = 0
+    for found in _inputs(run):
+        shard.append(found)
+        if len(shard) == SHARD_INPUTS:
+            _leave(run, shards, shard)
+            shard, shards = [], shards + 1
+    if shard:
+        _leave(run, shards, shard)
+    return shards + bool(shard)
+
+
+def _inputs(run: Run) -> Iterator[AnyInput]:
+    lists: list[Input] = []
+    seen: set[str] = set()
+    for found in _local(run):
+        if found.name in seen:
+            continue
+        seen.add(found.name)
+        if isinstance(found, Input) and is_list(found):
+            lists.append(found)
+        else:
+            yield found
+    yield from _from_web(run, lists)
+
+
+def _local(run: Run) -> Iterator[Input | Refusal]:
+    """What lies on this machine: below the run's paths, and in its sources of files and archives."""
+    if run.paths:
+        yield from find_inputs(run.paths, run.raw)
+    for source in run.sources:
+        for found in find_inputs(source.paths, run.raw) if source.paths else ():
+            if isinstance(found, Refusal):
+                yield found
+            elif source.kind == "warc" or source.takes(found.name):
+                yield replace(found, source=source)
+
+
+def _from_web(run: Run, lists: Sequence[Input]) -> Iterator[AnyInput]:
+    """What the run's sources on the web give, and the sitemaps and feeds among its files."""
+    sources = [source for source in run.sources if source.kind not in LOCAL]
+    left = run.spool("web", 0)
+    if not left.exists() and (sources or lists):
+        with Spool(left) as spool:
+            named = read_dropped(lists, run.policy.limits, run.workers, spool.append)
+            crawl(
+                [*sources, *named],
+                run.fetching,
+                limits=run.policy.limits,
+                root=run.root,
+                name=run.name,
+                work=run.work,
+                workers=run.workers,
+                held=partial(_held, run),
+                found=spool.append,
+            )
+    yield from read_spool(left) if left.exists() else ()
+
+
+def _held(run: Run, asked: str, url: str, payload: str) -> archive.ArchiveRef | None:
+    """Where the archive has a payload, if an address gave it the last time that it gave anything."""
+    last = _ledger(run)[1].get((printable(asked), None, canonical_url(url)))
+    return _archived(run).get(payload) if last == payload else None
+
+
+def _leave(run: Run, number: int, shard: Sequence[AnyInput]) -> None:
+    """Leave a shard of inputs; what a dead run has read of the same inputs, unchanged, stays for this one."""
+    stamp, before = _stamp(shard), run.spool("stamp", number)
+    if not before.is_file() or before.read_text() != stamp:
+        run.spool("read", number).unlink(missing_ok=True)
+        before.write_text(stamp)
+    with Spool(run.spool("inputs", number)) as spool:
+        for one in shard:
+            spool.append(one)
+
+
+def _stamp(shard: Iterable[AnyInput]) -> str:
+    """A digest of inputs as they lie on the disk: names, sizes, times."""
+    digest = hashlib.sha256()
+    for one in shard:
+        facts = os.stat(one.path) if isinstance(one, Input) and os.path.exists(one.path) else None
+        state = (facts.st_size, facts.st_mtime_ns, facts.st_ino) if facts else one
+        digest.update(repr((one.name, state)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def preview(
+    *,
+    raw: Path,
+    root: Path,
+    paths: Sequence[Path] = (),
+    policy: Policy | None = None,
+    source: str = "raw",
+    sources: Sequence[Source] = (),
+    fetching: Fetching | None = None,
+) -> dict[str, int]:
+    """What an ingest would find, by what it would do with it; nothing is fetched, archived or written.
+
+    ``new`` and ``known`` count the captures in files, ``refused`` what is none, ``fetched`` the addresses that
+    would be asked first.
+    """
+    chosen = tuple(paths) or (() if sources else (raw,))
+    _check_folders(raw, root, (*chosen, *(path for one in sources for path in one.paths)))
+    check_contact(sources, fetching or Fetching())
+    settings = policy or Policy()
+    run = Run(raw, root, chosen, settings, 0, "preview", 0, 0.0, source, tuple(sources), fetching or Fetching())
+    known, last = _ledger(run)
+    base = fingerprint(run.parts)
+    counts: Counter[str] = Counter(fetched=sum(len(one.urls) for one in sources if one.kind not in LOCAL))
+    for found in _local(run):
+        for one in [found] if isinstance(found, Refusal) else _of(found, settings.limits):
+            if isinstance(one, Refusal):
+                counts["refused"] += one.lost
+                continue
+            entry = _entry(run, found, one)
+            before = known.get((one.key, one.sha256))
+            same = last.get((entry.input, entry.member, entry.key)) == one.sha256
+            counts["known" if before and _still_holds(before, base, same) else "new"] += 1
+    return {name: count for name, count in sorted(counts.items()) if count}
 
 
 # ---- reading
@@ -125,33 +263,52 @@ def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | Non
 
     Every capture leaves exactly one entry in the shard's spool: with its document, or with its outcome.
     """
+    if run.spool("read", number).exists():
+        return _already_read(run, number)
     counts: Counter[str] = Counter()
-    inputs: list[Input | Refusal] = list(read_spool(run.spool("inputs", number)))
-    work = partial(_read_pickled, policy=run.policy)
+    inputs: list[AnyInput] = list(read_spool(run.spool("inputs", number)))
     with (
         Spool(run.spool("read", number)) as spool,
-        archive.Archive(run.root, f"{run.release:06d}-{number:04d}", _archived(run)) as raw,
+        archive.Archive(run.root, f"{run.name}-{number:04d}", _archived(run)) as raw,
     ):
-        tasks = _to_read(run, inputs, raw, spool, counts, progress)
-        entries: list[LedgerEntry] = []
-
-        def captures() -> Iterator[Capture]:
-            for capture, entry in tasks:
-                entries.append(entry)
-                yield capture
-
-        for index, (_, result) in enumerate(
-            run_isolated(work, captures(), workers=run.workers, limits=run.policy.limits, preload=PRELOAD)
-        ):
-            entry = entries[index]
-            if isinstance(result, Rejected):
-                counts["rejected"] += 1
-                spool.append((_rejected(entry, result.kind, result.message), None))
-            else:
-                counts["read"] += 1
-                site, document = result
-                spool.append((replace(entry, site=site), document))
+        _read_all(run, _to_read(run, inputs, raw, spool, counts, progress), spool, counts)
     return counts
+
+
+def _already_read(run: Run, number: int) -> Counter[str]:
+    """The counts of a shard that the run before this one, which died, had read."""
+    counts: Counter[str] = Counter()
+    for entry, document in read_spool(run.spool("read", number)):
+        if isinstance(entry, Withdrawn):
+            counts["rejected"] += 1
+        elif not isinstance(entry, Note):
+            counts["rejected" if entry.outcome == "rejected" else "read" if document else "known"] += 1
+    return counts
+
+
+def _read_all(
+    run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spool, counts: Counter[str]
+) -> None:
+    """Read captures in the run's workers; each leaves its entry in the spool, and the document that it is."""
+    work = partial(_read_pickled, policy=run.policy)
+    entries: list[LedgerEntry] = []
+
+    def captures() -> Iterator[Capture]:
+        for capture, entry in tasks:
+            entries.append(entry)
+            yield capture
+
+    for index, (_, result) in enumerate(
+        run_isolated(work, captures(), workers=run.workers, limits=run.policy.limits, preload=PRELOAD)
+    ):
+        entry = entries[index]
+        if isinstance(result, Rejected):
+            counts["rejected"] += 1
+            spool.append((_rejected(entry, result.kind, result.message), None))
+        else:
+            counts["read"] += 1
+            site, document = result
+            spool.append((replace(entry, site=site), document))
 
 
 #: Modules that the workers load once, before the first page.
@@ -166,7 +323,7 @@ def _read_pickled(capture: Capture, policy: Policy) -> tuple[str | None, bytes]:
 
 def _to_read(
     run: Run,
-    inputs: Sequence[Input | Refusal],
+    inputs: Sequence[AnyInput],
     raw: archive.Archive,
     spool: Spool,
     counts: Counter[str],
@@ -176,6 +333,14 @@ def _to_read(
     known, last = _ledger(run)
     base = fingerprint(run.parts)
     for done, found in enumerate(inputs, 1):
+        if isinstance(found, Page | Missing):
+            yield from _of_web(run, found, spool, counts)
+            continue
+        if isinstance(found, Listed):
+            payload = read_bytes(found.found, run.policy.limits)
+            entry = _entry(run, found.found, Capture(payload, found.found.key))
+            _of_list(run, entry, found.message, spool, counts, partial(raw.append, Capture(payload, entry.key)))
+            continue
         for one in [found] if isinstance(found, Refusal) else _of(found, run.policy.limits):
             if isinstance(one, Refusal) and not one.lost:
                 spool.append((Note(one.name, one.member or None, one.message), None))
@@ -185,6 +350,10 @@ def _to_read(
                 spool.append((_refused(run, one, raw), None))
                 continue
             entry = _entry(run, found, one)
+            if refusal := _decisions(run).refusal(entry):
+                counts["rejected"] += 1
+                spool.append((_rejected(entry, Kind.TAKEN_DOWN, f"{entry.input}: {refusal}"), None))
+                continue
             before = known.get((one.key, entry.payload_sha256 or ""))
             if before and _still_holds(
                 before, base, last.get((entry.input, entry.member, entry.key)) == one.sha256
@@ -199,10 +368,69 @@ def _to_read(
             progress(done, len(inputs))
 
 
+def _of_web(
+    run: Run, found: Page | Missing, spool: Spool, counts: Counter[str]
+) -> Iterator[tuple[Capture, LedgerEntry]]:
+    """A fetched page if it needs reading; what needs none goes straight to the spool."""
+    entry = LedgerEntry(found.name, "new", run.release, run.name, source=found.source)
+    if isinstance(found, Missing):
+        counts["rejected"] += 1
+        message = f"{found.name}: {found.gone.message}"
+        keys = tuple(map(canonical_url, found.gone.urls))
+        entry = replace(_rejected(entry, Kind.HTTP_ERROR, message), key=keys[0], url=found.gone.urls[0])
+        spool.append((Withdrawn(entry, keys), None))
+        return
+    known, last = _ledger(run)
+    got = found.got
+    entry = replace(
+        entry,
+        key=got.key,
+        payload_sha256=got.payload_sha256,
+        url=got.url,
+        site=found.site or urlsplit(got.key).hostname,
+        captured=got.captured,
+        fingerprint=fingerprint(run.parts),
+    )
+    before = known.get((got.key, got.payload_sha256))
+    same = last.get((found.name, None, got.key)) == got.payload_sha256
+    if refusal := _decisions(run).refusal(entry):
+        counts["rejected"] += 1
+        spool.append((_rejected(entry, Kind.TAKEN_DOWN, f"{found.name}: {refusal}"), None))
+    elif found.listed:
+        _of_list(run, entry, found.listed, spool, counts, lambda: got.ref)
+    elif before and _still_holds(before, fingerprint(run.parts), same):
+        counts["known"] += 1
+        said = replace(entry, outcome=before.outcome, kind=before.kind, message=before.message)
+        spool.append((said, False))
+    else:
+        capture = open_page(run.root, found, run.policy.limits)
+        if isinstance(capture, Capture):
+            yield capture, replace(entry, archive=got.ref)
+        else:
+            counts["rejected"] += 1
+            spool.append((replace(_rejected(entry, capture.kind, capture.message), archive=got.ref), None))
+
+
+def _of_list(
+    run: Run,
+    entry: LedgerEntry,
+    message: str,
+    spool: Spool,
+    counts: Counter[str],
+    archived: Callable[[], archive.ArchiveRef],
+) -> None:
+    """Leave the entry of a sitemap or feed: an input without a document, unchanged where it was as it is."""
+    same = _ledger(run)[1].get((entry.input, None, entry.key)) == entry.payload_sha256
+    counts["known" if same else "read"] += 1
+    spool.append((Note(entry.input, None, message), None))
+    entry = replace(entry, outcome="unchanged" if same else "new", archive=None if same else archived())
+    spool.append((entry, None))
+
+
 def _of(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
     """What is in an input; one that holds no page at all is refused."""
     empty = True
-    for one in read_input(found, limits):
+    for one in of_source(found.source, read_input(found, limits)):
         empty = False
         yield one
     if empty:
@@ -225,7 +453,7 @@ def _entry(run: Run, found: Input | Refusal, capture: Capture) -> LedgerEntry:
         key=capture.key,
         member=member,
         payload_sha256=capture.sha256,
-        source=run.source,
+        source=found.source.name if isinstance(found, Input) and found.source else run.source,
         url=capture.url,
         site=capture.site,
         captured=capture.captured,
@@ -275,43 +503,68 @@ def _ledger(run: Run) -> tuple[dict[tuple[str, str], Known], dict[tuple[str, str
 # ---- learning
 
 
-def learn(run: Run, shards: int) -> dict[str, int]:
+def learn(run: Run, shards: int, also: Iterable[str] = ()) -> dict[str, int]:
     """Learn the chrome of every site that the run read pages of; how many entries each has.
 
-    Stored pages of these sites count too; one that the run read anew counts once, as it is now.
+    Stored pages of these sites count too; one that the run read anew counts once, as it is now. Of the sites
+    in ``also`` that it read no page of, the chrome stands as it is.
     """
     fresh: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    keys: set[str] = set()
+    captured: dict[str, str] = {}
     for number in range(shards):
         for offset, (entry, document) in read_offsets(run.spool("read", number)):
             if document:
                 fresh[entry.site or ""].append((number, offset))
-                keys.add(entry.key)
+                captured[entry.key] = entry.captured or ""
     stored = _stored_sites(run.root)
-    learned: dict[str, SiteChrome] = {}
     day = datetime.fromtimestamp(run.started, UTC).date().isoformat()
+    learned = {site: chrome for site in also if (chrome := chromes.current(run.root, site))}
+    shares: dict[str, list[float]] = {}
     for site, places in sorted(fresh.items()):
         before = chromes.current(run.root, site)
         if len(places) + stored[site] >= 2 or before:
-            pages = _pages(run, site, places, keys if stored[site] else None)
-            learned[site] = learn_chrome(pages, site=site, policy=run.policy.chrome, previous=before, seen=day)
-    with Spool(run.spool("chrome", 0)) as spool:
+            shares[site] = []
+            pages = _pages(run, site, places, captured, shares[site] if stored[site] else None)
+            learned[site] = learn_chrome(
+                pages, site=site, policy=run.policy.chrome, previous=before, seen=day, captured=captured
+            )
+    with Spool(run.spool("chrome", 0)) as spool, Spool(run.spool("shares", 0)) as other:
         for chrome in learned.values():
             spool.append(chrome)
+        for one in shares.items():
+            other.append(one)
     return {site: len(chrome.entries) for site, chrome in learned.items()}
 
 
 _learned = cache(learned_chromes)
 
 
-def _pages(run: Run, site: str, places: Iterable[tuple[int, int]], keys: set[str] | None) -> Iterator[Document]:
-    """The pages of a site: those that the run read, then the stored ones under other keys, if there are any."""
+def _pages(
+    run: Run,
+    site: str,
+    places: Iterable[tuple[int, int]],
+    captured: dict[str, str],
+    shares: list[float] | None,
+) -> Iterator[Document]:
+    """The pages of a site: those that the run read, then the stored ones under other keys, if there are any.
+
+    On the way ``captured`` takes up when each was captured, and ``shares`` how much of each stored page was
+    cut as chrome. With None for ``shares`` there are no stored pages.
+    """
     for number, offset in places:
         yield pickle.loads(read_at(run.spool("read", number), offset)[1])
-    if keys is not None:
+    if shares is not None:
         for version in _stored(run.root, site):
-            if version.document.key not in keys:
-                yield version.document.undecided()
+            document = version.document
+            shares.append(_chrome_share(document))
+            if document.key not in captured:
+                captured[document.key] = version.captured or ""
+                yield document.undecided()
+
+
+def _chrome_share(document: Document) -> float:
+    cut = sum(cut.end - cut.start for cut in document.cuts if cut.stage == "chrome")
+    return cut / max(1, len(document.text))
 
 
 def _stored(root: Path, site: str) -> Iterator[Version]:
@@ -325,6 +578,86 @@ def _stored(root: Path, site: str) -> Iterator[Version]:
 def _stored_sites(root: Path) -> Counter[str]:
     table = corpus.latest(root, columns=["site"])
     return Counter(site or "" for site in table["site"].to_pylist())
+
+
+# ---- what is stored, decided again
+
+
+def revisit(run: Run, sites: Iterable[str] = ()) -> int:
+    """Decide anew on stored documents that another policy, code or chrome cleaned; how many shards this left.
+
+    Nothing is fetched: what only another chrome cut is decided again as it was read; what another pipeline
+    read is read again from the archive, and its site learned anew. ``sites`` chooses; all sites without any.
+    ``publish`` makes a release of the shards, ``differences`` shows what it would change. Raises PolicyError
+    for a site that has no documents.
+    """
+    stored = _stored_sites(run.root)
+    chosen = sorted(set(sites) or stored)
+    for site in chosen:
+        if site not in stored:
+            raise PolicyError(f"{site}: no document of this site is stored; see cleancopy chrome list")
+    counts: Counter[str] = Counter()
+    with Spool(run.spool("read", 0)) as spool:
+        _read_all(run, _outdated(run, chosen), spool, counts)
+    learn(run, 1, also=chosen)
+    decide_shard(run, 0)
+    reclean(run, 1)
+    return 2
+
+
+def _outdated(run: Run, sites: Iterable[str]) -> Iterator[tuple[Capture, LedgerEntry]]:
+    """The latest captures, from the archive, of the documents that another pipeline read."""
+    latest = _latest_captures(run.root)
+    for site in sites:
+        for version in _stored(run.root, site):
+            if _is_current(run, version):
+                continue
+            last = latest.get(version.doc_id) or (version.document.payload_sha256, version.archive, None)
+            payload, where, when = last
+            if where is not None:
+                entry = replace(
+                    _entry_again(run, version),
+                    input=f"archive/{where.file}",
+                    member=f"offset {where.offset}",
+                    source=FROM_ARCHIVE,
+                    version_id=version.version_id,
+                    payload_sha256=payload,
+                    archive=where,
+                    captured=when or version.captured,
+                )
+                yield _from_archive(run.root, version, entry), entry
+
+
+def _is_current(run: Run, version: Version) -> bool:
+    return all(version.parts.get(name) == part for name, part in run.parts.items())
+
+
+def _latest_captures(root: Path) -> dict[str, tuple[str, archive.ArchiveRef | None, str | None]]:
+    """The digest, place and time of the last capture of each document that was no reject."""
+    columns = ["doc_id", "payload_sha256", "archive", "captured", "outcome", "release"]
+    table = corpus.captures(root, columns=columns).to_pylist()
+    kept = [row for row in table if row["outcome"] != "rejected" and row["archive"]]
+    return {
+        row["doc_id"]: (row["payload_sha256"], archive.ArchiveRef(**row["archive"]), row["captured"])
+        for row in sorted(kept, key=lambda r: (r["captured"] or "", r["release"]))
+    }
+
+
+def _from_archive(root: Path, version: Version, entry: LedgerEntry) -> Capture:
+    """A stored document's capture as it was read first, as far as it is known."""
+    assert entry.archive is not None
+    document = version.document
+    return Capture(
+        payload=archive.read_capture(root, entry.archive, entry.payload_sha256),
+        key=document.key,
+        url=document.url,
+        site=document.site,
+        media_type=document.media_type,
+        charset=document.decoding.declared if document.decoding else None,
+        captured=entry.captured,
+        language=document.metadata.language,
+        licence=document.metadata.licence,
+    )
 
 
 # ---- deciding
@@ -353,10 +686,14 @@ def reclean(run: Run, shards: int) -> Counter[str]:
 
 def _fresh(run: Run, number: int, index: Spool) -> Iterator[Pending]:
     """The documents that a shard has read; entries without one go straight to the index."""
+    heads = cache(partial(corpus.heads, run.root))
     for entry, document in read_spool(run.spool("read", number)):
+        again = isinstance(entry, LedgerEntry) and entry.source == FROM_ARCHIVE
         if document:
-            yield entry, pickle.loads(document), 0
-        else:
+            stored = heads()[doc_id(entry.key)] if again else None
+            if stored is None or stored.version_id == entry.version_id:  # else another run was faster
+                yield entry, pickle.loads(document), stored.seq if stored else 0
+        elif not again:
             index.append(entry)
 
 
@@ -371,8 +708,7 @@ def _affected(run: Run, shards: int) -> Iterator[Pending]:
     for site, chrome in sorted(_learned(run).items()):
         if _last_applied(run.root, site) != chrome.digest:
             for version in _stored(run.root, site):
-                same = all(version.parts.get(name) == part for name, part in run.parts.items())
-                if same and version.document.key not in taken:
+                if _is_current(run, version) and version.document.key not in taken:
                     yield _entry_again(run, version), version.document, version.seq
 
 
@@ -388,7 +724,7 @@ def _decide_all(run: Run, shard: int, pending: Iterable[Pending], spool: Spool, 
     batch: list[Pending] = []
     for entry, document, stored in pending:
         chrome = _learned(run).get(document.site or "")
-        result = outcome(partial(decide, policy=run.policy, chrome=chrome), document)
+        result = outcome(partial(_decided, run=run, chrome=chrome), document)
         if isinstance(result, Rejected):
             counts["rejected"] += 1
             if not stored:
@@ -401,6 +737,16 @@ def _decide_all(run: Run, shard: int, pending: Iterable[Pending], spool: Spool, 
             batch = []
     _keep(run, shard, batch, spool, index)
     return counts
+
+
+def _decided(document: Document, run: Run, chrome: SiteChrome | None) -> Document:
+    """The document with its cuts, but for those that people want to stay."""
+    return _decisions(run).spared(decide(document, run.policy, chrome))
+
+
+@cache
+def _decisions(run: Run) -> decisions.Decisions:
+    return decisions.read(run.root)
 
 
 def _keep(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: Spool) -> None:
@@ -421,7 +767,7 @@ def _keep(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: S
             chrome=chrome.digest if chrome else "",
             shard=shard,
             offset=spool.append(document),
-            known=_known_otherwise(run, entry),
+            known=entry.source == FROM_ARCHIVE or (not stored and _known_otherwise(run, entry)),
             cut=tuple(sorted(cut.items())),
             kept=len(text),
             stored=stored,
@@ -447,5 +793,5 @@ def _entry_again(run: Run, version: Version) -> LedgerEntry:
         site=version.document.site,
         captured=version.captured,
         archive=version.archive,
-        fingerprint=version.parts.get("base", ""),
+        fingerprint=fingerprint(run.parts),
     )

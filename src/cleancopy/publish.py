@@ -6,24 +6,31 @@ decided over the whole corpus, so that any order of ingests comes to the same po
 
 from __future__ import annotations
 
-import json
 import time
-from collections import Counter
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import partial
 from pathlib import Path
+from statistics import median
 
-from cleancopy import views
+import numpy as np
+
+from cleancopy import decisions, views
 from cleancopy.document import Document, doc_id, version_id
+from cleancopy.errors import Kind
 from cleancopy.fingerprint import fingerprint
-from cleancopy.repetition import sign
-from cleancopy.run import Decided, Note, Run, Summary
+from cleancopy.run import FROM_ARCHIVE, Alarm, Decided, Note, Run, Summary, Withdrawn
 from cleancopy.spool import read_at, read_spool
 from cleancopy.stages.chrome import SiteChrome
-from cleancopy.stages.duplicates import Candidate, Duplicate, find_duplicates, signing
-from cleancopy.store import chromes, corpus, releases, rows
+from cleancopy.stages.duplicates import BUCKET, Candidate, Decision, Duplicate, decide, signing
+from cleancopy.store import chromes, corpus, index, releases, rows
 from cleancopy.store.rows import Change, LedgerEntry, Outcome, Status, Version
+from cleancopy.work import names
+
+#: Seconds that a run waits for others to publish before it gives up; its work stays for the next one.
+PATIENCE = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +69,28 @@ class Head:
 def publish(run: Run, shards: int) -> Summary:
     """Commit what the run has decided, write the release, refresh what people read; the run's summary.
 
-    ``shards`` counts the shards of ``decide_shard`` and ``reclean`` together.
+    ``shards`` counts the shards of ``decide_shard`` and ``reclean`` together. Runs of other sources that
+    publish at the same time are waited for; what they published is taken into account.
     """
+    with releases.writing(run.root, PATIENCE, keep=names(run.root)) as release:
+        return _publish(replace(run, release=release), shards)
+
+
+def _publish(run: Run, shards: int) -> Summary:
     learned = learned_chromes(run)
-    decided, entries, notes = _gather(run, shards)
+    decided, entries, notes, withdrawn = _gather(run, shards)
     heads = _heads(run)
-    planned = _plan(run, decided, heads, entries)
-    duplicates = _duplicates(run, heads)
+    planned, again = _plan(run, decided, heads, entries)
+    gone = _withdraw(withdrawn, heads, entries)
+    decision = _decision(run, heads)
+    made = decisions.read(run.root)
+    duplicates = {one.doc_id: one for one in decision.duplicates if not made.stands(one.doc_id)}
+    notes = _overflows(entries, decision.missed) | notes
     entries = [_with_outcome(entry, heads, duplicates, notes) for entry in entries]
     fresh = _new_to_the_ledger(run, entries)
+    fresh += [_with_outcome(entry, heads, duplicates, notes) for entry in again]
     moved = [doc for doc, head in heads.items() if head.planned is None and _moved(doc, head, duplicates)]
+    moved += gone
     for chrome in learned.values():
         chromes.write(run.root, chrome)
     release = None
@@ -79,9 +98,10 @@ def publish(run: Run, shards: int) -> Summary:
         _commit(run, planned, moved, heads, duplicates, fresh)
         release = run.release
     touched = {one.doc_id for one in planned} | set(moved)
-    statuses = {doc: "duplicate" if doc in duplicates else "unchanged" for doc in moved}
+    statuses = {doc: "duplicate" if doc in duplicates else "unchanged" for doc in moved if doc not in gone}
     views.refresh(run.root, run.release - 1, release, touched, entries, statuses)
-    return _summary(run, release, entries, decided, planned, learned)
+    summary = _summary(run, release, entries, decided, planned, learned)
+    return replace(summary, overflow=decision.overflow)
 
 
 def learned_chromes(run: Run) -> dict[str, SiteChrome]:
@@ -91,20 +111,23 @@ def learned_chromes(run: Run) -> dict[str, SiteChrome]:
 
 def _gather(
     run: Run, shards: int
-) -> tuple[list[Decided], list[LedgerEntry], dict[tuple[str, str | None], str]]:
-    """All that the shards decided, the entries of what did not come so far, and the notes on inputs."""
+) -> tuple[list[Decided], list[LedgerEntry], dict[tuple[str, str | None], str], list[Withdrawn]]:
+    """All that the shards decided, the entries of what did not come so far, notes on inputs, what is gone."""
     decided: list[Decided] = []
     entries: list[LedgerEntry] = []
     notes: dict[tuple[str, str | None], str] = {}
+    withdrawn: list[Withdrawn] = []
     for number in range(shards):
         for one in read_spool(run.spool("entries", number)):
             if isinstance(one, Decided):
-                decided.append(one)
+                decided.append(replace(one, entry=replace(one.entry, release=run.release)))
             elif isinstance(one, Note):
                 notes[one.input, one.member] = one.message
+            elif isinstance(one, Withdrawn):
+                withdrawn.append(replace(one, entry=replace(one.entry, release=run.release)))
             else:
-                entries.append(one)
-    return decided, entries, notes
+                entries.append(replace(one, release=run.release))
+    return decided, entries, notes, withdrawn
 
 
 # ---- versions
@@ -114,34 +137,17 @@ def _heads(run: Run) -> dict[str, Head]:
     """The latest stored version of every document, with when it was last captured."""
     columns = [
         "doc_id", "seq", "version_id", "status", "duplicate_of", "captured", "text_sha256", "words", "url",
-        "canonical_url", "signature", "parts",
+        "canonical_url",
     ]  # fmt: skip
     heads = {}
-    signed_otherwise = set()
     for batch in corpus.latest_batches(run.root, columns=columns):
         for row in batch.to_pylist():
-            if json.loads(row["parts"]).get("policy") != run.policy.digest:
-                signed_otherwise.add(row["doc_id"])
             canonical = bool(row["url"]) and row["url"] == row["canonical_url"]
-            candidate = Candidate(
-                row["doc_id"], row["text_sha256"], row["words"], row["captured"], canonical, row["signature"]
-            )
+            candidate = Candidate(row["doc_id"], row["text_sha256"], row["words"], row["captured"], canonical)
             heads[row["doc_id"]] = Head(
                 row["seq"], row["version_id"], row["status"], row["duplicate_of"], row["captured"], candidate
             )
-    return _last_captured(run.root, _signed(run, heads, signed_otherwise))
-
-
-def _signed(run: Run, heads: dict[str, Head], documents: set[str]) -> dict[str, Head]:
-    """The heads with these documents' signatures made anew: another policy may have signed them otherwise."""
-    if not documents:
-        return heads
-    for batch in corpus.latest_batches(run.root, columns=["doc_id", "text"], documents=documents):
-        signatures = sign(batch.column("text").to_pylist(), signing(run.policy.duplicates))
-        for document, signature in zip(batch.column("doc_id").to_pylist(), signatures, strict=True):
-            candidate = replace(heads[document].candidate, signature=signature.tobytes())
-            heads[document] = replace(heads[document], candidate=candidate)
-    return heads
+    return _last_captured(run.root, heads)
 
 
 def _last_captured(root: Path, heads: dict[str, Head]) -> dict[str, Head]:
@@ -156,13 +162,25 @@ def _last_captured(root: Path, heads: dict[str, Head]) -> dict[str, Head]:
 
 def _plan(
     run: Run, decided: Iterable[Decided], heads: dict[str, Head], entries: list[LedgerEntry]
-) -> list[Planned]:
-    """The versions to write, in the order of time; heads and entries are brought up to date."""
+) -> tuple[list[Planned], list[LedgerEntry]]:
+    """The versions to write, in the order of time; heads and entries are brought up to date.
+
+    What people decided holds: a pinned text stays, and what was taken down while the run read it is rejected.
+    With them the entries of captures that were read again from the archive: the ledger takes them, so that
+    they are known under the new pipeline, but no input was seen.
+    """
     planned = []
+    again = []
+    made = decisions.read(run.root)
     for one in sorted(decided, key=_in_time):
-        head = heads.get(doc_id(one.entry.key))
-        version = _next_version(one, head)
         entry = one.entry
+        document = doc_id(entry.key)
+        head = heads.get(document)
+        if refusal := made.refusal(entry):
+            if not one.stored:
+                entries.append(_taken_down(entry, refusal))
+            continue
+        version = None if head and made.pinned(document) else _next_version(one, head)
         if version is not None:
             planned.append(version)
             heads[version.doc_id] = _head(version)
@@ -173,7 +191,13 @@ def _plan(
             heads[doc_id(entry.key)] = replace(head, captured=latest)
         if not one.stored:
             entries.append(entry)
-    return planned
+        elif entry.source == FROM_ARCHIVE:
+            again.append(entry)
+    return planned, again
+
+
+def _taken_down(entry: LedgerEntry, refusal: str) -> LedgerEntry:
+    return replace(entry, outcome="rejected", kind=str(Kind.TAKEN_DOWN), message=f"{entry.input}: {refusal}")
 
 
 def _in_time(one: Decided) -> tuple[str, str, str]:
@@ -186,38 +210,84 @@ def _next_version(one: Decided, head: Head | None) -> Planned | None:
         return Planned(one, 1, None, "new")
     if head.status != "gone" and head.candidate.text_sha256 == one.text_sha256:
         return None
-    if one.entry.captured and head.captured and one.entry.captured < head.captured:
+    if not one.stored and one.entry.captured and head.captured and one.entry.captured < head.captured:
         return None
-    change: Change = "chrome" if one.stored else "pipeline" if one.known else "source"
+    if one.stored and one.stored != head.seq:  # another run has published a newer one meanwhile
+        return None
+    change: Change = "pipeline" if one.known else "chrome" if one.stored else "source"
     return Planned(one, head.seq + 1, head.version_id, change)
 
 
 def _head(version: Planned) -> Head:
     one = version.decided
-    candidate = Candidate(
-        version.doc_id, one.text_sha256, one.words, one.entry.captured, one.canonical, one.signature
-    )
+    candidate = Candidate(version.doc_id, one.text_sha256, one.words, one.entry.captured, one.canonical)
     return Head(version.seq, version.version_id, "live", None, one.entry.captured, candidate, version)
+
+
+def _withdraw(withdrawn: Iterable[Withdrawn], heads: dict[str, Head], entries: list[LedgerEntry]) -> list[str]:
+    """The documents that are gone from now on; their heads say so, and each address leaves its entry.
+
+    One that the run has just read under another address stays. The texts stay in the releases before.
+    """
+    gone = []
+    for one in withdrawn:
+        version = None
+        for document in map(doc_id, one.keys):
+            head = heads.get(document)
+            if head and head.planned is None and head.status != "gone":
+                heads[document] = replace(head, status="gone")
+                gone.append(document)
+                version = head.version_id
+        entries.append(replace(one.entry, version_id=version))
+    return gone
 
 
 # ---- duplicates
 
 
-def _duplicates(run: Run, heads: Mapping[str, Head]) -> dict[str, Duplicate]:
-    """The documents that are copies of others, by document, over the whole corpus."""
-    candidates = [head.candidate for _, head in sorted(heads.items()) if head.status != "gone"]
+def _decision(run: Run, heads: Mapping[str, Head]) -> Decision:
+    """Which documents are copies of others, over the whole corpus; what was found out goes into the index."""
+    live = [head.candidate for _, head in sorted(heads.items()) if head.status != "gone"]
+    known = _indexed(run, live, heads)
+    texts = partial(_texts, run, heads)
+    decision = decide(live, texts, run.policy.duplicates, partial(index.propose, known))
+    index.commit(known, decision.measured)
+    return decision
 
-    @cache
-    def stored() -> dict[str, str]:
-        table = corpus.latest(run.root, columns=["doc_id", "text"])
-        return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
-    def text_of(document: str) -> str:
-        planned = heads[document].planned
-        return _document(run, planned.decided).clean if planned else stored()[document]
+def _indexed(run: Run, live: Iterable[Candidate], heads: Mapping[str, Head]) -> index.Index:
+    """The index, with the texts that it lacks: those of the run, and stored ones where it is new."""
+    known = index.load(run.root, signing(run.policy.duplicates))
+    documents = {one.text_sha256: one.doc_id for one in live if one.words}
+    lacking = [documents[digest] for digest in index.lacking(known, list(documents))]
+    planned = [one.decided for doc in lacking if (one := heads[doc].planned)]
+    signatures = np.frombuffer(b"".join(one.signature for one in planned), "<u4")
+    signatures = signatures.reshape(len(planned), run.policy.duplicates.num_perm)
+    known = index.add(known, [one.text_sha256 for one in planned], signatures)
+    return index.catch_up(known, run.root, [doc for doc in lacking if not heads[doc].planned])
 
-    found = find_duplicates(candidates, text_of, run.policy.duplicates)
-    return {one.doc_id: one for one in found}
+
+def _texts(run: Run, heads: Mapping[str, Head], documents: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The clean texts of documents by id: those that the run will write, then stored ones."""
+    stored = [document for document in documents if heads[document].planned is None]
+    for document in documents:
+        if planned := heads[document].planned:
+            yield document, _document(run, planned.decided).clean
+    for batch in (
+        corpus.latest_batches(run.root, columns=["doc_id", "text"], documents=stored) if stored else ()
+    ):
+        yield from zip(batch.column("doc_id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+
+
+def _overflows(entries: Iterable[LedgerEntry], missed: Mapping[str, int]) -> dict[tuple[str, str | None], str]:
+    """A note on each input whose document is like so many others that not all pairs were looked at."""
+    found = ((entry, missed.get(doc_id(entry.key), 0)) for entry in entries if missed)
+    return {
+        (entry.input, entry.member): f"{count} comparisons with documents like it were left out: "
+        f"more than {BUCKET} share a band of its signature, and it was compared with the first of them"
+        for entry, count in found
+        if count
+    }
 
 
 def _moved(doc: str, head: Head, duplicates: Mapping[str, Duplicate]) -> bool:
@@ -259,6 +329,7 @@ def _new_to_the_ledger(run: Run, entries: Iterable[LedgerEntry]) -> list[LedgerE
         entry
         for entry in entries
         if (entry.archive is not None and entry.outcome != "rejected")
+        or (entry.outcome == "rejected" and entry.version_id is not None)
         or (
             entry.outcome == "rejected"
             and (entry.input, entry.member, entry.kind, entry.payload_sha256, entry.fingerprint) not in known
@@ -300,7 +371,10 @@ def _versions(
     for batch in corpus.latest_batches(run.root, documents=moved) if moved else ():
         for version in rows.table_to_versions(batch):
             version = replace(version, seq=version.seq + 1, release=run.release, change="duplicate")
-            yield _pointed(version, duplicates.get(version.doc_id))
+            if heads[version.doc_id].status == "gone":
+                yield replace(version, change="source", status="gone", duplicate_of=None, match={})
+            else:
+                yield _pointed(version, duplicates.get(version.doc_id))
 
 
 def _version(run: Run, one: Planned) -> Version:
@@ -369,4 +443,88 @@ def _summary(
         live=manifest.live if manifest else 0,
         seconds=round(time.time() - run.started, 3),
         rejections=tuple(rejected),
+        alarms=tuple(alarms(decided, earlier_shares(run))),
     )
+
+
+# ---- the share of chrome
+
+#: Pages of a site that must have been stored before, and pages of this run, for an alarm.
+_PAGES_BEFORE, _PAGES_NOW = 10, 5
+#: A change of the median share is sudden from here on: in the share itself, and as a ratio.
+_CHANGE, _RATIO = 0.15, 1.5
+#: Of the pairs of a page before and one of now so many must differ in the same direction.
+_APART = 0.9
+
+
+def earlier_shares(run: Run) -> dict[str, Sequence[float]]:
+    """For each site that the run learned, the share of chrome of each page as it was stored before."""
+    return dict(read_spool(run.spool("shares", 0)))
+
+
+def alarms(decided: Iterable[Decided], before: Mapping[str, Sequence[float]]) -> Iterator[Alarm]:
+    """The sites whose chrome takes suddenly more, or less, of a page than it took of the pages stored before.
+
+    A redesign shows as less, a chrome that has begun to eat content as more. Medians and pairs, for one page
+    that is nearly all menu says nothing of its site.
+    """
+    shares: dict[tuple[str, bool], list[float]] = defaultdict(list)
+    for one in decided:
+        size = one.kept + sum(count for _, count in one.cut)
+        shares[one.entry.site or "", one.stored > 0].append(dict(one.cut).get("chrome", 0) / max(1, size))
+    for (site, again), now in sorted(shares.items()):
+        earlier = before.get(site, ())
+        if _is_sudden(earlier, now):
+            yield _alarm(site, again, len(now), median(earlier), median(now))
+
+
+def _is_sudden(before: Sequence[float], now: Sequence[float]) -> bool:
+    if len(before) < _PAGES_BEFORE or len(now) < _PAGES_NOW:
+        return False
+    low, high = sorted([median(before), median(now)])
+    if high - low < _CHANGE or high < _RATIO * low:
+        return False
+    ordered = sorted(before)
+    below = sum(bisect_left(ordered, share) for share in now) / (len(before) * len(now))
+    above = sum(len(ordered) - bisect_right(ordered, share) for share in now) / (len(before) * len(now))
+    return max(below, above) >= _APART
+
+
+def _alarm(site: str, again: bool, pages: int, before: float, now: float) -> Alarm:
+    what = "stored pages, cleaned again" if again else "new pages"
+    cause = (
+        "look at what goes (cleancopy chrome show), and drop what is content"
+        if now > before
+        else "the site may have a new design, which is learned as more of its pages come"
+    )
+    message = f"{site}: chrome is {now:.0%} of {pages} {what}, and was {before:.0%}; {cause}"
+    return Alarm(site, pages, round(before, 4), round(now, 4), again, message)
+
+
+# ---- what would change
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A stored document whose clean text a run changes: what it is, why, and both texts."""
+
+    doc_id: str
+    key: str
+    site: str | None
+    change: Change
+    before: str
+    after: str
+
+
+def differences(run: Run, shards: int) -> Iterator[Difference]:
+    """The stored documents whose text ``publish`` would change, by site and key; nothing is published."""
+    decided, entries, _, _ = _gather(run, shards)
+    planned, _ = _plan(run, decided, _heads(run), entries)
+    ids = {one.doc_id for one in planned}
+    before: dict[str, str] = {}
+    for batch in corpus.latest_batches(run.root, columns=["doc_id", "text"], documents=ids) if ids else ():
+        before |= zip(batch["doc_id"].to_pylist(), batch["text"].to_pylist(), strict=True)
+    for one in sorted(planned, key=lambda p: (p.decided.entry.site or "", p.decided.entry.key)):
+        if one.doc_id in before:
+            entry, after = one.decided.entry, _document(run, one.decided).clean
+            yield Difference(one.doc_id, entry.key, entry.site, one.change, before[one.doc_id], after)

@@ -17,7 +17,7 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -39,8 +39,10 @@ Shingles = frozenset[str] | Hashes
 Whole = TypeVar("Whole", np.int64, np.uint64)
 
 KERNEL = "cleancopy.kernel"
+NORMALISATION = 1  # of the normal form: one more whenever ``normalise`` gives something else
 EMPTY = 0xFFFFFFFF  # what a signature holds where there is nothing to sign, as in datasketch
 BATCH = 2_000_000  # code points that go through the kernel at once: bounds the memory, keeps it in cache
+MANY = 4_000_000  # pairs that are collected before those met twice are dropped
 WORTHWHILE = 200_000  # code points in a batch from which loading the kernel (about a second) pays
 
 
@@ -62,7 +64,9 @@ class Signing:
     @property
     def digest(self) -> str:
         """SHA-256 of the settings' canonical JSON, 64 hex digits; stored with every index."""
-        canonical = json.dumps(asdict(self) | {"normalisation": 1}, sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(
+            asdict(self) | {"normalisation": NORMALISATION}, sort_keys=True, separators=(",", ":")
+        )
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -103,13 +107,19 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Pairs worth verifying: ``pairs`` is an int64 matrix (m, 2) of row numbers, left < right, sorted.
+    """Pairs worth verifying: ``pairs`` is an int64 matrix (m, 2) of row numbers, left < right, by right row.
 
-    ``overflow`` counts the pairs that were not proposed because their bucket was too large.
+    ``missed`` says for each row how many pairs with rows before it were not proposed because their bucket was
+    too large; a pair in two such buckets counts twice.
     """
 
     pairs: NDArray[np.int64]
-    overflow: int = 0
+    missed: NDArray[np.int64]
+
+    @property
+    def overflow(self) -> int:
+        """How many pairs were not proposed."""
+        return int(self.missed.sum())
 
 
 # --- normal form and shingles
@@ -204,13 +214,32 @@ def murmur3(data: bytes) -> int:
     return int(_murmur(np.frombuffer(data, np.uint8), edge[:1], edge[1:])[0])
 
 
-def estimates(signatures: NDArray[np.uint32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The estimated Jaccard similarity of each pair of rows: the share of permutations that agree."""
-    agree = np.empty(len(pairs))
+def sketches(signatures: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The low four bits of each value of the signatures, eight to a word: a uint32 matrix (texts, words).
+
+    Enough to estimate by, in an eighth of the space (Li and König 2010, "b-bit minwise hashing").
+    """
+    words = np.zeros((len(signatures), -(-signatures.shape[1] // 8)), np.uint32)
+    for column in range(signatures.shape[1]):
+        shift = np.uint32(column % 8 * 4)
+        words[:, column // 8] |= (signatures[:, column] & np.uint32(15)) << shift
+    return words
+
+
+def estimates(sketched: NDArray[np.uint32], pairs: NDArray[np.int64], num_perm: int) -> NDArray[np.float64]:
+    """The estimated Jaccard similarity of each pair of rows of ``sketches``, 0 to 1.
+
+    The share of values that agree, less the sixteenth that agrees by chance.
+    """
+    share = np.empty(len(pairs))
     for start in range(0, len(pairs), 65_536):
         part = pairs[start : start + 65_536]
-        agree[start : start + 65_536] = (signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1)
-    return agree
+        other = sketched[part[:, 0]] ^ sketched[part[:, 1]]
+        other |= other >> np.uint32(2)
+        other |= other >> np.uint32(1)
+        other &= np.uint32(0x11111111)
+        share[start : start + 65_536] = 1 - np.bitwise_count(other).sum(axis=1) / num_perm
+    return np.maximum(0.0, (16 * share - 1) / 15)
 
 
 def warm_up() -> bool:
@@ -246,28 +275,54 @@ def candidates(keys: Hashes, partition: int = 0, partitions: int = 1, bucket: in
     come in the order in which they are likely to be matched against. The union over all partitions is what
     one partition gives.
     """
-    found, overflow = np.empty(0, np.int64), 0
-    for column in keys.T:
-        mine = np.flatnonzero(((column >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32) == partition)
-        left, right, missed = _bucket_pairs(column[mine], mine, bucket)
-        found = _distinct(np.concatenate([found, right * len(keys) + left]))
-        overflow += missed
-    return Candidates(np.stack([found % max(1, len(keys)), found // max(1, len(keys))], axis=1), overflow)
+    columns = (np.flatnonzero(_in_partition(column, partition, partitions)) for column in keys.T)
+    parts = zip(keys.T, columns, strict=True)
+    return union((pair_up(column[mine], mine, len(keys), bucket) for column, mine in parts), len(keys))
+
+
+def _in_partition(keys: Hashes, partition: int, partitions: int) -> NDArray[np.bool_]:
+    """Which keys lie in a partition: the key space is cut into equal ranges."""
+    mine: NDArray[np.bool_] = ((keys >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32) == partition
+    return mine
+
+
+def pair_up(keys: Hashes, rows: NDArray[np.int64], count: int, bucket: int = 128) -> Candidates:
+    """The pairs among ``count`` rows that share a key: each key with the row that has it, rows ascending."""
+    left, right, left_out = _bucket_pairs(keys, rows, bucket)
+    missed = np.bincount(rows, left_out, count).astype(np.int64)
+    return Candidates(_pairs(_distinct(right * count + left), count), missed)
+
+
+def union(parts: Iterable[Candidates], count: int) -> Candidates:
+    """The candidates among ``count`` rows that were found in parts: no key may be in two of them."""
+    found, fresh, missed = np.empty(0, np.int64), [np.empty(0, np.int64)], np.zeros(count, np.int64)
+    for part in parts:
+        missed += part.missed
+        fresh.append(part.pairs[:, 1] * count + part.pairs[:, 0])
+        if sum(map(len, fresh)) > max(MANY, len(found)):  # so that each pair is sorted a few times only
+            found, fresh = _distinct(np.concatenate([found, *fresh])), []
+    return Candidates(_pairs(_distinct(np.concatenate([found, *fresh])), count), missed)
+
+
+def _pairs(codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return np.stack([codes % max(1, count), codes // max(1, count)], axis=1)
 
 
 def _bucket_pairs(
     keys: Hashes, rows: NDArray[np.int64], bucket: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Left rows, right rows and the number of pairs left out, for the (ascending) rows whose keys are equal."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Left rows and right rows for the (ascending) rows whose keys are equal; pairs left out, for each row."""
     order = np.argsort(keys, kind="stable")
-    keys, rows = keys[order], rows[order]
+    keys = keys[order]
     first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
     start = np.repeat(first, np.diff(np.r_[first, len(keys)]))
     rank = np.arange(len(keys)) - start
     count = np.minimum(rank, bucket)
-    right = np.repeat(rows, count)
+    right = np.repeat(rows[order], count)
     step = np.arange(len(right)) - np.repeat(np.cumsum(count) - count, count)
-    return rows[np.repeat(start, count) + step], right, int((rank - count).sum())
+    left_out = np.empty(len(keys), np.int64)
+    left_out[order] = rank - count
+    return rows[order][np.repeat(start, count) + step], right, left_out
 
 
 # --- verified matches
@@ -310,24 +365,34 @@ def slot_conflict(a: str, b: str) -> tuple[str, str] | None:
     Pages and captions made from one template differ just there, and are more alike than true copies are.
     A text in capitals shows no names: there only numbers and months count.
     """
-    left = _slots(a, b)
-    right = _slots(b, a) if left else set()
-    return (min(left), min(right)) if left and right else None
+    words, others = set(a.split()), set(b.split())
+    left = _slot(words, words - others, b)
+    right = _slot(others, others - words, a) if left else None
+    return (left, right) if left and right else None
 
 
-def _slots(text: str, other: str) -> set[str]:
-    """The numbers, months and names in the text that the other has in no case."""
-    words = set(text.split())
-    new = set(_TOKEN.findall(" ".join(words.difference(other.split()))))
-    capitals = 2 * sum(map(str.isupper, words)) > len(words)
+def _slot(words: set[str], new: set[str], other: str) -> str | None:
+    """The first number, month or name among the new ones of a text's words that the other has in no case."""
+    capitals = bool(new) and 2 * sum(map(str.isupper, words)) > len(words)
     months = MONTHS_IN_CAPITALS if capitals else MONTHS
     slots = {
         word
-        for word in new
+        for word in set(_TOKEN.findall(" ".join(new)))
         if (word[0].isupper() and not capitals) or word.lower() in months or any(map(str.isdigit, word))
     }
-    known = set(_TOKEN.findall(other.lower())) if slots else set()
-    return {word for word in slots if word.lower() not in known}
+    lowered = other.lower() if slots else ""
+    return next((word for word in sorted(slots) if not _has_word(lowered, word.lower())), None)
+
+
+def _has_word(text: str, word: str) -> bool:
+    """Whether the word stands in the text with no letter, digit or underscore before or after it."""
+    at = text.find(word)
+    while at >= 0:
+        around = text[max(0, at - 1) : at] + text[at + len(word) : at + len(word) + 1]
+        if not _TOKEN.search(around):
+            return True
+        at = text.find(word, at + 1)
+    return False
 
 
 _TOKEN = re.compile(r"\w+")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cleancopy.fingerprint import parts
 from cleancopy.policy import Policy
+from cleancopy.sources.settings import Fetching, Source
+from cleancopy.store.layout import work_folder
 from cleancopy.store.rows import LedgerEntry, Outcome
 
 
@@ -24,11 +26,13 @@ class Run:
     release: int
     started: float
     source: str = "raw"
+    sources: tuple[Source, ...] = ()
+    fetching: Fetching = field(default_factory=Fetching)
 
     @property
     def work(self) -> Path:
         """The folder of the run's spool files."""
-        return self.root / ".work" / self.name
+        return work_folder(self.root, self.source)
 
     @property
     def parts(self) -> dict[str, str]:
@@ -38,6 +42,10 @@ class Run:
     def spool(self, step: str, shard: int) -> Path:
         """The spool file in which a step leaves a shard."""
         return self.work / f"{step}-{shard:05d}"
+
+
+#: The source of captures that are read again from the archive: of the ledger's entries that saw no input.
+FROM_ARCHIVE = "archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,14 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """An address whose page its server says is gone: the documents of these keys are, too."""
+
+    entry: LedgerEntry
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """A document that a run has cleaned, as the publishing step needs to know it."""
 
@@ -75,6 +91,21 @@ class Decided:
     cut: tuple[tuple[str, int], ...] = ()  # characters cut, by stage
     kept: int = 0  # characters of clean text
     stored: int = 0  # the seq of the stored version that was cleaned again; 0 for a new capture
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A site whose chrome has suddenly another share of its pages: ``before`` and ``after`` are medians, 0-1.
+
+    ``pages`` counts the pages that show it, ``again`` says that they are stored ones, cleaned again.
+    """
+
+    site: str
+    pages: int
+    before: float
+    after: float
+    again: bool
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +126,5 @@ class Summary:
     live: int
     seconds: float
     rejections: tuple[LedgerEntry, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    overflow: int = 0  # pairs of documents never compared, because too many shared a band of their signatures

@@ -1,7 +1,7 @@
 """Files of pickled objects in which one step of a run leaves its shard to the next.
 
-They live in ``clean/.work`` while a run is under way, are written and read by that run alone, and are swept
-when the next begins.
+They live in ``clean/.work`` while a run is under way, are written and read by that run alone. A spool appears
+when it is complete, so that the run after a dead one can go on from those that are there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "wb")  # noqa: SIM115 - closed by the context
+        self._path = path
+        self._unfinished = path.with_name(f"{path.name}.part")
+        self._file = open(self._unfinished, "wb")  # noqa: SIM115 - closed by the context
         self._offset = 0
 
     def __enter__(self) -> Spool:
@@ -28,6 +30,8 @@ class Spool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if kind is None:
+            self._unfinished.replace(self._path)
 
     def append(self, content: object) -> int:
         """Add an object; its offset in the file, in bytes."""

@@ -7,6 +7,7 @@ with them. ``clean/text/<site>/<slug>-<id>.txt`` is the clean text, the ``.json`
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +22,7 @@ from cleancopy.store.rows import LedgerEntry, Version
 
 _MARK = ".release"
 _ID_DIGITS = 12
+_NAMED = re.compile(rf"-[0-9a-f]{{{_ID_DIGITS}}}\.(txt|json)$")
 
 
 def refresh(
@@ -64,6 +66,41 @@ def write_tree(root: Path, documents: set[str] | None) -> None:
         for files in there.values():
             for file in files:
                 file.unlink()
+
+
+def check_tree(root: Path) -> Iterator[tuple[Path, str, str | None]]:
+    """Each file of the text tree that is not as the last release has it, why, and the document it is of.
+
+    A file that no live document has comes with None. Files that are named otherwise are left alone.
+    """
+    there = {file for files in _files(root).values() for file in files if _NAMED.search(file.name)}
+    for version in _latest(root, None):
+        if version.status != "live":
+            continue
+        path = text_path(root, version)
+        contents = {
+            path: version.document.clean.encode(),
+            path.with_suffix(".json"): _lines(provenance(version)),
+        }
+        there -= contents.keys()
+        for file, content in contents.items():
+            if not file.is_file():
+                yield file, "is missing", version.doc_id
+            elif file.read_bytes() != content:
+                yield file, "is not as the table has it", version.doc_id
+    yield from ((file, "is of no live document", None) for file in sorted(there))
+
+
+def mend_tree(root: Path, release: int) -> int:
+    """Make the text tree as a release, the last one, has it; how many files were not."""
+    faults = list(check_tree(root))
+    write_tree(root, {document for _, _, document in faults if document})
+    for file in (file for file, _, document in faults if document is None):
+        file.unlink(missing_ok=True)
+    mark = root / "text" / _MARK
+    if not mark.is_file() or mark.read_text(errors="replace").strip() != str(release):
+        atomic_write(mark, f"{release}\n".encode())
+    return len(faults)
 
 
 def text_path(root: Path, version: Version) -> Path:
@@ -175,7 +212,7 @@ def _line(entry: LedgerEntry) -> dict[str, Any]:
         "outcome": entry.outcome,
         "error": entry.kind,
         "message": entry.message,
-        "document": doc_id(entry.key) if entry.key and entry.outcome != "rejected" else None,
+        "document": doc_id(entry.key) if entry.version_id and entry.outcome != "rejected" else None,
     }
 
 
@@ -194,7 +231,7 @@ def inputs(root: Path) -> Iterator[dict[str, Any]]:
             "outcome": first["outcome"],
             "error": first["error"],
             "message": first["message"],
-            "documents": sorted({line["document"] for line in good}),
+            "documents": sorted({line["document"] for line in good} - {None}),
         }
         for line in members:
             if line["outcome"] == "rejected" and line["member"] and len(members) > 1:

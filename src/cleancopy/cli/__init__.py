@@ -1,4 +1,4 @@
-"""The command line: ``cleancopy ingest | status | show | explain | diff | export | chrome | ui``.
+"""The command line, ``cleancopy``: one file a group of commands.
 
 Exit codes: 0 the command did what it says (an ingest with rejected inputs included), 1 the store refused,
 2 the command or the settings are wrong.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from cleancopy.cli import chrome, corpus, documents, export, ingest, server
+from cleancopy.cli import chrome, corpus, decisions, documents, export, ingest, maintain, server
 
 app = typer.Typer(
     name="cleancopy",
@@ -20,14 +20,28 @@ app = typer.Typer(
 for command in (
     ingest.ingest,
     corpus.status,
+    corpus.releases,
+    corpus.rollback,
+    corpus.schema,
     documents.show,
     documents.explain,
+    documents.history,
     documents.diff,
+    documents.trace,
     export.export,
-    server.ui,
+    decisions.restore,
+    decisions.pin,
+    decisions.takedown,
+    chrome.reclean,
+    maintain.maintain,
+    maintain.verify,
+    server.up,
+    server.down,
 ):
     app.command()(command)
 app.add_typer(chrome.chrome_app, name="chrome")
+app.add_typer(decisions.decisions_app, name="decisions")
+app.add_typer(server.schedule_app, name="schedule")
 
 
 def main() -> None:

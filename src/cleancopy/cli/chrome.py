@@ -1,6 +1,14 @@
-"""Commands on site chrome: ``cleancopy chrome list | show``."""
+"""Commands on site chrome: ``cleancopy chrome list | show | pin | drop | undo``, and ``cleancopy reclean``."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from difflib import unified_diff
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -17,10 +25,21 @@ from cleancopy.cli.terminal import (
     fail,
     out,
     printable,
+    published,
     short,
 )
 
-chrome_app = typer.Typer(help="Look at what was learned of each site's chrome.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from cleancopy.publish import Difference
+    from cleancopy.stages.sitechrome import ChromeEntry, Decision
+
+chrome_app = typer.Typer(
+    help="Look at what was learned of each site's chrome, and decide on it.", no_args_is_help=True
+)
+Site = Annotated[str, typer.Argument(metavar="SITE", help="A site, as chrome list names it.")]
+Entry = Annotated[
+    str, typer.Argument(metavar="ENTRY", help="An entry's id, as chrome show prints it, or the line itself.")
+]
 
 
 @chrome_app.command("list")
@@ -47,8 +66,8 @@ def chrome_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -
 
 @chrome_app.command("show")
 @clear_errors
-def chrome_show(site: str, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """What was learned of one site's chrome."""
+def chrome_show(site: Site, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """What was learned of one site's chrome, and what people decided on it."""
     from cleancopy.stages.chrome import chrome_to_json
     from cleancopy.store import chromes
 
@@ -61,4 +80,109 @@ def chrome_show(site: str, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson
         return
     out.print(Text(f"{chrome.site}, version {chrome.version}, learned from {chrome.pages} pages"))
     for entry in chrome.entries:
-        out.print(Text(f"{entry.status:8} {entry.pages:5}  {short(printable(entry.example))}"))
+        out.print(Text(_told(entry, chrome.pages)))
+
+
+def _told(entry: ChromeEntry, pages: int) -> str:
+    """An entry in words: its id, status, frequency, positions, dates and example, its DOM paths below."""
+    status = f"{entry.status}, else {entry.learned}" if entry.learned else entry.status
+    facts = [f"on {entry.pages} of {pages} pages" if entry.pages else "on no page yet", *entry.positions]
+    seen = (entry.first_seen, entry.last_seen)
+    facts += [f"seen {seen[0]} to {seen[1]}"] if all(seen) else []
+    facts += [f"decided {entry.decided}"] if entry.decided else []
+    paths = "".join(f"\n          at {printable(path)}" for path in entry.paths)
+    return f"{entry.id}  {status}; {', '.join(facts)}\n          {short(printable(entry.example))}{paths}"
+
+
+@chrome_app.command("pin")
+@clear_errors
+def chrome_pin(site: Site, entry: Entry, raw: Raw = RAW, clean: Clean = CLEAN) -> None:
+    """Have an entry cut wherever it stands, whatever is learned of it."""
+    del raw
+    _decide(clean, site, entry, "pinned")
+
+
+@chrome_app.command("drop")
+@clear_errors
+def chrome_drop(site: Site, entry: Entry, raw: Raw = RAW, clean: Clean = CLEAN) -> None:
+    """Have an entry never cut: it is content, whatever is learned of it."""
+    del raw
+    _decide(clean, site, entry, "dropped")
+
+
+@chrome_app.command("undo")
+@clear_errors
+def chrome_undo(site: Site, entry: Entry, raw: Raw = RAW, clean: Clean = CLEAN) -> None:
+    """Take a pin or drop back: what is learned of the entry holds again."""
+    del raw
+    _decide(clean, site, entry, None)
+
+
+def _decide(clean: Path, site: str, entry: str, decision: Decision | None) -> None:
+    from cleancopy.store import chromes
+
+    chrome = chromes.decide(clean, site, entry, decision, datetime.now(UTC).date().isoformat())
+    said = f"{decision} in" if decision else "left to learning in"
+    out.print(Text(f"{short(printable(entry))}: {said} the chrome of {site}, version {chrome.version}"))
+    out.print(
+        Text(f"what it changes: cleancopy reclean --dry-run {site}; to apply it: cleancopy reclean {site}")
+    )
+
+
+@clear_errors
+def reclean(
+    sites: Annotated[
+        list[str] | None, typer.Argument(metavar="[SITE]...", help="Sites to look at; all if none is named.")
+    ] = None,
+    raw: Raw = RAW,
+    clean: Clean = CLEAN,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and publish nothing.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read pages; 0 reads in this one.")] = (
+        os.cpu_count() or 1
+    ),
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Clean stored documents again where policy, code or site chrome changed; nothing is fetched."""
+    from cleancopy.pipeline import begin, revisit
+    from cleancopy.policy import read_policy
+    from cleancopy.publish import differences, publish
+    from cleancopy.run import FROM_ARCHIVE
+
+    published(clean)
+    settings = read_policy(policy)
+    with begin(raw=raw, root=clean, policy=settings, workers=workers, source=FROM_ARCHIVE) as run:
+        shards = revisit(run, sites or ())
+        if dry_run:
+            _print_differences(differences(run, shards), as_json)
+            return
+        summary = publish(run, shards)
+    if as_json:
+        print(as_json_text(asdict(summary)))
+        return
+    release = "nothing changed" if summary.release is None else f"release {summary.release}"
+    out.print(f"{release}: {summary.recleaned} documents have a new text")
+    for alarm in summary.alarms:
+        out.print(Text(f"alarm: {printable(alarm.message)}"))
+
+
+def _print_differences(found: Iterable[Difference], as_json: bool) -> None:
+    """Each document with what its clean text loses and gains, and the counts."""
+    documents = gone = come = 0
+    for one in found:
+        documents, before, after = documents + 1, one.before.splitlines(), one.after.splitlines()
+        lines = list(unified_diff(before, after, "stored", "new", lineterm=""))
+        gone += sum(line.startswith("-") for line in lines[2:])
+        come += sum(line.startswith("+") for line in lines[2:])
+        if as_json:
+            told = {"id": one.doc_id, "key": one.key, "site": one.site, "change": one.change, "diff": lines}
+            print(as_json_text(told))
+            continue
+        out.print(Text(f"{one.doc_id[:12]}  {printable(one.key)} ({one.change})"))
+        out.print(Text(printable("\n".join(lines[2:]))))
+    if not as_json:
+        out.print(
+            f"{documents} documents would change: {gone} lines go, {come} come back; nothing was published"
+        )

@@ -1,4 +1,4 @@
-"""Commands on the whole store: ``cleancopy status``."""
+"""Commands on the whole store: ``cleancopy status | releases | rollback | schema``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ from cleancopy.cli.terminal import (
     fail,
     out,
     printable,
+    published,
 )
 
 
 @clear_errors
 def status(
     inputs: Annotated[bool, typer.Option("--inputs", help="One line an input.")] = False,
+    as_of: Annotated[
+        int | None, typer.Option("--as-of", metavar="RELEASE", help="As it was in this release.", min=1)
+    ] = None,
     raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
@@ -33,15 +37,18 @@ def status(
     """Say what the store holds, or what became of each input."""
     del raw
     if inputs:
+        if as_of is not None:
+            fail("--inputs says what became of each input by now; it has no --as-of", 2)
         _print_inputs(clean, as_json)
         return
     from cleancopy.store import corpus, releases
 
-    manifest = releases.current(clean)
+    published(clean)
+    manifest = releases.current(clean) if as_of is None else releases.read(clean, as_of)
     if manifest is None:
         fail(f"{clean}: nothing was published yet; run cleancopy ingest", 1)
     states: dict[str, int] = {}
-    for head in corpus.heads(clean).values():
+    for head in corpus.heads(clean, as_of).values():
         states[head.status] = states.get(head.status, 0) + 1
     known = {
         "release": manifest.release,
@@ -78,3 +85,70 @@ def _print_inputs(clean: Path, as_json: bool) -> None:
     for line in lines:
         table.add_row(line["outcome"], line["error"] or "", Text(line["input"]), Text(line["message"] or ""))
     out.print(table)
+
+
+@clear_errors
+def releases(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """List the releases: number, time, inputs by outcome, live documents, content root."""
+    from cleancopy import reader
+
+    del raw
+    names = ("release", "parent", "time", "run", "counts", "live", "content_root", "fingerprint", "recovered")
+    manifests = reader.open(clean).releases()
+    if as_json:
+        for manifest in manifests:
+            print(as_json_text({name: getattr(manifest, name) for name in names}))
+        return
+    for manifest in manifests:
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in manifest.counts.items() if count)
+        facts = f"{manifest.live} live", counts or "no new input", f"root {manifest.content_root[:12]}"
+        out.print(
+            Text(f"{manifest.release:>5}  {manifest.time}  {'; '.join(facts)}  {printable(manifest.run)}")
+        )
+
+
+@clear_errors
+def rollback(
+    release: Annotated[int, typer.Argument(min=1, help="The release to go back to.")],
+    raw: Raw = RAW,
+    clean: Clean = CLEAN,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a new release in which all documents stand as they did in an older one."""
+    from cleancopy import rollback as roll
+    from cleancopy.views import fields_of
+
+    del raw
+    published(clean)
+    done = roll.rollback(clean, release)
+    if as_json:
+        print(as_json_text(fields_of(done)))
+        return
+    if done.release is None:
+        out.print(Text(f"nothing to do: the documents stand as in release {release}"))
+    else:
+        said = f"release {done.release}: {done.restored} documents as in release {release}, {done.gone} gone"
+        out.print(Text(said))
+    if done.kept_down:
+        out.print(Text(f"{done.kept_down} documents were taken down since and stay down"))
+
+
+@clear_errors
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/schema.md has it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the fields of the store: type, nullability and meaning of each."""
+    from cleancopy import schema as described
+
+    if markdown:
+        print(described.as_markdown(), end="")
+        return
+    if as_json:
+        print(as_json_text(described.as_json()))
+        return
+    for name, (what, fields) in described.TABLES.items():
+        out.print(Text(f"{name}: {what}", "bold"))
+        for field in described.fields(fields):
+            null = "null" if field.nullable else ""
+            out.print(Text(f"  {field.name:26} {field.type:16} {null:5} {field.meaning}"))

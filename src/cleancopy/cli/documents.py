@@ -1,10 +1,11 @@
-"""Commands on one document: ``cleancopy show | explain | diff``."""
+"""Commands on a document: ``cleancopy show | explain | history | diff | trace`` (``diff`` of releases too)."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -27,13 +28,20 @@ from cleancopy.cli.terminal import (
 
 if TYPE_CHECKING:
     from cleancopy.document import Document
+    from cleancopy.reader import Corpus, Difference, ReleaseDiff
+    from cleancopy.store.rows import Version
+    from cleancopy.trace import Piece, Source
+
+AsOf = Annotated[
+    int | None, typer.Option("--as-of", metavar="RELEASE", help="As it was in this release.", min=1)
+]
 
 
 @clear_errors
-def show(doc: Doc, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+def show(doc: Doc, as_of: AsOf = None, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """Print a document's clean text, or all that is known of it as JSON."""
     del raw
-    version = find(clean, doc)
+    version = _version(clean, doc, as_of)
     if as_json:
         from cleancopy import views
 
@@ -44,10 +52,12 @@ def show(doc: Doc, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False
 
 
 @clear_errors
-def explain(doc: Doc, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+def explain(
+    doc: Doc, as_of: AsOf = None, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False
+) -> None:
     """Print a document's page text with every cut: its stage, rule, reason and evidence."""
     del raw
-    version = find(clean, doc)
+    version = _version(clean, doc, as_of)
     if as_json:
         from cleancopy import views
 
@@ -60,40 +70,113 @@ def explain(doc: Doc, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = Fa
         out.print(Text(f"duplicate of {version.duplicate_of}: {version.match.get('reason', '')}", "bold"))
 
 
+def _version(clean: Path, doc: str, as_of: int | None) -> Version:
+    """The version of a document that a user means, of a release or the latest."""
+    latest = find(clean, doc)
+    if as_of is None:
+        return latest
+    from cleancopy.store import corpus
+
+    version = corpus.version(clean, latest.doc_id, as_of)
+    if version is None:
+        fail(f"{doc}: was not there in release {as_of} yet; see cleancopy history {latest.doc_id[:12]}", 2)
+    return version
+
+
 def _explained(document: Document) -> Iterator[Text]:
     """The page text as lines: kept ones plain, cut ones marked with ``-`` and followed by why."""
     position = 0
     for cut in document.cuts:
-        yield from _lines(document.text[position : cut.start], "  ", "")
-        yield from _lines(document.text[cut.start : cut.end], "- ", "red")
+        yield from _marked(document.text[position : cut.start], "  ", "")
+        yield from _marked(document.text[cut.start : cut.end], "- ", "red")
         evidence = ", ".join(f"{name} {short(value)}" for name, value in sorted(cut.evidence.items()))
         why = f"    {cut.stage}, {cut.rule}: {cut.reason}" + (f" [{evidence}]" if evidence else "")
         yield Text(printable(why), "dim")
         position = cut.end
-    yield from _lines(document.text[position:], "  ", "")
+    yield from _marked(document.text[position:], "  ", "")
 
 
-def _lines(text: str, mark: str, style: str) -> Iterator[Text]:
+def _marked(text: str, mark: str, style: str) -> Iterator[Text]:
     for line in text.splitlines():
         if line.strip():
             yield Text(mark + printable(line), style)
 
 
 @clear_errors
+def history(doc: Doc, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """List all versions of a document: when it changed, and why."""
+    from cleancopy.store import corpus
+
+    del raw
+    versions = corpus.history(clean, find(clean, doc).doc_id)
+    if as_json:
+        for version in versions:
+            print(as_json_text(_facts(version)))
+        return
+    out.print(Text(printable(versions[-1].document.key)))
+    for version in versions:
+        what = version.change + (f" from release {version.restored_from}" if version.restored_from else "")
+        size = f"{len(version.document.clean):,} characters"
+        when = f"captured {version.captured or 'at an unknown time'}"
+        line = (
+            f"{version.seq:>3}  release {version.release:<5} {version.status:<9} {what:<24} {size:>20}  {when}"
+        )
+        out.print(Text(line))
+
+
+def _facts(version: Version) -> dict[str, Any]:
+    names = ("seq", "release", "status", "change", "restored_from", "version_id", "parent", "duplicate_of")
+    facts = {name: getattr(version, name) for name in (*names, "captured", "text_sha256", "fingerprint")}
+    return facts | {"characters": len(version.document.clean), "cuts": len(version.document.cuts)}
+
+
+# ---- diff
+
+
+@clear_errors
 def diff(
-    doc: Doc,
+    doc: Annotated[
+        str, typer.Argument(metavar="DOC|RELEASE", help="A document, as for show, or the first release.")
+    ],
+    release: Annotated[str | None, typer.Argument(metavar="[RELEASE]", help="The second release.")] = None,
     before: Annotated[int | None, typer.Option("--from", help="Number of the older version.")] = None,
     after: Annotated[int | None, typer.Option("--to", help="Number of the newer version.")] = None,
+    side: Annotated[bool, typer.Option("--side-by-side", help="In two columns.")] = False,
+    words: Annotated[bool, typer.Option("--words", help="[-Words that went-] and {+that came+}.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Of releases: the texts, too.")] = False,
+    content: Annotated[bool, typer.Option("--content", help="Of releases: no changes of chrome only.")] = False,
     raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Show how a document's clean text changed between two versions (the last two by default)."""
-    from difflib import unified_diff
+    """Show what changed: in a document between versions (the last two by default), or between two releases."""
+    del raw
+    if release is None:
+        _diff_document(clean, doc, before, after, side, words, as_json)
+        return
+    if not (doc.isdecimal() and release.isdecimal()) or (before, after) != (None, None):
+        fail("diff takes one document (with --from and --to), or the numbers of two releases", 2)
+    from cleancopy import reader
 
+    corpus = reader.open(clean)
+    found = corpus.diff(int(doc), int(release))
+    chosen = [one for one in found.documents if one.content or not content]
+    if as_json:
+        _print_differences(corpus, chosen, text)
+        return
+    out.print(_counted(found))
+    for one in chosen:
+        out.print(_told(one))
+        if text and one.kind == "changed":
+            old, new = _texts(corpus, one)
+            _print_diff(old, new, (f"release {doc}", f"release {release}"), side, words)
+
+
+def _diff_document(
+    clean: Path, doc: str, before: int | None, after: int | None, side: bool, words: bool, as_json: bool
+) -> None:
     from cleancopy.store import corpus
 
-    del raw
     versions = {version.seq: version for version in corpus.history(clean, find(clean, doc).doc_id)}
     after = after if after is not None else max(versions)
     before = before if before is not None else max((seq for seq in versions if seq < after), default=after)
@@ -101,22 +184,187 @@ def diff(
         if seq not in versions:
             fail(f"there is no version {seq} of it; there are {', '.join(map(str, sorted(versions)))}", 2)
     old, new = versions[before], versions[after]
-    lines = list(
-        unified_diff(
-            old.document.clean.splitlines(),
-            new.document.clean.splitlines(),
-            f"version {before} (release {old.release})",
-            f"version {after} (release {new.release}, {new.change})",
-            lineterm="",
-        )
+    texts = old.document.clean, new.document.clean
+    names = (
+        f"version {before} (release {old.release})",
+        f"version {after} (release {new.release}, {new.change})",
     )
     if as_json:
-        print(as_json_text({"from": before, "to": after, "change": new.change, "diff": lines}))
+        from cleancopy.cli import differences
+
+        lines = [line.plain for line in differences.unified(*texts, names)]
+        rows = differences.as_json(*texts)
+        print(as_json_text({"from": before, "to": after, "change": new.change, "diff": lines, "rows": rows}))
+    elif texts[0] == texts[1]:
+        same = f"versions {before} and {after} have the same text"
+        out.print(same if before != after else "there is one version")
+    else:
+        _print_diff(*texts, names, side, words)
+
+
+def _print_diff(old: str, new: str, names: tuple[str, str], side: bool, words: bool) -> None:
+    from cleancopy.cli import differences
+
+    width = out.width if out.is_terminal else None
+    for line in (
+        differences.side_by_side(old, new, names, width)
+        if side
+        else differences.unified(old, new, names, words=words)
+    ):
+        out.print(line)
+
+
+def _print_differences(corpus: Corpus, chosen: Iterable[Difference], text: bool) -> None:
+    """The differences of two releases, a JSON object a document."""
+    from cleancopy import views
+    from cleancopy.cli import differences
+
+    for one in chosen:
+        known = {**views.fields_of(one), "content": one.content}
+        if text and one.kind == "changed":
+            known["rows"] = differences.as_json(*_texts(corpus, one))
+        print(as_json_text(known))
+
+
+def _texts(corpus: Corpus, one: Difference) -> tuple[str, str]:
+    versions = {version.seq: version for version in corpus.history(one.doc_id)}
+    old, new = (versions[seq].document.clean if seq else "" for seq in (one.before, one.after))
+    return old, new
+
+
+def _counted(found: ReleaseDiff) -> Text:
+    content = sum(one.content for one in found.changed)
+    return Text(
+        f"release {found.before} to {found.after}: {len(found.added)} added, {len(found.removed)} removed, "
+        f"{len(found.changed)} changed ({content} in content, {len(found.changed) - content} in chrome only)"
+    )
+
+
+def _told(one: Difference) -> Text:
+    style = {"added": "green", "removed": "red", "changed": ""}[one.kind]
+    return Text(f"{one.kind:8} {', '.join(dict.fromkeys(one.changes)):20} {printable(one.key)}", style)
+
+
+# ---- trace
+
+
+@clear_errors
+def trace(
+    doc: Doc,
+    text: Annotated[str | None, typer.Option("--find", help="Text to look for in the clean text.")] = None,
+    at: Annotated[int | None, typer.Option("--at", min=0, help="Offset in the clean text.")] = None,
+    as_of: AsOf = None,
+    raw: Raw = RAW,
+    clean: Clean = CLEAN,
+    as_json: AsJson = False,
+) -> None:
+    """Follow clean text back to its element, and to the bytes of the archived capture."""
+    from cleancopy.errors import StoreError
+    from cleancopy.reader import payload_of
+    from cleancopy.trace import pieces, source_of
+
+    del raw
+    if (text is None) == (at is None):
+        fail("trace needs either --find TEXT or --at OFFSET", 2)
+    version = _version(clean, doc, as_of)
+    start, end = _range(version.document.clean, text, at)
+    try:
+        source, missing = source_of(version.document, payload_of(clean, version)), None
+    except StoreError as error:
+        # What the store itself knows can be shown without the archive.
+        source, missing = None, str(error)
+    found = pieces(version.document, source, start, end)
+    known = _traced(version, source, found, (start, end), missing)
+    if as_json:
+        print(as_json_text(known))
         return
-    if not lines:
-        out.print(
-            f"versions {before} and {after} have the same text" if before != after else "there is one version"
-        )
-    for line in lines:
-        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-        out.print(Text(printable(line), style))
+    for line in _trace_lines(known):
+        out.print(line)
+
+
+def _range(clean: str, text: str | None, at: int | None) -> tuple[int, int]:
+    if at is not None:
+        if at >= len(clean):
+            fail(f"--at {at}: the clean text has {len(clean)} characters", 2)
+        return at, at + 1
+    start = clean.find(text) if text else -1
+    if start < 0 or not text:
+        fail(f"--find {text!r}: is not in the clean text; cleancopy explain shows what was cut", 2)
+    return start, start + len(text)
+
+
+def _traced(
+    version: Version,
+    source: Source | None,
+    found: list[Piece],
+    where: tuple[int, int],
+    missing: str | None,
+) -> dict[str, Any]:
+    from cleancopy import views
+
+    document, ref = version.document, version.archive
+    return {
+        "id": version.doc_id,
+        "key": document.key,
+        "version": version.version_id,
+        "release": version.release,
+        "start": where[0],
+        "end": where[1],
+        "text": document.clean[slice(*where)],
+        "pieces": [_piece(document, source, piece) for piece in found],
+        "decoding": views.fields_of(document.decoding) if document.decoding else None,
+        "payload_sha256": document.payload_sha256,
+        "archive": {**ref._asdict(), "uri": f"archive/{ref.file}"} if ref else None,
+        "same_page_text_today": source.same if source else None,
+        "missing": missing,
+    }
+
+
+#: Bytes of the payload that are shown before and after what was traced, and of it at most.
+_AROUND, _AT_MOST = 40, 400
+
+
+def _piece(document: Document, source: Source | None, piece: Piece) -> dict[str, Any]:
+    from cleancopy import views
+
+    facts = {**views.fields_of(piece), "text": document.clean[piece.start : piece.end]}
+    facts["page_end"] = piece.page_start + piece.end - piece.start
+    facts["kind"] = None if piece.block is None else document.blocks[piece.block].kind
+    facts["raw"] = None
+    if source and piece.byte_start is not None and piece.byte_end is not None:
+        end = min(piece.byte_end, piece.byte_start + _AT_MOST)
+        cut = source.payload[max(0, piece.byte_start - _AROUND) : end + _AROUND]
+        facts["raw"] = cut.decode("ascii", "backslashreplace")
+    return facts
+
+
+def _trace_lines(known: dict[str, Any]) -> Iterator[Text]:
+    yield Text(printable(known["key"]), "bold")
+    yield _line("clean text", f"{known['start']}-{known['end']}  {known['text']!r}")
+    for piece in known["pieces"]:
+        yield _line("", f"{piece['start']}-{piece['end']}  {piece['origin']}  {short(repr(piece['text']))}")
+        yield _line("page text", f"{piece['page_start']}-{piece['page_end']}")
+        if piece["block"] is not None:
+            yield _line("block", f"{piece['block']}, {piece['kind']}")
+        if piece["path"]:
+            yield _line("element", piece["path"])
+        if piece["original"] is not None:
+            yield _line("was", repr(piece["original"]))
+        if piece["raw"] is not None:
+            yield _line("bytes", f"{piece['byte_start']}-{piece['byte_end']} of the payload")
+            yield _line("raw", " ".join(piece["raw"].split()))
+    if decoding := known["decoding"]:
+        declared = f", declared {decoding['declared']}" if decoding["declared"] else ""
+        yield _line("decoding", f"{decoding['encoding']} by {decoding['rule']}{declared}")
+    yield _line("payload", f"sha256 {known['payload_sha256']}")
+    if ref := known["archive"]:
+        place = f"{ref['uri']}, bytes {ref['offset']}-{ref['offset'] + ref['length']}, {ref['record_id']}"
+        yield _line("record", place)
+    if known["same_page_text_today"] is False:
+        yield _line("note", "these bytes read otherwise today; elements are named as they were stored")
+    if known["missing"]:
+        yield _line("note", known["missing"])
+
+
+def _line(name: str, value: str) -> Text:
+    return Text(f"  {name:10} {printable(value)}".rstrip())

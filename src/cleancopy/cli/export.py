@@ -3,32 +3,108 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.text import Text
 
-from cleancopy.cli.terminal import CLEAN, RAW, AsJson, Clean, Raw, clear_errors, fail, out, published
+from cleancopy.cli.terminal import CLEAN, RAW, AsJson, Clean, Raw, clear_errors, err, fail, find, out, published
+
+FORMATS = ("jsonl", "parquet", "markdown", "text", "csv", "huggingface", "croissant", "prov")
+COMPRESSIONS = ("none", "gzip", "zstd")
 
 
 @clear_errors
 def export(
-    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")],
-    kind: Annotated[str, typer.Option("--format", help="jsonl")] = "jsonl",
+    to: Annotated[
+        Path, typer.Option("--out", metavar="PATH", help="The file or folder to write, see docs/exports.md.")
+    ],
+    kind: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = "jsonl",
+    as_of: Annotated[int | None, typer.Option(metavar="N", help="A release; the last one by default.")] = None,
+    site: Annotated[str | None, typer.Option(help="The documents of one site only.")] = None,
+    doc: Annotated[str | None, typer.Option(metavar="DOC", help="With --format prov: the document.")] = None,
+    compression: Annotated[
+        str | None, typer.Option(help=f"jsonl, csv: {', '.join(COMPRESSIONS)}; the suffix says it otherwise.")
+    ] = None,
+    max_documents: Annotated[int | None, typer.Option(min=1, help="At most so many, the first by id.")] = None,
+    max_shard: Annotated[int | None, typer.Option(min=1, help="At most so many documents a shard.")] = None,
+    name: Annotated[str, typer.Option(help="What a dataset card calls the corpus.")] = "",
     raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
     """Write the live documents for other programs."""
-    from cleancopy.sinks.jsonl import write_jsonl
-
     del raw
-    if kind != "jsonl":
-        fail(f"--format {kind}: not one of: jsonl", 2)
+    if kind not in FORMATS:
+        fail(f"--format {kind}: not one of: {', '.join(FORMATS)}", 2)
+    if compression is not None and (compression not in COMPRESSIONS or kind not in ("jsonl", "csv")):
+        fail(f"--compression {compression}: for jsonl and csv only, one of: {', '.join(COMPRESSIONS)}", 2)
+    if (doc is None) == (kind == "prov"):
+        fail("--doc names the document of --format prov, and goes with no other format", 2)
     published(clean)
-    count = write_jsonl(clean, file)
-    if as_json:
-        print(json.dumps({"documents": count, "file": str(file)}))
+    if doc is not None:
+        _export_prov(clean, to, doc, as_of, as_json)
     else:
-        out.print(Text(f"{count} documents in {file}"))
+        _export(clean, to, kind, compression, name, as_json, as_of, site, max_documents, max_shard)
+
+
+def _export(
+    clean: Path,
+    to: Path,
+    kind: str,
+    compression: str | None,
+    name: str,
+    as_json: bool,
+    as_of: int | None,
+    site: str | None,
+    max_documents: int | None,
+    max_shard: int | None,
+) -> None:
+    from cleancopy.sinks import export as sinks
+    from cleancopy.sinks.selection import SHARD_DOCUMENTS, plan
+
+    (wanted,) = [one for one in get_args(sinks.Format) if one == kind]
+    chosen = plan(
+        clean,
+        as_of=as_of,
+        site=site,
+        max_documents=max_documents,
+        shard_documents=max_shard or SHARD_DOCUMENTS,
+    )
+    with _progress(as_json) as progress:
+        done = sinks.export(chosen, to, wanted, compression=compression, name=name, progress=progress)
+    if done.kept and not as_json:
+        err.print(Text(f"{done.kept} of {done.shards} shards were there already"))
+    said = {"documents": done.documents, "file": str(to), "release": chosen.release}
+    _say(said | {"shards": done.shards, "content_root": chosen.content_root}, done.documents, to, as_json)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of the shards that are done, for people at a terminal."""
+    from rich.progress import Progress
+
+    with Progress(console=err, disable=quiet or not err.is_terminal, transient=True) as bars:
+        bar = bars.add_task("shards", total=None)
+        yield lambda done, of: bars.update(bar, completed=done, total=of)
+
+
+def _export_prov(clean: Path, to: Path, doc: str, as_of: int | None, as_json: bool) -> None:
+    from cleancopy.sinks.folder import writing
+    from cleancopy.sinks.prov import prov_json
+
+    found = find(clean, doc)
+    graph = prov_json(clean, found.doc_id, as_of)
+    with writing(to) as file:
+        file.write((json.dumps(graph, indent=1, ensure_ascii=False) + "\n").encode())
+    _say({"documents": 1, "file": str(to), "document": found.doc_id}, 1, to, as_json)
+
+
+def _say(facts: dict[str, object], documents: int, to: Path, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        out.print(Text(f"{documents} documents in {to}"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -25,16 +25,33 @@ from cleancopy.cli.terminal import (
     fail,
     flows,
     out,
+    printable,
 )
+
+if TYPE_CHECKING:
+    from cleancopy.sources.settings import Settings, Source
+
+
+#: What is read where ``--sources`` names no other, if it is there.
+SOURCES = Path("sources.toml")
 
 
 @clear_errors
 def ingest(
-    paths: Annotated[
+    inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATH|URL]...", help="Files or folders to read; the whole of raw/ if none is named."
+            metavar="[PATH|URL]...",
+            help="Files or folders to read and pages to fetch; the whole of raw/ if none is named.",
         ),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="NAME", help="A source of sources.toml; may be given several times."),
+    ] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Sources and how to fetch, in TOML [default: sources.toml]."),
     ] = None,
     raw: Raw = RAW,
     clean: Clean = CLEAN,
@@ -43,39 +60,122 @@ def ingest(
     ),
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Run at once, without Prefect.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be read; nothing is fetched or written.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Clean what is new in raw/ and publish it as a release."""
+    """Clean what is new in raw/, or what sources bring, and publish it as a release."""
+    from cleancopy.policy import read_policy
+    from cleancopy.sources.settings import Settings, for_urls, read_sources
+
+    file = sources or (SOURCES if SOURCES.is_file() else None)
+    settings = read_sources(file) if file else Settings()
+    read_policy(policy)
+    urls = tuple(one for one in inputs or () if "://" in one)
+    paths = [_existing(one) for one in inputs or () if "://" not in one]
+    if source and inputs:
+        fail("a source is named besides paths or addresses; ingest one after the other", 2)
+    names = source or ([one.name for one in settings.sources] if sources and not inputs else [])
+    if not inputs and not names:
+        _existing(str(raw))
+    chosen: tuple[Source | None, ...] = settings.chosen(names, str(file or SOURCES))
+    summaries = []
+    for one in chosen or (for_urls(urls) if urls else None,):
+        given: dict[str, Any] = {
+            "raw": raw,
+            "clean": clean,
+            "paths": paths,
+            "workers": workers,
+            "policy": policy,
+        }
+        if dry_run:
+            _preview(one, settings, as_json, **given)
+            continue
+        if plain:
+            summaries.append(_at_once(one, settings, as_json, **given))
+        else:
+            said = {"urls": list(urls) or None, "source": one.name if one and not urls else None}
+            summaries.append(flows("ingest").run(**_as_text(given | {"sources": file}), **said))
+        if not as_json:
+            _print_summary(summaries[-1], clean)
+    for summary in summaries if as_json else ():
+        print(as_json_text(summary))
+
+
+def _preview(
+    source: Source | None,
+    settings: Settings,
+    as_json: bool,
+    *,
+    raw: Path,
+    clean: Path,
+    paths: list[Path],
+    workers: int,
+    policy: Path | None,
+) -> None:
+    """Say what an ingest would read."""
+    from cleancopy.pipeline import preview
     from cleancopy.policy import read_policy
 
-    chosen = [_existing(path) for path in paths or [str(raw)]]
-    settings = read_policy(policy)
-    if plain:
-        from cleancopy.pipeline import begin
-        from cleancopy.pipeline import ingest as run_ingest
+    del workers
+    counts = preview(
+        raw=raw,
+        root=clean,
+        paths=paths,
+        policy=read_policy(policy),
+        source=source.name if source else "raw",
+        sources=[source] if source else (),
+        fetching=settings.fetch,
+    )
+    said = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no input"
+    out.print(as_json_text(counts) if as_json else Text(f"would read: {said}"))
 
-        with (
-            begin(raw=raw, root=clean, paths=chosen, policy=settings, workers=workers) as run,
-            _progress(as_json) as progress,
-        ):
-            summary = asdict(run_ingest(run, progress))
-    else:
-        summary = flows("ingest").run(
-            paths=[str(path) for path in chosen],
-            raw=str(raw),
-            clean=str(clean),
+
+def _at_once(
+    source: Source | None,
+    settings: Settings,
+    quiet: bool,
+    *,
+    raw: Path,
+    clean: Path,
+    paths: list[Path],
+    workers: int,
+    policy: Path | None,
+) -> dict[str, Any]:
+    """The summary of a run in this process."""
+    from cleancopy.pipeline import begin
+    from cleancopy.pipeline import ingest as run_ingest
+    from cleancopy.policy import read_policy
+    from cleancopy.sinks.openlineage import reported
+
+    with (
+        begin(
+            raw=raw,
+            root=clean,
+            paths=paths,
+            policy=read_policy(policy),
             workers=workers,
-            policy=str(policy) if policy else None,
-        )
-    if as_json:
-        print(as_json_text(summary))
-    else:
-        _print_summary(summary, clean)
+            source=source.name if source else "raw",
+            sources=[source] if source else (),
+            fetching=settings.fetch,
+        ) as run,
+        reported(run) as complete,
+        _progress(quiet) as progress,
+    ):
+        summary = run_ingest(run, progress)
+        for lost in complete(summary):
+            err.print(Text(lost))
+        return asdict(summary)
+
+
+def _as_text(given: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as a flow takes them: paths as text, no list where nothing is named."""
+    said = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    return said | {"paths": [str(path) for path in given["paths"]] or None}
 
 
 def _existing(path: str) -> Path:
-    if "://" in path:
-        fail(f"{path}: fetching from the web is not built yet; save the page into raw/ and ingest that", 2)
     if not os.path.lexists(path):
         fail(f"{path}: there is no such file or folder; check the path", 2)
     return Path(path)
@@ -115,6 +215,13 @@ def _print_summary(summary: dict[str, Any], clean: Path) -> None:
         out.print(f"characters kept {summary['kept']:,}; cut by {cut}")
     for site, entries in sorted(summary["chrome"].items()):
         out.print(Text(f"chrome of {site}: {entries} entries (cleancopy chrome show {site})"))
+    for alarm in summary["alarms"]:
+        out.print(Text(f"alarm: {printable(alarm['message'])}", "bold"))
+    if summary["overflow"]:
+        out.print(
+            f"{summary['overflow']:,} pairs of documents were not compared, as too many are alike: "
+            "cleancopy status --inputs names them"
+        )
     if summary["release"] is None:
         out.print("nothing new: the last release stands")
     else:

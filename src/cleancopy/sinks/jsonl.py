@@ -1,57 +1,91 @@
-"""JSON Lines: one JSON object a live document, in the order of their ids."""
+"""JSON Lines in Dolma's form: one JSON object a live document, in the order of their ids.
+
+Dolma's fields come first (``id``, ``text``, ``source``, ``created``, ``added``, ``metadata``); what else is
+known of a document stands beside them.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cleancopy import views
-from cleancopy.store import corpus, rows
-from cleancopy.store.layout import mendable
-from cleancopy.store.rows import Version
+import pyarrow as pa
+
+from cleancopy.sinks.lines import Lines, by_suffix, write_file
+from cleancopy.sinks.selection import Plan, plan
+from cleancopy.store import releases
+
+_METADATA = ("title", "author", "date", "site_name", "description", "language", "licence", "canonical_url")
+_BESIDE = ("version", "release", "key", "media_type", "captured", "text_sha256")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00))?")
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
 def write_jsonl(root: Path, out: Path, as_of: int | None = None) -> int:
-    """Write every live document of a release (the latest by default) to a file; how many there are.
+    """Write every live document of a release (the latest by default) to one file; how many there are.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all; its suffix says whether it is compressed (``.gz``, ``.zst``).
     """
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    count = 0
-    with mendable(out, "exporting"):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "w", encoding="utf-8") as lines:
-                for version in live_versions(root, as_of):
-                    lines.write(json.dumps(line(version), ensure_ascii=False, default=list) + "\n")
-                    count += 1
-            os.replace(temporary, out)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return count
+    chosen = plan(root, as_of=as_of)
+    write_file(chosen, out, as_lines(chosen), by_suffix(out))
+    return chosen.documents
 
 
-def line(version: Version) -> dict[str, Any]:
-    """What the export says of a document."""
-    known = views.provenance(version)
-    document = version.document
-    first = {"id": version.doc_id, "url": document.url, "site": document.site, "text": document.clean}
-    rest = ("metadata", "media", "cuts", "version", "release", "key", "media_type", "captured", "text_sha256")
-    return first | {name: known[name] for name in rest}
+def as_lines(chosen: Plan) -> Lines:
+    """How the documents of a plan become lines."""
+    return Lines(b"", partial(encoded, added=release_times(chosen)))
 
 
-def live_versions(root: Path, as_of: int | None = None) -> Iterator[Version]:
-    """The live versions of a release, in the order of their document ids."""
-    ids = corpus.latest(root, columns=["doc_id"], as_of=as_of, status="live")["doc_id"].to_pylist()
-    waiting: dict[str, Version] = {}
-    wanted = iter(sorted(ids))
-    following = next(wanted, None)
-    for batch in corpus.latest_batches(root, as_of=as_of, status="live"):
-        for version in rows.table_to_versions(batch):
-            waiting[version.doc_id] = version
-        while following in waiting:
-            yield waiting.pop(following)
-            following = next(wanted, None)
+def encoded(table: pa.Table, added: Mapping[int, str]) -> Iterator[bytes]:
+    """The lines of a table of ``EXPORT`` rows, many at a time; ``added`` is the time of each release."""
+    for batch in table.to_batches(max_chunksize=256):
+        yield "".join(f"{_encode(line(row, added))}\n" for row in batch.to_pylist()).encode()
+
+
+def line(row: Mapping[str, Any], added: Mapping[int, str]) -> dict[str, Any]:
+    """What the export says of a document.
+
+    ``source`` is its site, ``created`` when it was published, else captured, ``added`` when the release that
+    brought this version was.
+    """
+    first = {
+        "id": row["id"],
+        "text": row["text"],
+        "source": row["site"] or "unknown",
+        "created": timestamp(row["date"]) or timestamp(row["captured"]),
+        "added": added.get(row["release"]),
+        "metadata": {name: row[name] for name in _METADATA},
+        "url": row["url"],
+        "site": row["site"],
+    }
+    rest = {name: row[name] for name in _BESIDE}
+    listed = {
+        "blocks": row["blocks"],
+        "cuts": list(map(_cut, row["cuts"])),
+        "media": list(map(_media, row["media"])),
+    }
+    return first | rest | listed
+
+
+def timestamp(said: str | None) -> str | None:
+    """A date or an UTC time as Dolma writes times (``2024-03-01T00:00:00.000Z``), None for anything else."""
+    found = _TIME.fullmatch(said or "")
+    return f"{found[1]}T{found[2] or '00:00:00'}.000Z" if found else None
+
+
+def release_times(chosen: Plan) -> dict[int, str]:
+    """When each release up to the plan's was published, as Dolma writes times."""
+    numbers = range(1, chosen.release + 1)
+    return {number: timestamp(releases.read(chosen.root, number).time) or "" for number in numbers}
+
+
+def _cut(cut: dict[str, Any]) -> dict[str, Any]:
+    return cut | {"evidence": json.loads(cut["evidence"])}
+
+
+def _media(one: dict[str, Any]) -> dict[str, Any]:
+    return one | {"places": [[place["start"], place["end"]] for place in one["places"]]}

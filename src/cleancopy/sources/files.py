@@ -2,6 +2,8 @@
 
     find_inputs(paths, raw)     Iterator[Input | Refusal], sorted; touches no content
     read_input(found, limits)   Iterator[Capture | Refusal]; one for a page, many for a web archive
+    is_list(found)              whether it is a sitemap or feed: a list of pages to fetch, no page
+    read_bytes(found, limits)   the bytes of such a file
 
 An input is a regular file below a root (``raw/``, or the folder or file that was named). Nothing below a
 root is reached through a symbolic link, and files are opened one folder at a time, so that a link put there
@@ -39,8 +41,9 @@ from cleancopy.sources.warc import PAGE_TYPES, Refusal, canonical_url, read_reco
 
 if TYPE_CHECKING:
     from cleancopy.policy import Limits
+    from cleancopy.sources.settings import Source
 
-__all__ = ["Facts", "Input", "Refusal", "find_inputs", "printable", "read_input"]
+__all__ = ["Facts", "Input", "Refusal", "find_inputs", "is_list", "printable", "read_bytes", "read_input"]
 
 SIDECAR = ".capture.toml"
 SITE_FILE = "site.toml"
@@ -50,6 +53,7 @@ _PARTIAL = (".part", ".partial", ".crdownload", ".download", ".tmp", "~")
 _HTML = frozenset([".html", ".htm", ".xhtml"])
 _TEXT = frozenset([".txt", ".text"])
 _XML = frozenset([".xml", ".rss", ".atom", ".rdf"])
+_LIST_NAME = re.compile(r"\.(?:(?:xml|rss|atom|rdf)(?:\.gz)?|json)$", re.IGNORECASE)
 _ARCHIVE = re.compile(r"\.(?:warc|wet)(?:\.wet)?(?:\.gz|\.zst)?$", re.IGNORECASE)
 _MAX_SIDECAR = 1 << 16
 _SPECIAL = "is a device, pipe or socket and no page; take it away"
@@ -84,7 +88,8 @@ class Input:
     """A regular file to read.
 
     ``name`` is its path relative to raw/, or as the user gave it, fit to print; ``key`` the same as an URI
-    (``file:a%20page.html``); ``root`` the folder that it must not lead out of; ``facts`` its folder's.
+    (``file:a%20page.html``); ``root`` the folder that it must not lead out of; ``facts`` its folder's;
+    ``source`` the source that it belongs to, if sources.toml names one.
     """
 
     name: str
@@ -92,6 +97,7 @@ class Input:
     root: Path
     key: str
     facts: Facts = Facts()
+    source: Source | None = None
 
 
 def find_inputs(paths: Sequence[Path], raw: Path) -> Iterator[Input | Refusal]:
@@ -129,8 +135,41 @@ def read_input(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
         yield _unreadable(found.name, error)
 
 
+def is_list(found: Input) -> bool:
+    """Whether an input is by name and first bytes a sitemap, feed or other XML, so that no page is in it."""
+    if not _LIST_NAME.search(found.path.name):
+        return False
+    try:
+        with _open(found.root, found.path) as file:
+            start = file.read(4096)
+    except (OSError, Rejected):
+        return False
+    if start.startswith(GZIP_MAGIC):
+        return True
+    wide = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    text = start.decode(wide, "replace").removeprefix("\ufeff")
+    if found.path.suffix.lower() == ".json":
+        return "jsonfeed.org/version/" in text
+    return bool(text.strip()) and _PAGE.match(text) is None
+
+
+def read_bytes(found: Input, limits: Limits) -> bytes:
+    """The bytes of an input as they are; raises Rejected where it is too large, empty or cannot be read."""
+    try:
+        with _open(found.root, found.path) as file:
+            _check_size(os.fstat(file.fileno()).st_size, limits)
+            data = file.read(limits.payload_bytes + 1)
+    except OSError as error:
+        refusal = _unreadable(found.name, error)
+        raise Rejected(refusal.kind, refusal.message) from error
+    _check_size(len(data), limits)
+    return data
+
+
 def printable(name: str) -> str:
     """A file's name fit for terminals, logs and tables: what is not printable, and ``\\``, as an escape."""
+    if name.isprintable() and "\\" not in name:
+        return name
     return "".join(_escaped(char) for char in name)
 
 
@@ -370,7 +409,7 @@ def _no_page_of_xml(root: str, payload: bytes) -> Rejected:
     if root in _LISTS:
         return Rejected(
             Kind.NOT_HTML,
-            "is a sitemap or feed; those are not read from files yet, so put the pages here instead",
+            "is a sitemap or feed under another name; name it .xml, so that its pages are fetched",
         )
     return Rejected(Kind.NOT_HTML, f"is XML (<{root[:40]}>), not a page; put the pages here as HTML or text")
 

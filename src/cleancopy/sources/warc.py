@@ -144,6 +144,15 @@ def canonical_url(url: str) -> str:
     return urlunsplit((scheme, netloc, parts.path or "/", parts.query, ""))
 
 
+def response_payload(block: bytes, limits: Limits) -> bytes:
+    """The payload of an HTTP response: its body without transfer and content coding.
+
+    Raises Rejected: warc_malformed, bad_compression or decompress_limit.
+    """
+    _, fields, start = _http(block)
+    return _decoded(_dechunked(block[start:], fields), fields, limits)
+
+
 def utc_time(text: str) -> str | None:
     """An ISO 8601 time in UTC to the second (``2026-01-31T12:00:00Z``), None for what is no such time."""
     try:

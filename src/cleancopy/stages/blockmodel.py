@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,9 @@ _AROUND = (-3, -2, -1, 1, 2, 3)
 #: No page is cut lower than this: below it there is no content to be expected.
 LEAST_CUT = 0.05
 #: The threshold of a page, as a share of the F1 that it lets expect.
-CUT_SHARE = 0.55
+CUT_SHARE = 0.6
+#: What a whole vote adds to the log-odds of a block, against none, on pages that declare an article.
+LEAN = 0.5
 #: So many words of a block are looked up.
 _WORDS = 40
 _STOP_WORDS = """
@@ -129,6 +131,9 @@ VOTE_MEASURES = (
     ("vote_agrees", "vote"),
 )
 
+_COLUMN = {name: index for index, (name, _) in enumerate(MEASURES)}
+#: Where a page declares an article.
+_ARTICLE = [_COLUMN[name] for name in ("type_Article", "type_NewsArticle", "type_BlogPosting", "og_article")]
 _SPLIT = re.compile(r"[^a-z]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -206,55 +211,67 @@ class _Nodes:
         self.seen: dict[tuple[str, str, str], int] = {}
         index: dict[html.HtmlElement, int] = {}
         nodes = []
+        last: html.HtmlElement | None = None
         for element in elements:
-            new = []
-            above: html.HtmlElement | None = element
-            while above is not None and above not in index:
-                new.append(above)
-                above = above.getparent()
-            node = -1 if above is None else index[above]
-            for opened in reversed(new):
-                node = index[opened] = self._add(opened, node)
+            if element is not last:
+                new, above, last = [], element, element
+                while above is not None and above not in index:
+                    new.append(above)
+                    above = above.getparent()
+                node = -1 if above is None else index[above]
+                for opened in reversed(new):
+                    node = index[opened] = self._add(opened, node)
             nodes.append(node)
         self.of_blocks = np.array(nodes, np.int64)
 
     def _add(self, element: html.HtmlElement, parent: int) -> int:
         tag = str(element.tag)
-        flags, depth = (self.flags[parent], self.depths[parent] + 1) if parent >= 0 else (0, 0)
-        flags |= _TAG_BITS.get(tag, 0)
-        named, names, more = _called(tag, dict(element.items()) if len(element.attrib) else _NOTHING)
+        attributes = element.items()
+        named, names, flags = _called(tag, attributes) if attributes else _untitled(tag)
+        around = above = ""
+        depth = 0
+        if parent >= 0:
+            flags |= self.flags[parent]
+            depth = self.depths[parent] + 1
+            above = self.own[parent]
+            up = self.parents[parent]
+            around = self.own[up] if up >= 0 else ""
+        node = len(self.parents)
         self.parents.append(parent)
         self.tags.append(tag)
-        self.flags.append(flags | more)
+        self.flags.append(flags)
         self.depths.append(depth)
         self.names.append(names)
         self.own.append(named)
-        up = self.parents[parent] if parent >= 0 else -1
-        path = (named, self.own[parent] if parent >= 0 else "", self.own[up] if up >= 0 else "")
-        self.paths.append(self.seen.setdefault(path, len(self.seen)))
-        return len(self.parents) - 1
+        self.paths.append(self.seen.setdefault((named, above, around), len(self.seen)))
+        return node
 
 
-_NOTHING: Mapping[str, str] = {}
+@cache
+def _untitled(tag: str) -> tuple[str, tuple[str, ...], int]:
+    """What an element without attributes is called: its tag; see ``_called``."""
+    return (*_classed(tag, ""), _TAG_BITS.get(tag, 0))
 
 
-def _called(tag: str, said: Mapping[str, str]) -> tuple[str, tuple[str, ...], int]:
-    """What an element is called: one name for it, its tokens, and the bits that its attributes set."""
+def _called(tag: str, attributes: Sequence[tuple[str, str]]) -> tuple[str, tuple[str, ...], int]:
+    """What an element is called: one name for it, its tokens, and the bits of what it and its role are."""
+    said = dict(attributes)
     name, tokens = _classed(tag, said.get("class", ""))
-    bits = 0
-    more: tuple[str, ...] = ()
+    bits = _TAG_BITS.get(tag, 0)
+    if len(said) == ("class" in said):
+        return name, tokens, bits
     if mark := said.get("id"):
-        more = _tokens(mark)
+        tokens += _tokens(mark)
     if prop := said.get("itemprop"):
-        more = (*more, "itemprop:" + prop.lower()[:20])
+        tokens = (*tokens, "itemprop:" + prop.lower()[:20])
     if role := said.get("role", "").strip().lower():
-        more = (*more, "role:" + role[:20])
-        bits = _BIT.get(_ROLES.get(role, ""), 0)
+        tokens = (*tokens, "role:" + role[:20])
+        bits |= _BIT.get(_ROLES.get(role, ""), 0)
     style = said.get("style")
     gone = style is not None and "display:none" in style.replace(" ", "")
     if gone or "hidden" in said or said.get("aria-hidden") == "true":
         bits |= _BIT["hidden"]
-    return name, tokens + more if more else tokens, bits
+    return name, tokens, bits
 
 
 @lru_cache(maxsize=20_000)
@@ -416,15 +433,8 @@ def _containers(tree: _Nodes, counts: Mapping[str, Any]) -> Iterator[Any]:
     """Of the containers of each block: their share of the page's text, links, blocks, prose."""
     parents = np.array([*tree.parents, -1], np.int64)
     prose = counts["letters"] * ((counts["sentences"] > 0) & (counts["words"] >= 10))
-    sums = np.zeros((len(parents), 4))
-    held = np.stack([counts["letters"], counts["letters"] * counts["links"], np.ones(len(prose)), prose], 1)
-    at = tree.of_blocks
-    while (at >= 0).any():
-        for column in range(4):
-            sums[:, column] += np.bincount(at, held[:, column], len(parents))
-        at = parents[at]
-        held = held[at >= 0]
-        at = at[at >= 0]
+    own = [counts["letters"], counts["letters"] * counts["links"], np.ones(len(prose)), prose]
+    sums = np.stack([_held_by(tree.of_blocks, column, tree.parents) for column in own], 1)
     total = max(float(counts["letters"].sum()), 1.0)
     node, step = tree.of_blocks, 1
     for up in _UPS:
@@ -436,6 +446,14 @@ def _containers(tree: _Nodes, counts: Mapping[str, Any]) -> Iterator[Any]:
         yield np.where(there, held[:, 1] / letters, -1)
         yield np.where(there, np.log1p(held[:, 2]), -1)
         yield np.where(there, held[:, 3] / letters, -1)
+
+
+def _held_by(nodes: Ints, numbers: Doubles, parents: Sequence[int]) -> Doubles:
+    """For each node the sum of the numbers of all blocks in it; parents stand before what they hold."""
+    sums = np.bincount(nodes, numbers, len(parents)).tolist()
+    for node in range(len(sums) - 1, 0, -1):
+        sums[parents[node]] += sums[node]
+    return np.array(sums)
 
 
 def _of_page(page: Page, tree: _Nodes, counts: Mapping[str, Any], declared: _Declared) -> Iterator[float]:
@@ -528,9 +546,10 @@ def _shifted(column: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
 
 
 Tables = Mapping[str, Mapping[str, float]]
-#: Sum, least, most and count of the log-odds of some tokens.
-_Odds = tuple[float, float, float, int]
-_NONE: _Odds = (0.0, np.inf, -np.inf, 0)
+#: Sum, least, most and count of the log-odds of no token.
+_NONE = np.array([0.0, np.inf, -np.inf, 0.0])
+#: No block is asked for more elements above it than this.
+HIGHEST = 60
 
 
 def token_measures(layout: Layout, tables: Tables) -> Floats:
@@ -538,39 +557,40 @@ def token_measures(layout: Layout, tables: Tables) -> Floats:
 
     Near are the block's own element and the two above it, far are all others above.
     """
-    known: dict[tuple[str, ...], _Odds] = {}
-    table = tables["words"]
-    words = np.array([_odds(own, table, {}) for own in layout.words])
-    near = np.array([_odds(names, tables["near"], known) for names in layout.names])
-    known = {}
-    far = np.array([_odds(names, tables["far"], known) for names in layout.names])
+    kinds: dict[tuple[str, ...], int] = {}
+    kind = np.array([kinds.setdefault(names, len(kinds)) for names in layout.names])
     parents = np.array([*layout.parents, -1], np.int64)
-    at, columns = layout.nodes, []
-    for odds, steps in ((near, 3), (far, HIGHEST)):
-        odds = np.concatenate([odds, [_NONE]])
-        sums = np.tile(np.array(_NONE), (len(at), 1))
+    at, place, columns = layout.nodes, np.arange(len(layout.nodes)), []
+    for table, steps in (("near", 3), ("far", HIGHEST)):
+        at, same = np.unique(at, return_inverse=True)
+        place = same[place]
+        odds = np.concatenate([_odds(list(kinds), tables[table])[kind], [_NONE]])
+        sums = np.tile(_NONE, (len(at), 1))
         while steps and (at >= 0).any():
             here = odds[at]
-            sums[:, 0] += here[:, 0]
+            sums[:, ::3] += here[:, ::3]
             sums[:, 1] = np.minimum(sums[:, 1], here[:, 1])
             sums[:, 2] = np.maximum(sums[:, 2], here[:, 2])
-            sums[:, 3] += here[:, 3]
             at, steps = parents[at], steps - 1
-        columns.append(sums)
+        columns.append(sums[place])
+    words = _odds(layout.words, tables["words"])
     return np.concatenate([_summed_up(sums) for sums in (*columns, words)], axis=1)
 
 
-#: No block is asked for more elements above it than this.
-HIGHEST = 60
-
-
-def _odds(tokens: tuple[str, ...], table: Mapping[str, float], known: dict[tuple[str, ...], _Odds]) -> _Odds:
-    odds = known.get(tokens)
-    if odds is None:
-        found = [table[token] for token in tokens if token in table]
-        odds = (sum(found), min(found), max(found), len(found)) if found else _NONE
-        known[tokens] = odds
-    return odds
+def _odds(tokens: Sequence[tuple[str, ...]], table: Mapping[str, float]) -> Doubles:
+    """For each tuple of tokens sum, least, most and count of the log-odds of those that the table has."""
+    sizes = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    odds = np.array([table.get(token, np.nan) for own in tokens for token in own], np.float64)
+    known = ~np.isnan(odds)
+    owners, odds = np.repeat(np.arange(len(tokens)), sizes)[known], odds[known]
+    summed = np.tile(_NONE, (len(tokens), 1))
+    if len(odds):
+        summed[:, 0] = np.bincount(owners, odds, len(tokens))
+        summed[:, 3] = np.bincount(owners, minlength=len(tokens))
+        firsts = np.flatnonzero(np.diff(owners, prepend=-1))
+        summed[owners[firsts], 1] = np.minimum.reduceat(odds, firsts)
+        summed[owners[firsts], 2] = np.maximum.reduceat(odds, firsts)
+    return summed
 
 
 def _summed_up(sums: Doubles) -> Floats:
@@ -719,7 +739,8 @@ def _booked(fields: Mapping[str, str], leaves: list[float], groups: Sequence[str
 class Model:
     """All that was learned: two rounds of trees, the second also with votes, and the odds of tokens.
 
-    A page whose expected F1 is below ``sure`` is in doubt: trafilatura is asked.
+    A page whose expected F1 is below ``sure`` is in doubt: trafilatura is asked. One that declares an article
+    needs ``sure_article``: its vote is worth most there.
     """
 
     first: Trees
@@ -727,6 +748,7 @@ class Model:
     voted: Trees
     tables: Tables
     sure: float
+    sure_article: float
 
 
 @cache
@@ -737,7 +759,7 @@ def model() -> Model:
     first, second, voted = (
         read_trees(texts[name], [group for _, group in measures_of(name)]) for name in _ROUNDS
     )
-    return Model(first, second, voted, learned["tables"], learned["sure"])
+    return Model(first, second, voted, learned["tables"], learned["sure"], learned["sure_article"])
 
 
 def measures_of(name: str) -> list[tuple[str, str]]:
@@ -761,6 +783,27 @@ def best_cut(scores: Doubles, sizes: Floats) -> tuple[float, float]:
     right = np.cumsum(scores[order] * size)
     expected = float((2 * right / (np.cumsum(size) + right[-1] + 1e-9)).max())
     return max(CUT_SHARE * expected, LEAST_CUT), expected
+
+
+def in_doubt(layout: Layout, expected: float, sure: float, sure_article: float) -> bool:
+    """Whether trafilatura is to be asked of a page, given the F1 that it lets expect."""
+    return expected < (sure_article if _declares_article(layout) else sure)
+
+
+def leaned(scores: Doubles, layout: Layout, votes: Sequence[float]) -> Doubles:
+    """The scores with votes, moved a little further to the vote (``LEAN``) where the page declares an article.
+
+    The trees learn what is content of all kinds of pages; of articles trafilatura was made.
+    """
+    if not _declares_article(layout):
+        return scores
+    odds = scores * np.exp(LEAN * (np.array(votes, np.float64) - 0.5))
+    moved: Doubles = odds / (odds + 1 - scores)
+    return moved
+
+
+def _declares_article(layout: Layout) -> bool:
+    return bool(layout.measures[0, _ARTICLE].any())
 
 
 def centred(scores: Doubles, threshold: float) -> Doubles:
@@ -794,12 +837,12 @@ def judge(page: Page, ask: Callable[[], Votes], *, known: Model | None = None) -
     later = trees.leaves(rows)
     scores = trees.scores(later)
     threshold, expected = best_cut(scores, layout.sizes)
-    if expected < known.sure:
+    if in_doubt(layout, expected, known.sure, known.sure_article):
         votes = ask()
         rows = np.concatenate([rows, vote_measures(layout, first, *votes)], axis=1)
         trees = known.voted
         later = trees.leaves(rows)
-        scores = trees.scores(later)
+        scores = leaned(trees.scores(later), layout, votes[0])
         threshold, _ = best_cut(scores, layout.sizes)
     scores = centred(scores, threshold)
     cut = np.flatnonzero(scores < 0.5).tolist()
@@ -839,7 +882,6 @@ def _reasons(booked: Floats, later: Floats, first: Doubles) -> Floats:
     return reasons
 
 
-_COLUMN = {name: index for index, (name, _) in enumerate(MEASURES)}
 _KIND_WORDS = {
     "list_item": "a list row", "table_row": "a table row", "control": "a button", "heading": "a heading",
     "credit": "a credit line", "caption": "a caption", "code": "code", "quote": "a quotation",
@@ -861,15 +903,22 @@ class _Words:
         self.page, self.layout, self.tables, self.votes = page, layout, tables, votes
         self.sums = [0.0, *np.cumsum(first).tolist()]
         self.worst: dict[int, tuple[float, str]] = {}
+        self.named: dict[int, str] = {}
+        self.columns: dict[str, list[float]] = {}
+        self.least = cache(partial(_least, table=tables["near"]))
 
     def why(self, block: int, strongest: list[str]) -> str:
         """What takes most from the block's score, in words."""
-        row = self.layout.measures[block].tolist()
-        return "; ".join(dict.fromkeys(self._said(group, block, row) for group in strongest))
+        return "; ".join(dict.fromkeys([self._said(group, block) for group in strongest]))
 
-    def _said(self, group: str, block: int, row: list[float]) -> str:
+    def _column(self, name: str) -> list[float]:
+        if name not in self.columns:
+            self.columns[name] = self.layout.measures[:, _COLUMN[name]].tolist()
+        return self.columns[name]
+
+    def _said(self, group: str, block: int) -> str:
         def value(name: str) -> float:
-            return row[_COLUMN[name]]
+            return self._column(name)[block]
 
         match group:
             case "links":
@@ -932,30 +981,40 @@ class _Words:
     def _named(self, block: int) -> str:
         """The least promising name of the elements that hold the block."""
         node = int(self.layout.nodes[block])
-        way = [node]
-        while way[-1] not in self.worst and self.layout.parents[way[-1]] >= 0:
-            way.append(self.layout.parents[way[-1]])
-        worst = (0.0, "")
-        for node in reversed(way):
-            worst = self.worst.setdefault(node, min(worst, self._worst_of(node)))
-        name = worst[1].removeprefix("itemprop:").removeprefix("role:")
-        if name.startswith("tag:"):
-            return f"inside <{name[4:]}>"
-        return f"inside an element named {name!r}" if name else "element names that say little"
+        if node not in self.named:
+            name = self._worst(node)[1].removeprefix("itemprop:").removeprefix("role:")
+            if name.startswith("tag:"):
+                self.named[node] = f"inside <{name[4:]}>"
+            else:
+                self.named[node] = (
+                    f"inside an element named {name!r}" if name else "element names that say little"
+                )
+        return self.named[node]
 
-    def _worst_of(self, node: int) -> tuple[float, str]:
-        near = self.tables["near"]
-        names = [
-            name for name in self.layout.names[node] if name in near and name not in ("tag:html", "tag:body")
-        ]
-        return min(((near[name], name) for name in names), default=(0.0, ""))
+    def _worst(self, node: int) -> tuple[float, str]:
+        """The least odds of the names of a node and of those above it, with that name."""
+        way = []
+        while node >= 0 and node not in self.worst:
+            way.append(node)
+            node = self.layout.parents[node]
+        worst = self.worst.get(node, (0.0, ""))
+        for node in reversed(way):
+            worst = self.worst[node] = min(worst, self.least(self.layout.names[node]))
+        return worst
 
     def _vocabulary(self, block: int) -> str:
-        table = self.tables["words"]
-        worst = min(
-            ((table[word], word) for word in self.layout.words[block] if word in table), default=(0.0, "")
-        )
-        return f"words such as {worst[1]!r}" if worst[1] else "no words that content has"
+        word = _least(self.layout.words[block], self.tables["words"])[1]
+        return f"words such as {word!r}" if word else "no words that content has"
+
+
+def _least(tokens: Sequence[str], table: Mapping[str, float]) -> tuple[float, str]:
+    """The least odds below 0 that a table has for some tokens, with that token."""
+    least, said = 0.0, ""
+    for token in tokens:
+        odds = table.get(token, 0.0)
+        if odds < least and token not in ("tag:html", "tag:body"):
+            least, said = odds, token
+    return least, said
 
 
 def _count(number: float, what: str) -> str:

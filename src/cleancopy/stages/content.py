@@ -19,7 +19,7 @@ from typing import Any
 
 from lxml import html
 
-from cleancopy.blocks import Page
+from cleancopy.blocks import DECLARED, Page
 from cleancopy.document import Block, Cut, Document
 from cleancopy.policy import ContentPolicy
 from cleancopy.stages.blockmodel import judge
@@ -54,9 +54,15 @@ def score_blocks(page: Page, policy: ContentPolicy, url: str | None = None) -> t
 
 
 def _judged(page: Page, policy: ContentPolicy, url: str | None) -> tuple[Block, ...]:
-    """The blocks as the model scores them; comments, where wanted, are those that trafilatura finds."""
+    """The blocks as the model scores them; comments, where wanted, are those that trafilatura finds.
+
+    What only the JSON-LD declares is content whatever the model says: it was read for want of other text.
+    """
     votes = cache(partial(trafilatura_votes, page, url))
-    verdicts = judge(page, votes)
+    verdicts = [
+        (1.0, "") if f"/{DECLARED}[" in block.path else verdict
+        for block, verdict in zip(page.blocks, judge(page, votes), strict=True)
+    ]
     comments = votes()[1] if policy.comments else [0.0] * len(verdicts)
     blocks = [
         replace(block, score=round(max(score, comment), 3), why=f"score {score:.2f}: {why}" if why else "")
@@ -73,7 +79,7 @@ def _with_headline(blocks: list[Block]) -> list[Block]:
     first = next((n for n, block in enumerate(blocks) if (block.score or 0) >= KEEP_FROM), 0)
     above = [n for n, block in enumerate(blocks[:first]) if block.kind == "heading" and block.level == 1]
     if above:
-        blocks[above[-1]] = replace(blocks[above[-1]], score=KEEP_FROM, why="")
+        blocks[above[-1]] = replace(blocks[above[-1]], score=1.0, why="")
     return blocks
 
 

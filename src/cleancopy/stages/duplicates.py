@@ -9,15 +9,18 @@ A copy is not cut: it gets a pointer to the document that stands for it, the kee
 
 Every copy has a verified match to its keeper itself: nothing is removed for being like something removed.
 The decision depends on the set of documents alone, not on their order nor on the runs that they came in, so
-to decide after every run is to decide once over everything.
+to decide after every run is to decide once over everything. What an index remembers from run to run are facts
+about texts (their bands, what pairs of them share), never decisions: it makes the same decision cheaper.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from itertools import islice
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,33 +29,38 @@ from cleancopy.document import Evidence
 from cleancopy.errors import StoreError
 from cleancopy.policy import DuplicatePolicy
 from cleancopy.repetition import (
+    Candidates,
     Hashes,
     Overlap,
     Signing,
     band_keys,
-    candidates,
     estimates,
     overlap,
+    pair_up,
     shingle_hashes,
+    sketches,
     slot_conflict,
+    union,
 )
 
 Rule = Literal["exact", "near", "contained"]
-Verified = Mapping[tuple[str, str], Overlap]  # by the two texts' SHA-256, the smaller first
-
-Measure = Callable[[int, int], Overlap]
+Texts = Callable[[Sequence[str]], Iterable[tuple[str, str]]]  # ids to (id, clean text), in any order
 
 ROWS = 8  # rows a band: 14 bands of 8 find 92 % of the pairs at Jaccard 0.8, 99 % at 0.85
-AHEAD = 256  # texts that are read and hashed at once
+BUCKET = 128  # documents that share a band: each is compared with the first so many only
+AHEAD = 256  # texts that are hashed at once
 MEMORY = 32_000_000  # shingle hashes that stay in memory: 256 MB
+TOGETHER = 4_096  # containments that are judged together: their texts stay in memory
+KEY_BITS = np.uint64(16)  # the low bits of a band's key that are dropped: what is left, 48 bits, is ample
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """What the decision needs to know of one live document.
 
-    ``signature`` is its row of ``sign`` (or the same as little-endian bytes) under ``signing(policy)``;
-    ``self_canonical`` says that its own URL is the one that it declares as canonical.
+    ``signature`` is its row of ``sign`` (or the same as little-endian bytes) under ``signing(policy)``; nobody
+    asks for it where an index proposes the pairs. ``self_canonical`` says that its own URL is the one that it
+    declares as canonical.
     """
 
     doc_id: str
@@ -60,7 +68,7 @@ class Candidate:
     words: int
     captured: str | None
     self_canonical: bool
-    signature: NDArray[np.uint32] | bytes = field(repr=False)
+    signature: NDArray[np.uint32] | bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +84,52 @@ class Duplicate:
     evidence: Evidence = field(default_factory=dict)
 
 
+class Fact(NamedTuple):
+    """What two texts share, and whether a slot conflict stands between them, where that was asked."""
+
+    overlap: Overlap
+    conflict: bool | None = None
+
+    @property
+    def reverse(self) -> Fact:
+        """The same seen from the other side."""
+        return Fact(self.overlap.reverse, self.conflict)
+
+
+Facts = Mapping[tuple[str, str], Fact]  # by the two texts' SHA-256, the smaller first
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Which rows (documents, the most preferred first) share a band, and what is known of pairs of rows.
+
+    ``sketched`` is a row's ``sketches``. ``facts`` is an int64 matrix (k, 6): left row, right row, the three
+    numbers of their overlap, and the conflict as 1 or 0, -1 where nobody asked; a later line holds.
+    """
+
+    found: Candidates
+    sketched: NDArray[np.uint32] = field(repr=False)
+    facts: NDArray[np.int64] = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The copies of a corpus, by document id, and what it took to find them.
 
-    ``verified`` are the overlaps that were measured or known: give them to the next decision. ``overflow``
-    counts the pairs that were never looked at because too many documents shared a band.
+    ``measured`` are the facts that were not known before: an index keeps them. ``missed`` says for each
+    document with a full band how many pairs with preferred documents were never looked at (a pair counts once
+    a band); ``overflow`` is the sum.
     """
 
     duplicates: tuple[Duplicate, ...]
-    verified: Verified
+    measured: Facts
     candidates: int
-    overflow: int
+    missed: Mapping[str, int]
+
+    @property
+    def overflow(self) -> int:
+        """How many pairs were never looked at because too many documents shared a band."""
+        return sum(self.missed.values())
 
 
 def signing(policy: DuplicatePolicy) -> Signing:
@@ -96,35 +138,45 @@ def signing(policy: DuplicatePolicy) -> Signing:
 
 
 def find_duplicates(
-    documents: Sequence[Candidate], text_of: Callable[[str], str], policy: DuplicatePolicy
+    documents: Sequence[Candidate], texts_of: Texts, policy: DuplicatePolicy
 ) -> tuple[Duplicate, ...]:
-    """The documents that others stand for, sorted by document id; ``text_of`` gives a document's clean text."""
-    return decide(documents, text_of, policy).duplicates
+    """The documents that others stand for, sorted by document id; ``texts_of`` gives clean texts by id."""
+    return decide(documents, texts_of, policy).duplicates
 
 
 def decide(
     documents: Sequence[Candidate],
-    text_of: Callable[[str], str],
+    texts_of: Texts,
     policy: DuplicatePolicy,
-    known: Verified | None = None,
+    propose: Callable[[Sequence[Candidate]], Proposed] | None = None,
 ) -> Decision:
-    """What ``find_duplicates`` gives, with the verified overlaps.
+    """What ``find_duplicates`` gives, with what was measured.
 
-    ``known`` are overlaps under the same ``signing``: they are not measured again.
-    A document without words is nobody's copy; one under ``policy.min_words`` can only be an exact one.
+    ``propose`` gives the pairs to look at among documents that are sorted by preference, from an index; without
+    it they come from the documents' signatures. A document without words is nobody's copy; one under
+    ``policy.min_words`` can only be an exact one.
     """
     firsts, copies = _exact_copies(sorted((d for d in documents if d.words), key=_preference))
     rows = [d for d in firsts if d.words >= policy.min_words]
-    pairs, overflow = _promising(rows, policy)
-    verified = dict(known or {})
-    measure = _measure(pairs, rows, text_of, policy, verified)
-    keepers, inside = _near(pairs, measure, policy)
-    conflict = _conflict(rows, text_of)
-    _contain(inside, keepers, measure, conflict, policy)
-    found = {rows[i].doc_id: _duplicate(rows[i], rows[k], measure(k, i), policy) for i, k in keepers.items()}
+    proposed = propose(rows) if propose else propose_from_signatures(rows, policy)
+    bench = _Bench(rows, texts_of, policy, proposed.facts)
+    pairs, unmeasured = _promising(proposed, bench, rows, policy)
+    bench.expect(unmeasured)
+    keepers, inside = _near(pairs, bench, policy)
+    _contain(inside, keepers, bench, policy)
+    missed = {i: int(proposed.found.missed[i]) for i in np.flatnonzero(proposed.found.missed).tolist()}
+    found = {
+        rows[i].doc_id: _duplicate(rows[i], rows[k], bench.fact(k, i).overlap, policy, missed.get(i, 0))
+        for i, k in keepers.items()
+    }
     for copy, first in copies:
         found[copy.doc_id] = _copy(copy, first, found.get(first.doc_id))
-    return Decision(tuple(found[doc_id] for doc_id in sorted(found)), verified, len(pairs), overflow)
+    return Decision(
+        tuple(found[doc_id] for doc_id in sorted(found)),
+        bench.measured(),
+        len(pairs),
+        {rows[i].doc_id: count for i, count in missed.items()},
+    )
 
 
 # --- the order of keepers
@@ -161,16 +213,18 @@ def _exact_copies(
 # --- which pairs to look at
 
 
-def _promising(documents: Sequence[Candidate], policy: DuplicatePolicy) -> tuple[NDArray[np.int64], int]:
-    """The pairs that share a band and that the estimate does not rule out; how many were never looked at."""
+def bands_of(signatures: NDArray[np.uint32]) -> Hashes:
+    """The keys (48 bits each) of the bands by which copies are looked for, a uint64 matrix (texts, bands)."""
+    return band_keys(signatures, max(1, signatures.shape[1] // ROWS), ROWS) >> KEY_BITS
+
+
+def propose_from_signatures(documents: Sequence[Candidate], policy: DuplicatePolicy) -> Proposed:
+    """The pairs that share a band, found anew from the signatures of all documents."""
     signatures = _matrix(documents, policy)
-    found = candidates(band_keys(signatures, max(1, policy.num_perm // ROWS), ROWS))
-    words = np.array([d.words for d in documents], np.float64)[found.pairs]
-    # An estimate over P permutations has a standard deviation of up to 0.5 / sqrt(P); four of them are one in
-    # ten thousand. Containment follows from Jaccard similarity and the two lengths.
-    upper = np.minimum(1.0, estimates(signatures, found.pairs) + 1.8 / math.sqrt(policy.num_perm))
-    contained = upper / (1 + upper) * words.sum(axis=1) / words.min(axis=1)
-    return found.pairs[(upper >= policy.jaccard) | (contained >= policy.containment)], found.overflow
+    everyone = np.arange(len(documents))
+    count = len(documents)
+    found = union((pair_up(keys, everyone, count, BUCKET) for keys in bands_of(signatures).T), count)
+    return Proposed(found, sketches(signatures), np.empty((0, 6), np.int64))
 
 
 def _matrix(documents: Sequence[Candidate], policy: DuplicatePolicy) -> NDArray[np.uint32]:
@@ -187,82 +241,171 @@ def _matrix(documents: Sequence[Candidate], policy: DuplicatePolicy) -> NDArray[
     return signatures
 
 
+def _promising(
+    proposed: Proposed, bench: _Bench, documents: Sequence[Candidate], policy: DuplicatePolicy
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The pairs that match or that the estimate does not rule out; and of these the ones to measure."""
+    pairs = proposed.found.pairs
+    left, right, shared, known = bench.known(pairs)
+    hopeful = shared >= policy.jaccard * (left + right - shared)
+    hopeful |= shared >= policy.containment * np.minimum(left, right)
+    unknown = pairs[~known]
+    words = np.array([d.words for d in documents], np.float64)[unknown]
+    # At Jaccard 0.8 an estimate over P permutations has a standard deviation of 0.42 / sqrt(P): the margin is
+    # four of them. Containment follows from Jaccard similarity and the two lengths.
+    upper = estimates(proposed.sketched, unknown, policy.num_perm) + 1.8 / math.sqrt(policy.num_perm)
+    upper = np.minimum(1.0, upper)
+    contained = upper / (1 + upper) * words.sum(axis=1) / words.min(axis=1, initial=np.inf)
+    hopeful[~known] = (upper >= policy.jaccard) | (contained >= policy.containment)
+    return pairs[hopeful], pairs[hopeful & ~known]
+
+
 # --- verification
 
 
-def _measure(
-    pairs: NDArray[np.int64],
-    documents: Sequence[Candidate],
-    text_of: Callable[[str], str],
-    policy: DuplicatePolicy,
-    verified: dict[tuple[str, str], Overlap],
-) -> Measure:
-    """A function that gives the exact overlap of two rows, known or measured; it adds to ``verified``."""
-    digests = [d.text_sha256 for d in documents]
-    todo = (row for pair in _rows(pairs) if _key(digests, pair) not in verified for row in pair)
-    hashes_of = _hashes_ahead(list(dict.fromkeys(todo)), documents, text_of, signing(policy))
+class _Bench:
+    """Where pairs of rows are measured: facts that were known, and those that are found out here.
 
-    def measure(left: int, right: int) -> Overlap:
-        key = _key(digests, (left, right))
-        found = verified.get(key)
+    Texts are read in few large gulps, since what gives them may scan a whole table each time.
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Candidate],
+        texts_of: Texts,
+        policy: DuplicatePolicy,
+        facts: NDArray[np.int64],
+    ) -> None:
+        self._documents, self._texts_of, self._signing = documents, texts_of, signing(policy)
+        self._facts, self._codes = _lookup(facts, len(documents))
+        self._new: dict[tuple[int, int], Fact] = {}
+        self._order: list[int] = []
+        self._place: dict[int, int] = {}
+        self._hashes: dict[int, Hashes] = {}
+        self._size = 0
+        self._wanted: frozenset[int] = frozenset()
+        self._texts: dict[int, str] = {}
+
+    def known(self, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+        """Shingles left, shingles right and shared for each pair, and whether they are known."""
+        codes = pairs[:, 1] * len(self._documents) + pairs[:, 0]
+        at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
+        lines = self._facts[at]
+        return lines[:, 3], lines[:, 4], lines[:, 2], self._codes[at] == codes
+
+    def expect(self, pairs: NDArray[np.int64]) -> None:
+        """These pairs will be measured in this order: their texts can be read ahead."""
+        self._order = list(dict.fromkeys(pairs.ravel().tolist()))
+        self._place = {row: i for i, row in enumerate(self._order)}
+
+    def fact(self, left: int, right: int) -> Fact:
+        """What is known of two rows, measured if need be."""
+        if left > right:
+            return self.fact(right, left).reverse
+        found = self.told(left, right)
         if found is None:
-            a, b = (left, right) if key[0] == digests[left] else (right, left)
-            found = verified[key] = overlap(hashes_of(a), hashes_of(b))
-        return found if key[0] == digests[left] else found.reverse
+            found = Fact(overlap(self._hashes_of(left), self._hashes_of(right)))
+            self._new[left, right] = found
+        return found
 
-    return measure
+    def told(self, left: int, right: int) -> Fact | None:
+        """What is known of two rows so far."""
+        if left > right:
+            turned = self.told(right, left)
+            return turned.reverse if turned else None
+        return self._new.get((left, right)) or self._known(left, right)
+
+    def conflict(self, left: int, right: int) -> bool:
+        """Whether each of two rows has a number or name that the other has not."""
+        if left > right:
+            left, right = right, left
+        found = self.fact(left, right)
+        if found.conflict is None:
+            conflict = slot_conflict(self._text_of(left), self._text_of(right)) is not None
+            found = self._new[left, right] = Fact(found.overlap, conflict)
+        return bool(found.conflict)
+
+    def expect_texts(self, rows: Collection[int]) -> None:
+        """The texts of these rows may be asked for: all of them are read when the first one is."""
+        self._wanted, self._texts = frozenset(rows), {}
+
+    def measured(self) -> Facts:
+        """All that was found out, by the digests of the two texts."""
+        digests = [document.text_sha256 for document in self._documents]
+        return {
+            (digests[a], digests[b]) if digests[a] < digests[b] else (digests[b], digests[a]): (
+                fact if digests[a] < digests[b] else fact.reverse
+            )
+            for (a, b), fact in self._new.items()
+        }
+
+    def _known(self, left: int, right: int) -> Fact | None:
+        code = right * len(self._documents) + left
+        at = bisect_left(self._codes, code)  # which is quicker than numpy with one number
+        if self._codes[at] != code:
+            return None
+        shared, a, b, conflict = self._facts[at, 2:].tolist()
+        return Fact(Overlap(shared, a, b), None if conflict < 0 else bool(conflict))
+
+    def _text_of(self, row: int) -> str:
+        if row not in self._texts:
+            self._texts |= self._read(sorted(self._wanted if row in self._wanted else [row]))
+        return self._texts[row]
+
+    def _hashes_of(self, row: int) -> Hashes:
+        if row not in self._hashes:
+            self._hash([(row, self._text_of(row))] if row in self._wanted else self._read(self._ahead(row)))
+        if row not in self._hashes:  # texts without spaces have more shingles than words: it was pushed out
+            self._hash(self._read([row]))
+        return self._hashes[row]
+
+    def _ahead(self, row: int) -> list[int]:
+        """The row, and those that will be asked for after it, as many as fit into half the memory."""
+        ahead, words = [row], self._documents[row].words
+        for other in self._order[self._place.get(row, len(self._order)) + 1 :]:
+            words += self._documents[other].words
+            if words > MEMORY // 2:
+                break
+            if other not in self._hashes:
+                ahead.append(other)
+        return ahead
+
+    def _hash(self, found: Iterable[tuple[int, str]]) -> None:
+        texts = iter(found)
+        while batch := list(islice(texts, AHEAD)):
+            hashes = shingle_hashes([text for _, text in batch], self._signing)
+            self._size += sum(map(len, hashes))
+            while self._size > MEMORY and self._hashes:
+                self._size -= len(self._hashes.pop(next(iter(self._hashes))))
+            self._hashes.update(zip((row for row, _ in batch), hashes, strict=True))
+
+    def _read(self, rows: Sequence[int]) -> Iterator[tuple[int, str]]:
+        ids = {self._documents[row].doc_id: row for row in rows}
+        for doc_id, text in self._texts_of(list(ids)):
+            yield ids[doc_id], text
 
 
-def _rows(pairs: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """The pairs one by one; made as they are asked for, since a list of lists wakes the garbage collector."""
-    return zip(pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True)
+def _lookup(facts: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The facts with the left row the smaller, the last of each pair, sorted by a code of the pair; the codes.
 
-
-def _key(digests: Sequence[str], pair: tuple[int, int]) -> tuple[str, str]:
-    a, b = digests[pair[0]], digests[pair[1]]
-    return (a, b) if a < b else (b, a)
-
-
-def _hashes_ahead(
-    order: Sequence[int],
-    documents: Sequence[Candidate],
-    text_of: Callable[[str], str],
-    how: Signing,
-) -> Callable[[int], Hashes]:
-    """A function that gives a row's shingle hashes, reading ahead in the order that they will be asked for."""
-    place = {row: i for i, row in enumerate(order)}
-    kept: dict[int, Hashes] = {}
-    size = 0
-
-    def hashes_of(row: int) -> Hashes:
-        nonlocal size
-        if row not in kept:
-            start = place.get(row, len(order))
-            ahead = [row, *(r for r in order[start + 1 : start + AHEAD] if r not in kept)]
-            hashes = shingle_hashes([text_of(documents[r].doc_id) for r in ahead], how)
-            size += sum(map(len, hashes))
-            while size > MEMORY and kept:
-                size -= len(kept.pop(next(iter(kept))))
-            kept.update(zip(ahead, hashes, strict=True))
-        return kept[row]
-
-    return hashes_of
-
-
-def _conflict(documents: Sequence[Candidate], text_of: Callable[[str], str]) -> Callable[[int, int], bool]:
-    """A function that says whether two rows differ in a number or name on either side."""
-
-    def conflict(left: int, right: int) -> bool:
-        return slot_conflict(text_of(documents[left].doc_id), text_of(documents[right].doc_id)) is not None
-
-    return conflict
+    A line that no pair has stands at the end, so that there is always one to look at.
+    """
+    facts = np.vstack([facts, np.full((1, 6), -1)])
+    turned = facts[:, 0] > facts[:, 1]
+    facts[turned] = facts[turned][:, [1, 0, 2, 4, 3, 5]]
+    codes = facts[:, 1] * count + facts[:, 0]
+    codes[-1] = np.iinfo(np.int64).max
+    order = np.argsort(codes, kind="stable")
+    codes = codes[order]
+    last = np.flatnonzero(np.r_[codes[1:] != codes[:-1], True])
+    return facts[order[last]], codes[last]
 
 
 # --- the decision
 
 
 def _near(
-    pairs: NDArray[np.int64], measure: Measure, policy: DuplicatePolicy
+    pairs: NDArray[np.int64], bench: _Bench, policy: DuplicatePolicy
 ) -> tuple[dict[int, int], list[tuple[int, int, int]]]:
     """The keeper of each near copy; and, of the rest, (shingles, row, larger row that contains it).
 
@@ -273,7 +416,7 @@ def _near(
     for left, right in _rows(pairs):
         if left in keepers or right in keepers:
             continue
-        found = measure(left, right)
+        found = bench.fact(left, right).overlap
         if found.jaccard >= policy.jaccard:
             keepers[right] = left
         elif found.containment >= policy.containment:
@@ -282,39 +425,61 @@ def _near(
     return keepers, inside
 
 
+def _rows(pairs: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """The pairs one by one; made as they are asked for, since a list of lists wakes the garbage collector."""
+    return zip(pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True)
+
+
 def _contain(
-    inside: Sequence[tuple[int, int, int]],
-    keepers: dict[int, int],
-    measure: Measure,
-    conflict: Callable[[int, int], bool],
-    policy: DuplicatePolicy,
+    inside: Sequence[tuple[int, int, int]], keepers: dict[int, int], bench: _Bench, policy: DuplicatePolicy
 ) -> None:
     """Add to ``keepers`` the rows that a larger kept one contains, the largest first.
 
     A row that others point to goes only if each of them matches the larger one itself.
     """
-
-    def stands_for(keeper: int, row: int) -> bool:
-        found = measure(keeper, row)
-        if found.jaccard >= policy.jaccard or found.shared == found.right:
-            return True
-        return found.shared >= policy.containment * found.right and not conflict(row, keeper)
-
     copies: dict[int, list[int]] = {}
     for copy, keeper in keepers.items():
         copies.setdefault(keeper, []).append(copy)
-    for _, row, larger in sorted(inside, key=lambda one: (-one[0], one[1], one[2])):
-        if row in keepers or larger in keepers:
-            continue
-        moved = [row, *copies.get(row, ())]
-        if all(stands_for(larger, one) for one in moved):
-            keepers.update(dict.fromkeys(moved, larger))
+    ordered = sorted(inside, key=lambda one: (-one[0], one[1], one[2]))
+    for start in range(0, len(ordered), TOGETHER):
+        part = ordered[start : start + TOGETHER]
+        pairs = [(larger, one) for _, row, larger in part for one in (row, *copies.get(row, ()))]
+        bench.expect_texts(
+            {row for pair in pairs if _stands_for(bench.told(*pair), policy) is None for row in pair}
+        )
+        for _, row, larger in part:
+            if row in keepers or larger in keepers:
+                continue
+            moved = [row, *copies.get(row, ())]
+            if all(_contains(larger, one, bench, policy) for one in moved):
+                keepers.update(dict.fromkeys(moved, larger))
+                copies.setdefault(larger, []).extend(moved)
+
+
+def _contains(keeper: int, row: int, bench: _Bench, policy: DuplicatePolicy) -> bool:
+    """Whether the keeper can stand for the row, measured and compared as far as need be."""
+    stands = _stands_for(bench.fact(keeper, row), policy)
+    return not bench.conflict(keeper, row) if stands is None else stands
+
+
+def _stands_for(fact: Fact | None, policy: DuplicatePolicy) -> bool | None:
+    """Whether the left text stands for the right one: near, or containing it; None where that is open."""
+    if fact is None:
+        return None
+    found = fact.overlap
+    if found.jaccard >= policy.jaccard or found.shared == found.right:
+        return True
+    if found.shared < policy.containment * found.right:
+        return False
+    return None if fact.conflict is None else not fact.conflict
 
 
 # --- what is said of it
 
 
-def _duplicate(copy: Candidate, keeper: Candidate, found: Overlap, policy: DuplicatePolicy) -> Duplicate:
+def _duplicate(
+    copy: Candidate, keeper: Candidate, found: Overlap, policy: DuplicatePolicy, missed: int
+) -> Duplicate:
     rule: Rule = "near" if found.jaccard >= policy.jaccard else "contained"
     share = found.shared / found.right
     what = f"{policy.shingle}-word shingles"
@@ -322,6 +487,8 @@ def _duplicate(copy: Candidate, keeper: Candidate, found: Overlap, policy: Dupli
     if rule == "near":
         reason = f"shares {found.jaccard:.0%} of all {what} with {keeper.doc_id}, which {_why(keeper, copy)}"
     evidence = {"shared": found.shared, "shingles": found.right, "keeper_shingles": found.left}
+    if missed:
+        evidence["overflow"] = missed
     return Duplicate(
         copy.doc_id, keeper.doc_id, rule, round(found.jaccard, 4), round(share, 4), reason, evidence
     )

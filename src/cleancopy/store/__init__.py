@@ -5,6 +5,7 @@
     clean/tables/captures/           Delta table, the ledger: one row an input that needed work
     clean/releases/000007.json       manifest of release 7, written last               (releases.py)
     clean/releases/000007.pending    release 7 while it is committed; the next run finishes it
+    clean/compactions/000003.json    record of a compaction: files that went and came   (compaction.py)
     clean/.lock                      held by the run that writes                        (layout.py)
 
 How the pieces fit, one run:
@@ -34,7 +35,7 @@ Signatures:
     archive.read_capture(root, ref, sha256: str | None = None) -> bytes
 
     rows.Version(document, seq, release, status="live", change="new", parent=None, fingerprint="", parts={},
-                 captured=None, archive=None, duplicate_of=None, match={}, signature=b"")
+                 captured=None, archive=None, duplicate_of=None, match={}, signature=b"", restored_from=None)
         .doc_id .version_id .text_sha256
     rows.LedgerEntry(input, outcome, release, run, key="", member=None, payload_sha256=None, source="raw",
                  url=None, site=None, captured=None, kind=None, message=None, version_id=None, archive=None,
@@ -54,14 +55,20 @@ Signatures:
     releases.Manifest: release, parent, run, time, counts, live, content_root, fingerprint, parts, tables,
                  files, recovered, schema
 
-    corpus.heads(root, as_of=None) -> dict[str, Head]                Head(seq, version_id, text_sha256, status)
+    corpus.heads(root, as_of=None, documents=None) -> dict[str, Head]
+        Head(seq, version_id, text_sha256, status)
     corpus.archived(root) -> dict[sha256, ArchiveRef]
     corpus.latest(root, columns=None, site=None, as_of=None, status=None) -> pyarrow.Table
     corpus.latest_batches(same, documents=None) -> Iterator[pyarrow.RecordBatch]     one batch at a time
     corpus.version(root, doc_id, as_of=None) -> Version | None;  corpus.document(same) -> Document | None
     corpus.history(root, doc_id) -> list[Version]
+    corpus.touched(root, after, until) -> pyarrow.Table              all versions of what releases changed
     corpus.captures(root, columns=None, release=None) -> pyarrow.Table
     corpus.data_files(root, "documents") -> list[Path]               for DuckDB's read_parquet and the like
+
+    maintenance.maintaining(root, keep_days=7, dry_run=False, wait=0.0, keep=()) context manager of Maintained
+    verification.verify(root, keep=()) -> Iterator[Fault]            Fault(what, why, mend)
+    compaction.records(root) -> list[Compaction];  releases.expected(root, table) -> dict[path, DataFile]
 
     layout.atomic_write(path, data: bytes) -> None
 

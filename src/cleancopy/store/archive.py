@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Mapping
+import re
+import zlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,8 +24,10 @@ from uuid import UUID
 from fastwarc import ArchiveIterator, GzipWriter
 
 from cleancopy.document import Capture
-from cleancopy.errors import StoreError
-from cleancopy.store.layout import archive_folder, mendable, sync_folder
+from cleancopy.errors import Rejected, StoreError
+from cleancopy.policy import Limits
+from cleancopy.sources.warc import response_payload
+from cleancopy.store.layout import archive_folder, atomic_write, mendable, sync_folder
 
 # On 500 pages (229 kB each on average): level 4 is 3 % bigger than level 6 at 20 % less CPU.
 COMPRESSION_LEVEL = 4
@@ -36,6 +41,23 @@ class ArchiveRef(NamedTuple):
     offset: int
     length: int
     record_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP response as it was received.
+
+    ``head`` is its status line and header fields with the empty line after them; ``body`` is without transfer
+    coding, but in the content coding that it came in. ``truncated`` says why the body is not whole:
+    ``length``, ``time``, ``disconnect`` or None. ``time`` is ISO 8601 UTC.
+    """
+
+    url: str
+    status: int
+    head: bytes
+    body: bytes
+    time: str
+    truncated: str | None = None
 
 
 class Archive:
@@ -73,15 +95,29 @@ class Archive:
         digest = capture.sha256
         ref = self._known.get(digest) or self._written.get(digest)
         if ref is None:
-            ref = self._write(record_id(digest, capture.key), _record(capture, digest, self._opened))
+            record = _record(capture, digest, self._opened)
+            ref = self._write(record_id(digest, capture.key), _compressed(record))
             self._written[digest] = ref
         return ref
 
-    def _write(self, name: str, record: bytes) -> ArchiveRef:
+    def append_response(self, response: Response, known: ArchiveRef | None = None) -> ArchiveRef:
+        """Where an HTTP response is archived, after writing it.
+
+        ``known`` is where a response with the same payload is: then only the head is written, as a ``revisit``
+        record, and ``known`` comes back.
+        """
+        revisited = known.record_id if known else None
+        name, parts = _response_record(response, revisited)
+        # Most responses come compressed, and no second coding makes them smaller: the quickest will do. For a
+        # page of 25 kB it takes 0.08 ms, fastwarc 0.27 ms; for a plain one 0.29 ms (6 % larger) and 0.45 ms.
+        deflate = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, 31)
+        ref = self._write(name, b"".join([*map(deflate.compress, parts), deflate.flush()]))
+        return known or ref
+
+    def _write(self, name: str, member: bytes) -> ArchiveRef:
         with mendable(self._temporary, "archiving a capture"):
             if self._file is None:
                 self._file = self._open()
-            member = _compressed(record)
             self._file.write(member)
         ref = ArchiveRef(self.path.name, self._offset, len(member), name)
         self._offset += len(member)
@@ -113,29 +149,51 @@ def record_id(sha256: str, key: str) -> str:
 
 
 def read_capture(root: Path, ref: ArchiveRef, sha256: str | None = None) -> bytes:
-    """The payload of an archived capture, checked against its record's digest (and ``sha256``, if given)."""
-    path = archive_folder(root) / ref.file
-    with mendable(path, "reading a capture"), open(path, "rb") as file:
-        file.seek(ref.offset)
-        member = file.read(ref.length)
+    """The payload of an archived capture, checked against its record's digest (and ``sha256``, if given).
+
+    Of an HTTP response it is the body without its content coding.
+    """
+    path, member = archive_folder(root) / ref.file, read_member(root, ref)
     try:
         record = next(iter(ArchiveIterator(io.BytesIO(member), parse_http=False)), None)
-        payload = b"" if record is None else record.reader.read()
-        digest = None if record is None else record.headers.get("WARC-Payload-Digest")
+        block = b"" if record is None else record.reader.read()
+        digest = None if record is None else record.headers.get("WARC-Block-Digest")
     except (OSError, ValueError) as error:
         raise _damaged(path, ref, f"it does not decompress: {error}") from error
-    found = "sha256:" + hashlib.sha256(payload).hexdigest()
+    if record is not None and block == b"" and record.headers.get("WARC-Type") == "metadata":
+        raise StoreError(f"{path}: the record at byte {ref.offset} ({ref.record_id}) was purged by a takedown")
     if record is None or record.record_id != ref.record_id:
         raise _damaged(path, ref, "another record or none is there")
-    if found != digest or (sha256 is not None and found != f"sha256:{sha256}"):
-        raise _damaged(path, ref, f"the payload's digest is {found}, not {sha256 or digest}")
+    found = "sha256:" + hashlib.sha256(block).hexdigest()
+    if found != digest:
+        raise _damaged(path, ref, f"the block's digest is {found}, not {digest}")
+    payload = block
+    if record.headers.get("WARC-Type") == "response":
+        try:
+            payload = response_payload(block, Limits())
+        except Rejected as error:
+            raise _damaged(path, ref, str(error)) from error
+    found = hashlib.sha256(payload).hexdigest()
+    if sha256 not in (None, found):
+        raise _damaged(path, ref, f"the payload's digest is sha256:{found}, not {sha256}")
     return payload
 
 
-def sweep(root: Path) -> list[Path]:
-    """Remove what interrupted writers left behind; only for a run that holds the writing lock."""
+def read_member(root: Path, ref: ArchiveRef) -> bytes:
+    """The compressed record of an archived capture: an archive of one record."""
+    path = archive_folder(root) / ref.file
+    with mendable(path, "reading a capture"), open(path, "rb") as file:
+        file.seek(ref.offset)
+        return file.read(ref.length)
+
+
+def sweep(root: Path, keep: Collection[str] = ()) -> list[Path]:
+    """Remove what interrupted writers left behind; only for a run that holds the writing lock.
+
+    ``keep`` are the names of runs under way: files with one of them in their name stay.
+    """
     folder = archive_folder(root)
-    left = sorted(folder.glob(f".*{TEMPORARY}"))
+    left = [p for p in sorted(folder.glob(f".*{TEMPORARY}")) if not any(name in p.name for name in keep)]
     with mendable(folder, "removing unfinished archive files"):
         for path in left:
             path.unlink(missing_ok=True)
@@ -174,6 +232,41 @@ def _record(capture: Capture, sha256: str, opened: str) -> bytes:
     return _block(fields, capture.payload)
 
 
+#: Fields that no longer hold once the transfer coding is undone; Common Crawl names them so, too.
+_TRANSFER = re.compile(rb"^(?=Transfer-Encoding[ \t]*:)", re.MULTILINE | re.IGNORECASE)
+_PROFILE = "http://netpreserve.org/warc/1.1/revisit/"
+
+
+def _response_record(response: Response, revisited: str | None) -> tuple[str, list[bytes]]:
+    """The id of an HTTP response's record, and the record in parts, as bodies may be large.
+
+    ``revisited`` is the id of the record that has its body already: then it is a ``revisit`` of that.
+    """
+    head = _TRANSFER.sub(b"X-Crawler-", response.head)
+    body = b"" if revisited else response.body
+    payload = "sha256:" + hashlib.sha256(response.body).hexdigest()
+    digest = hashlib.sha256(head)
+    digest.update(body)
+    name = record_id(digest.hexdigest(), f"{response.time} {response.url}")
+    fields = {
+        "WARC-Type": "revisit" if revisited else "response",
+        "WARC-Record-ID": name,
+        "WARC-Date": response.time,
+        "WARC-Target-URI": _uri(response.url),
+        "WARC-Payload-Digest": payload,
+        "WARC-Block-Digest": f"sha256:{digest.hexdigest()}",
+        "Content-Type": "application/http; msgtype=response",
+    }
+    if response.truncated:
+        fields["WARC-Truncated"] = response.truncated
+    if revisited:
+        same = "server-not-modified" if response.status == 304 else "identical-payload-digest"
+        fields |= {"WARC-Refers-To": revisited, "WARC-Profile": _PROFILE + same}
+    if response.status == 304:
+        del fields["WARC-Payload-Digest"]
+    return name, [_head(fields, len(head) + len(body)), head, body, b"\r\n\r\n"]
+
+
 def _file_record(name: str, opened: str) -> bytes:
     """The ``warcinfo`` record that an archive file begins with."""
     about = b"software: cleancopy\r\nformat: WARC File Format 1.1\r\n"
@@ -188,9 +281,12 @@ def _file_record(name: str, opened: str) -> bytes:
 
 
 def _block(fields: Mapping[str, str], content: bytes) -> bytes:
+    return b"".join([_head(fields, len(content)), content, b"\r\n\r\n"])
+
+
+def _head(fields: Mapping[str, str], length: int) -> bytes:
     lines = [f"{name}: {_one_line(value)}\r\n" for name, value in fields.items()]
-    head = f"WARC/1.1\r\n{''.join(lines)}Content-Length: {len(content)}\r\n\r\n"
-    return b"".join([head.encode(), content, b"\r\n\r\n"])
+    return f"WARC/1.1\r\n{''.join(lines)}Content-Length: {length}\r\n\r\n".encode()
 
 
 def _uri(target: str) -> str:
@@ -201,3 +297,33 @@ def _uri(target: str) -> str:
 def _one_line(value: str) -> str:
     """A header's value: a line break in it would begin another header."""
     return " ".join(value.encode("utf-8", "replace").decode().split())
+
+
+def purge(root: Path, refs: Iterable[ArchiveRef]) -> None:
+    """Overwrite records with empty ones of the same length, so that all others stay where they are.
+
+    A file appears with all of its records overwritten, or as it was.
+    """
+    files: dict[str, list[ArchiveRef]] = {}
+    for ref in refs:
+        files.setdefault(ref.file, []).append(ref)
+    for name, those in files.items():
+        path = archive_folder(root) / name
+        with mendable(path, "purging records"):
+            content = bytearray(path.read_bytes())
+        for ref in those:
+            content[ref.offset : ref.offset + ref.length] = _emptied(ref.length)
+        atomic_write(path, bytes(content))
+
+
+#: What an overwritten record says, in place of a page.
+PURGED = b"WARC/1.1\r\nWARC-Type: metadata\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
+
+
+def _emptied(length: int) -> bytes:
+    """A gzip member of a length that holds ``PURGED``; what it lacks in length stands in its comment field."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = packer.compress(PURGED) + packer.flush()
+    tail = packed + zlib.crc32(PURGED).to_bytes(4, "little") + len(PURGED).to_bytes(4, "little")
+    head = b"\x1f\x8b\x08\x10\0\0\0\0\0\xff"
+    return head + b" " * (length - len(head) - 1 - len(tail)) + b"\0" + tail

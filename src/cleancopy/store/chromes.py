@@ -1,13 +1,21 @@
-"""The frozen site chromes: ``clean/chrome/<site>/<version>.json``, readable and editable."""
+"""The frozen site chromes: ``clean/chrome/<site>/<version>.json``, readable and editable.
+
+A version is written anew only where its counts and dates changed, never where it would cut otherwise. What
+people decide (``decide``) makes a version of its own, and learning carries it on to every later one.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from cleancopy.errors import StoreError
+from cleancopy.errors import PolicyError, StoreError
 from cleancopy.slugs import site_slug
-from cleancopy.stages.chrome import SiteChrome, chrome_from_json, chrome_to_json
-from cleancopy.store.layout import atomic_write
+from cleancopy.stages.chrome import SiteChrome, chrome_from_json, chrome_to_json, with_decision
+from cleancopy.stages.sitechrome import Decision
+from cleancopy.store.layout import atomic_write, locked
+
+#: Seconds that a decision waits for a run that is writing to the store.
+_WAIT = 10.0
 
 
 def path(root: Path, chrome: SiteChrome) -> Path:
@@ -18,25 +26,47 @@ def path(root: Path, chrome: SiteChrome) -> Path:
 def current(root: Path, site: str) -> SiteChrome | None:
     """The latest version of a site's chrome, or None where nothing was learned yet."""
     files = sorted(_folder(root, site).glob("[0-9]*.json"))
-    return _read(files[-1]) if files else None
+    return read(files[-1]) if files else None
 
 
 def write(root: Path, chrome: SiteChrome) -> Path:
-    """Keep a version of a site's chrome; a version that is there already is left as it is."""
+    """Keep a version of a site's chrome; only for a run that holds the writing lock.
+
+    Of a version that is there already counts and dates are brought up to date; one that would cut otherwise
+    is left as it is.
+    """
     file = path(root, chrome)
-    if not file.exists():
-        atomic_write(file, chrome_to_json(chrome).encode())
+    if not file.exists() or read(file).digest == chrome.digest:
+        text = chrome_to_json(chrome)
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            atomic_write(file, text.encode())
     return file
+
+
+def decide(root: Path, site: str, entry: str, decision: Decision | None, day: str) -> SiteChrome:
+    """The new chrome of a site after an entry was pinned or dropped, or for None left to learning again.
+
+    ``entry`` is an id that ``chrome show`` prints, or the line itself; ``day`` an ISO date. Takes the writing
+    lock; raises PolicyError where the site or the entry is not known.
+    """
+    with locked(root, _WAIT):
+        chrome = current(root, site)
+        if chrome is None:
+            raise PolicyError(f"{site}: no chrome was learned for this site; see cleancopy chrome list")
+        decided = with_decision(chrome, entry, decision, day)
+        write(root, decided)
+    return decided
 
 
 def sites(root: Path) -> list[SiteChrome]:
     """The latest chrome of every site, by site."""
     folders = sorted((root / "chrome").glob("*/"))
     files = [sorted(folder.glob("[0-9]*.json"))[-1:] for folder in folders]
-    return [_read(found[0]) for found in files if found]
+    return [read(found[0]) for found in files if found]
 
 
-def _read(file: Path) -> SiteChrome:
+def read(file: Path) -> SiteChrome:
+    """The chrome of a file; raises StoreError or PolicyError where it is damaged."""
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cleancopy.errors import StoreError
+from cleancopy.errors import Busy, StoreError
+from cleancopy.slugs import site_slug
 
 LOCK = ".lock"
 _MANIFEST = re.compile(r"(\d{6,})\.json")
@@ -52,6 +53,11 @@ def archive_folder(root: Path) -> Path:
 def table_folder(root: Path, table: str) -> Path:
     """The folder of one Delta table, ``documents`` or ``captures``."""
     return root / "tables" / table
+
+
+def work_folder(root: Path, source: str) -> Path:
+    """The folder of the run that is under way for a source."""
+    return root / ".work" / site_slug(source)
 
 
 def manifest_path(root: Path, release: int) -> Path:
@@ -127,7 +133,7 @@ def sync_file(path: Path) -> None:
 
 @contextmanager
 def locked(root: Path, wait: float = 0.0) -> Iterator[None]:
-    """Hold the store's only writing lock; raise StoreError if another run still has it after ``wait`` seconds.
+    """Hold the store's only writing lock; raise Busy if another run still has it after ``wait`` seconds.
 
     The kernel frees the lock when its holder dies, however it dies.
     """
@@ -150,7 +156,7 @@ def _acquire(descriptor: int, path: Path, deadline: float) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise StoreError(
+                raise Busy(
                     f"{path}: another run is writing to this store; wait until it has ended, then run again"
                 ) from None
             time.sleep(0.05)

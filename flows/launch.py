@@ -1,0 +1,119 @@
+"""What every flow of cleancopy shares: how it starts from the command line, how it refuses, who runs it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
+from cleancopy_flows import server
+from httpx import HTTPError
+from prefect import Flow, tags
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
+from prefect.states import Completed, Failed
+
+from cleancopy.errors import Busy, CleancopyError
+
+
+def launch(flow: Flow[Any, Any], name: str, labels: Sequence[str], parameters: Any) -> Any:
+    """Run a flow once, on a running server where there is one, else on Prefect's temporary one; its result.
+
+    Raises CleancopyError with the reason where the flow refused its input or the store, or where no server
+    answers.
+    """
+    api = PREFECT_API_URL.value()
+    if api:
+        hidden = PREFECT_API_AUTH_STRING.value()
+        server.check_access(api, hidden)
+    else:
+        said = "Waiting for Prefect's temporary server; `cleancopy up` keeps one running, --plain needs none."
+        print(said, file=sys.stderr, flush=True)
+    try:
+        with tags(*labels):
+            state: Any = flow.with_options(flow_run_name=name)(parameters, return_state=True)
+    except HTTPError as error:
+        raise CleancopyError(
+            f"the server stopped answering ({error}); nothing is lost: run again, or with --plain"
+        ) from error
+    if state.is_failed() and not isinstance(state.data, BaseException):
+        raise CleancopyError(state.message or "the flow failed; see its logs")
+    if skipped(state):
+        raise Busy(state.message or "another run of the source is under way")
+    return state.result()
+
+
+def now() -> str:
+    """The time as it stands in a run's name."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def labels(name: str, kind: str, site: str | None = None) -> list[str]:
+    """The tags of a source's runs: source, kind, and site where it is known."""
+    return [f"source:{name}", f"kind:{kind}"] + ([f"site:{site}"] if site else [])
+
+
+def guarded(work: Callable[[], Any]) -> Any:
+    """What a flow ends as: the result of its work, or a state that says in one line why there is none.
+
+    A traceback would not help whoever reads the run's page: the message says what was refused and what to do.
+    """
+    with _signed():
+        try:
+            return work()
+        except Busy as error:
+            return Completed(name="Skipped", message=str(error))
+        except CleancopyError as error:
+            return Failed(message=str(error))
+
+
+@contextmanager
+def _signed() -> Iterator[None]:
+    """Label the flow run with the process that runs it, so that its death is noticed."""
+    if flow_run.id:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run_labels(flow_run.id, this_process())
+    yield
+
+
+def this_process() -> dict[str, bool | int | float | str]:
+    """The labels that name this process: host, id, and when it began (process ids are used again)."""
+    return {
+        "cleancopy.host": socket.gethostname(),
+        "cleancopy.process": os.getpid(),
+        "cleancopy.began": began(os.getpid()) or 0,
+    }
+
+
+def began(process: int) -> int | None:
+    """When a process of this machine began, in clock ticks since the machine did; None where it is gone."""
+    try:
+        os.kill(process, 0)
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except ProcessLookupError:
+        return None
+    except OSError:  # no /proc here, or another user's process: it lives
+        return 0
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def gone(labels: dict[str, Any]) -> bool:
+    """Whether labels name a process of this machine that no longer runs."""
+    if labels.get("cleancopy.host") != socket.gethostname():
+        return False
+    now = began(int(labels["cleancopy.process"]))
+    return now is None or (now != 0 and now != int(labels["cleancopy.began"]))
+
+
+def skipped(state: State[Any]) -> bool:
+    """Whether a run ended because another run of its source was under way."""
+    return state.name == "Skipped"

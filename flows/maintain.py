@@ -1,0 +1,87 @@
+"""The maintain flow: fewer data files, no leftovers, and every stored byte compared with its digest.
+
+python flows/maintain.py        the same as ``cleancopy maintain`` and ``cleancopy verify``, in Prefect
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
+from cleancopy_flows.launch import guarded, labels, launch, now
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict, Field
+
+from cleancopy.errors import CleancopyError, StoreError
+from cleancopy.upkeep import faults
+from cleancopy.upkeep import maintain as upkeep
+
+
+class MaintainParameters(BaseModel):
+    """How to maintain a store."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    clean: Annotated[str, Field(description="Folder of the store.")] = "clean"
+    keep_days: Annotated[
+        float, Field(ge=7, description="Days for which files stay that nothing needs any more.")
+    ] = 7
+    verify: Annotated[bool, Field(description="Read and hash all that is stored afterwards.")] = True
+    dry_run: Annotated[bool, Field(description="Only say what would be done.")] = False
+
+
+@task(name="maintain", task_run_name="maintain", cache_policy=NO_CACHE, persist_result=False)
+def keep_up(given: MaintainParameters) -> dict[str, Any]:
+    """Compact, checkpoint and sweep; what was done."""
+    return upkeep(Path(given.clean), keep_days=given.keep_days, dry_run=given.dry_run)
+
+
+@task(name="verify", task_run_name="verify", cache_policy=NO_CACHE, persist_result=False)
+def verify(given: MaintainParameters) -> int:
+    """Compare all that is stored with its digests; how many files are at fault."""
+    found = [str(fault) for fault in faults(Path(given.clean))]
+    if found:
+        create_table_artifact(
+            key="verify-faults",
+            table=[{"fault": one} for one in found[:500]],
+            description=f"{len(found)} faults",
+        )
+    return len(found)
+
+
+@flow(name="maintain", persist_result=False, validate_parameters=True)
+def maintain(parameters: MaintainParameters = MaintainParameters()) -> Any:  # noqa: B008 - Prefect shows the defaults
+    """Compact and checkpoint the tables, remove what nobody needs, and verify what is stored."""
+    return guarded(lambda: _maintain(parameters))
+
+
+def _maintain(given: MaintainParameters) -> dict[str, Any]:
+    done = keep_up(given)
+    wrong = verify(given) if given.verify else 0
+    said = f"{done['compacted']} data files compacted into {done['into']}, {done['freed']:,} bytes freed"
+    get_run_logger().info("maintain: %s, %d faults", said, wrong)
+    create_markdown_artifact(key="maintain-summary", markdown=f"# {said}; {wrong} faults", description=said)
+    if wrong:
+        raise StoreError(
+            f"{wrong} files of {given.clean} are at fault; cleancopy verify names each and the remedy"
+        )
+    return done
+
+
+def run(**parameters: Any) -> dict[str, Any]:
+    """Run the flow once, from the command line; what it did as a dictionary."""
+    given = MaintainParameters(**parameters)
+    done: dict[str, Any] = launch(maintain, f"maintain {now()}", labels("clean", "maintain"), given)
+    return done
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(run(), default=list))
+    except CleancopyError as error:
+        sys.exit(f"cleancopy: {error}")

@@ -1,0 +1,102 @@
+"""The reclean flow: stored documents again under the policy, the code and the site chrome of now.
+
+python flows/reclean.py [SITE ...]        the same as ``cleancopy reclean [SITE ...]``, in Prefect
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from difflib import unified_diff
+from pathlib import Path
+from typing import Annotated, Any
+
+import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
+from cleancopy_flows.launch import guarded, labels, launch, now
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict, Field
+
+from cleancopy import pipeline
+from cleancopy.errors import CleancopyError
+from cleancopy.policy import read_policy
+from cleancopy.publish import differences, publish
+from cleancopy.run import FROM_ARCHIVE, Run
+
+#: Documents whose difference a dry run shows on its page.
+SHOWN = 50
+
+
+class RecleanParameters(BaseModel):
+    """Which stored documents to clean again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sites: Annotated[list[str], Field(description="Sites to look at; all if none is named.")] = []
+    raw: Annotated[str, Field(description="Folder of the captures.")] = "raw"
+    clean: Annotated[str, Field(description="Folder of the store.")] = "clean"
+    workers: Annotated[int, Field(ge=0, le=256, description="Processes that read pages.")] = 2
+    policy: Annotated[str | None, Field(description="A policy in TOML; empty takes the defaults.")] = None
+    dry_run: Annotated[bool, Field(description="Show what would change, and publish nothing.")] = False
+
+
+@task(name="revisit", task_run_name="revisit", cache_policy=NO_CACHE, persist_result=False)
+def revisit(run: Run, sites: list[str]) -> int:
+    """Clean the affected documents again, from the table or the archive; how many shards they make."""
+    return pipeline.revisit(run, sites)
+
+
+@task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
+def publish_release(run: Run, shards: int) -> dict[str, Any]:
+    """Commit what changed as a release."""
+    summary = publish(run, shards)
+    said = f"{summary.recleaned} documents have a new text"
+    get_run_logger().info("reclean: %s, release %s", said, summary.release)
+    create_markdown_artifact(key="reclean-summary", markdown=f"# {said}", description=said)
+    return asdict(summary)
+
+
+@task(name="compare", task_run_name="compare", cache_policy=NO_CACHE, persist_result=False)
+def compare(run: Run, shards: int) -> dict[str, int]:
+    """Show what would change on the run's page."""
+    documents, parts = 0, []
+    for one in differences(run, shards):
+        documents += 1
+        if documents <= SHOWN:
+            lines = unified_diff(one.before.splitlines(), one.after.splitlines(), "stored", "new", lineterm="")
+            parts += [f"## `{one.doc_id[:12]}` ({one.change})", *(f"    {line}" for line in lines)]
+    said = f"{documents} documents would change"
+    create_markdown_artifact(key="reclean-preview", markdown="\n".join([f"# {said}", *parts]), description=said)
+    return {"documents": documents}
+
+
+@flow(name="reclean", persist_result=False, validate_parameters=True)
+def reclean(parameters: RecleanParameters = RecleanParameters()) -> Any:  # noqa: B008 - Prefect shows the defaults
+    """Clean stored documents again where policy, code or site chrome changed; nothing is fetched."""
+    return guarded(lambda: _reclean(parameters))
+
+
+def _reclean(given: RecleanParameters) -> dict[str, Any]:
+    policy = read_policy(Path(given.policy) if given.policy else None)
+    with pipeline.begin(
+        raw=Path(given.raw), root=Path(given.clean), policy=policy, workers=given.workers, source=FROM_ARCHIVE
+    ) as run:
+        shards = revisit(run, given.sites)
+        return compare(run, shards) if given.dry_run else publish_release(run, shards)
+
+
+def run(**parameters: Any) -> dict[str, Any]:
+    """Run the flow once, from the command line; what it did as a dictionary."""
+    given = RecleanParameters(**parameters)
+    done: dict[str, Any] = launch(reclean, f"reclean {now()}", labels(FROM_ARCHIVE, "reclean"), given)
+    return done
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(run(sites=sys.argv[1:], workers=os.cpu_count() or 1), default=list))
+    except CleancopyError as error:
+        sys.exit(f"cleancopy: {error}")

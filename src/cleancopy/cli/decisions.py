@@ -1,0 +1,146 @@
+"""Commands for what people decide: ``cleancopy restore | pin | takedown | decisions``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from cleancopy.cli.terminal import (
+    CLEAN,
+    RAW,
+    AsJson,
+    Clean,
+    Doc,
+    Raw,
+    as_json_text,
+    clear_errors,
+    find,
+    out,
+    printable,
+    published,
+)
+
+if TYPE_CHECKING:
+    from cleancopy.decisions import Applied
+
+decisions_app = typer.Typer(help="Look at what people decided, or undo it.", no_args_is_help=True)
+Note = Annotated[str, typer.Option(help="Why, in your words; kept with the decision.")]
+
+
+@clear_errors
+def restore(
+    doc: Doc,
+    cut: Annotated[int | None, typer.Option(min=1, help="A cut, by its number in cleancopy explain.")] = None,
+    note: Note = "",
+    raw: Raw = RAW,
+    clean: Clean = CLEAN,
+    as_json: AsJson = False,
+) -> None:
+    """Let a cut stay in a document's text; without --cut, let a copy stand by itself."""
+    from cleancopy import decisions
+
+    del raw
+    document = find(clean, doc).doc_id
+    if cut is None:
+        _say(decisions.restore(clean, document, note), as_json)
+    else:
+        _say(decisions.restore_cut(clean, document, cut, note), as_json)
+
+
+@clear_errors
+def pin(doc: Doc, note: Note = "", raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """Let a document's text stay as it is, whatever its page or the pipeline becomes."""
+    from cleancopy import decisions
+
+    del raw
+    _say(decisions.pin(clean, find(clean, doc).doc_id, note), as_json)
+
+
+@clear_errors
+def takedown(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="DOC|url:URL|site:SITE|capture:SHA256", help="What is to go, now and later."),
+    ],
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Overwrite what the archive has of it; that cannot be undone.")
+    ] = False,
+    note: Note = "",
+    raw: Raw = RAW,
+    clean: Clean = CLEAN,
+    as_json: AsJson = False,
+) -> None:
+    """Take a document, an address or a site out of every export and later release, and read it no more."""
+    from cleancopy import decisions
+
+    del raw
+    published(clean)
+    named = target.partition(":")[0] in ("url", "site", "capture")
+    done = decisions.takedown(clean, target if named else find(clean, target).doc_id, note, purge=purge)
+    _say(done, as_json)
+    if not as_json and done.held:
+        held = ", ".join(map(str, done.held))
+        out.print(Text(f"older releases still hold the text: {held} (as-of readers see it, exports do not)"))
+
+
+@decisions_app.command("list")
+@clear_errors
+def decisions_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """Every decision, in the order they were made."""
+    from cleancopy import decisions
+
+    del raw
+    holding = {one.number for one in decisions.read(clean).made}
+    for one in decisions.every(clean):
+        if as_json:
+            print(as_json_text(asdict(one) | {"holds": one.number in holding}))
+            continue
+        state = "" if one.number in holding or one.kind == "undo" else " (undone)"
+        what = f": {one.text[:80]}" if one.text else ""
+        why = f" ({one.note})" if one.note else ""
+        out.print(Text(printable(f"{one.number:4}  {one.time}  {one.kind} {one.target}{what}{why}{state}")))
+
+
+@decisions_app.command("undo")
+@clear_errors
+def decisions_undo(
+    number: Annotated[int, typer.Argument(metavar="N", help="The decision, by its number.")],
+    note: Note = "",
+    raw: Raw = RAW,
+    clean: Clean = CLEAN,
+    as_json: AsJson = False,
+) -> None:
+    """Let a decision hold no more; the next ingest or reclean acts on it."""
+    from cleancopy import decisions
+
+    del raw
+    _say(decisions.undo(clean, number, note), as_json)
+
+
+@decisions_app.command("case")
+@clear_errors
+def decisions_case(
+    doc: Doc,
+    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="The annotated case to write.")],
+    raw: Raw = RAW,
+    clean: Clean = CLEAN,
+) -> None:
+    """Write a document as an annotated test case: each block marked keep or cut, as decided."""
+    from cleancopy.decisions import as_case
+
+    del raw
+    version = find(clean, doc)
+    file.write_text(as_case(version.document), encoding="utf-8")
+    out.print(Text(f"{file}: {len(version.document.blocks)} blocks"))
+
+
+def _say(done: Applied, as_json: bool) -> None:
+    if as_json:
+        print(as_json_text(asdict(done)))
+        return
+    release = f"release {done.release}" if done.release else "nothing to publish now"
+    out.print(Text(f"decision {done.decision.number}: {done.decision.kind}; {release}"))

@@ -1,0 +1,119 @@
+"""Rollback: a new release whose documents stand as they did in an older one.
+
+Nothing is taken back: for each document that stands otherwise by now, the row of the older release is written
+once more, as its latest version (change ``restored``, ``restored_from`` the older release). It keeps its
+version id, so the new release has the content root of the old one. A document that came later is ``gone``.
+What was taken down since stays down.
+
+An ingest goes on from there. A rollback is a person's decision, and inputs that have not changed do not undo
+it: their payloads are in the ledger, so they are not read again and the rollback stands. What changes its mind
+is something new: a changed input, another policy or a newer cleancopy gives the document its next version, as
+after any release. (Ingested again with changed bytes, a document that the rollback made gone is live again.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cleancopy import views, work
+from cleancopy.store import corpus, releases, rows
+from cleancopy.store.releases import Manifest
+from cleancopy.store.rows import Version
+
+#: Seconds to wait while a run publishes.
+PATIENCE = 600.0
+_STATE = ["doc_id", "seq", "version_id", "status", "duplicate_of", "change"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """What a rollback did: its release (None where the store stood so already), and how many documents it
+    brought back, made gone, and left down because they were taken down."""
+
+    release: int | None
+    to: int
+    restored: int
+    gone: int
+    kept_down: int
+
+
+def rollback(root: Path, to: int) -> Rollback:
+    """Publish a release in which every document stands as it did in release ``to``, but for takedowns.
+
+    Holds the store's writing lock and is published whole or not at all. Raises StoreError if there is no such
+    release.
+    """
+    with releases.writing(root, PATIENCE, keep=work.names(root)) as release:
+        target = releases.read(root, to)
+        now, then = _states(root, None), _states(root, to)
+        down = {doc for doc, state in now.items() if state.change == "takedown"}
+        changed = {doc for doc, state in now.items() if doc not in down and _differs(state, then.get(doc))}
+        back = {doc for doc in changed if doc in then}
+        done = Rollback(release, to, len(back), len(changed - back), len(down & then.keys()))
+        if not changed:
+            return replace(done, release=None)
+        versions = _versions(root, to, release, back, changed - back, now)
+        _publish(root, release, versions, target)
+        statuses = {doc: "duplicate" if then[doc].status == "duplicate" else "unchanged" for doc in back}
+        views.refresh(root, release - 1, release, changed, [], statuses)
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    seq: int
+    version_id: str
+    status: str
+    duplicate_of: str | None
+    change: str
+
+
+def _states(root: Path, as_of: int | None) -> dict[str, _State]:
+    """How each document stands, or stood in a release."""
+    table = corpus.latest(root, columns=_STATE, as_of=as_of)
+    ids, *rest = (table.column(name).to_pylist() for name in _STATE)
+    return {doc: _State(*values) for doc, *values in zip(ids, *rest, strict=True)}
+
+
+def _differs(now: _State, then: _State | None) -> bool:
+    """Whether a document must be written to stand as it stood; one that was not there is gone."""
+    if then is None or then.status == "gone":
+        return now.status != "gone"
+    return (now.version_id, now.status, now.duplicate_of) != (then.version_id, then.status, then.duplicate_of)
+
+
+def _versions(
+    root: Path, to: int, release: int, back: set[str], gone: set[str], now: dict[str, _State]
+) -> Iterator[Version]:
+    """The rows to write: those of the older release again, and the latest ones of documents that it lacks."""
+    for documents, as_of in ((back, to), (gone, None)):
+        for batch in corpus.latest_batches(root, as_of=as_of, documents=documents) if documents else ():
+            for version in rows.table_to_versions(batch):
+                again = replace(
+                    version,
+                    seq=now[version.doc_id].seq + 1,
+                    release=release,
+                    change="restored",
+                    restored_from=to,
+                )
+                yield again if documents is back else _gone(again)
+
+
+def _gone(version: Version) -> Version:
+    return replace(version, status="gone", duplicate_of=None, match={})
+
+
+def _publish(root: Path, release: int, versions: Iterator[Version], target: Manifest) -> None:
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-rollback-{target.release}"
+    releases.commit(
+        root,
+        release,
+        rows.document_batches(versions),
+        rows.capture_batches([]),
+        run=name,
+        fingerprint=target.fingerprint,
+        parts=target.parts,
+    )

@@ -1,0 +1,117 @@
+"""The columns of an export: stored rows made ready for readers who do not have the store.
+
+Offsets of blocks are in the clean text here, so that a chunker needs no parser; offsets of cuts and captions
+stay in the page text, which is the clean text with the texts of the cuts put back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cleancopy.store.rows import DOCUMENTS
+
+_text, _whole, _long = pa.string(), pa.int32(), pa.int64()
+
+
+def _column(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"comment": comment})
+
+
+def _stored(name: str) -> pa.Field:
+    """A column that is exported as it is stored."""
+    return DOCUMENTS.field(name)
+
+
+BLOCK = pa.struct(
+    [
+        _column(
+            "kind", _text, "heading, paragraph, list_item, table_row, quote, code, caption, credit, control"
+        ),
+        _column("level", _whole, "1-6 for headings, depth for list rows, else 0"),
+        _column("start", _whole, "first code point in the clean text"),
+        _column("end", _whole, "one past the last"),
+    ]
+)
+
+#: The schema of every export that has columns; the comments say what each holds.
+EXPORT = pa.schema(
+    [
+        _column("id", _text, "the document over all its versions: SHA-256 of its key, 32 hex digits", False),
+        _column("text", _text, "the clean text", False),
+        *map(_stored, ["url", "site", "title", "author", "date", "site_name", "description"]),
+        *map(_stored, ["language", "licence", "canonical_url", "captured", "key", "media_type", "words"]),
+        _column("version", _text, "the version: SHA-256 of id, parent and text_sha256, 32 hex digits", False),
+        *map(_stored, ["parent", "seq", "release", "change"]),
+        *map(_stored, ["text_sha256", "page_sha256", "payload_sha256", "fingerprint"]),
+        _column("warc_file", _text, "WARC file of the raw capture, below clean/archive"),
+        _column("warc_offset", _long, "byte at which its compressed record begins"),
+        _column("warc_length", _long, "bytes of the compressed record"),
+        _column("warc_record_id", _text, "its WARC-Record-ID"),
+        _column("blocks", pa.list_(BLOCK), "blocks of the clean text, in order", False),
+        *map(_stored, ["cuts", "media"]),
+    ]
+)
+
+_NAMES = {"id": "doc_id", "version": "version_id"}
+_ARCHIVE = {
+    "warc_file": "file",
+    "warc_offset": "offset",
+    "warc_length": "length",
+    "warc_record_id": "record_id",
+}
+#: What an export reads of a stored row.
+STORED = [*(_NAMES.get(name, name) for name in EXPORT.names if name not in _ARCHIVE), "archive"]
+
+
+def exported(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Stored rows (the columns ``STORED``) as rows of an export."""
+    given: dict[str, Any] = {
+        name: pc.struct_field(batch.column("archive"), field) for name, field in _ARCHIVE.items()
+    }
+    given["blocks"] = kept_blocks(batch.column("blocks"), batch.column("cuts"))
+    arrays = [given[n] if n in given else batch.column(_NAMES.get(n, n)) for n in EXPORT.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=EXPORT)
+
+
+def kept_blocks(blocks: pa.ListArray, cuts: pa.ListArray) -> pa.ListArray:
+    """The blocks of each row that its cuts leave, with their offsets in the clean text.
+
+    All rows at once: a row's offsets are shifted by its number times 2**32, so that one sorted array of cuts
+    serves them all.
+    """
+    rows, lengths = len(blocks), blocks.value_lengths().to_numpy()
+    flat, cut = blocks.flatten(), cuts.flatten()
+    row = np.repeat(np.arange(rows, dtype=np.int64), lengths)
+    start, end = (
+        _moved(flat.field(edge).to_numpy().astype(np.int64), row, cut, cuts.value_lengths().to_numpy())
+        for edge in ("start", "end")
+    )
+    left = start < end
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(row[left], minlength=rows))]).astype(np.int32)
+    chosen = flat.filter(pa.array(left))
+    arrays = [
+        chosen.field("kind"),
+        chosen.field("level"),
+        pa.array(start[left], _whole),
+        pa.array(end[left], _whole),
+    ]
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.StructArray.from_arrays(arrays, fields=list(BLOCK)), type=pa.list_(BLOCK)
+    )
+
+
+def _moved(position: Any, row: Any, cuts: pa.StructArray, lengths: Any) -> Any:
+    """Positions in page texts as positions in the clean texts; one inside a cut falls on where the cut was."""
+    start, end = (cuts.field(edge).to_numpy().astype(np.int64) for edge in ("start", "end"))
+    first = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    shift = np.repeat(np.arange(len(lengths), dtype=np.int64) << 32, lengths)
+    before = np.searchsorted(start + shift, position + (row << 32), side="left")
+    removed = np.concatenate([[0], np.cumsum(end - start)])
+    inside = np.zeros(len(position), dtype=np.int64)
+    some = before > first[row]
+    inside[some] = np.maximum(0, end[before[some] - 1] - position[some])
+    return position - (removed[before] - removed[first[row]] - inside)

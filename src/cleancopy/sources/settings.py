@@ -1,0 +1,307 @@
+"""``sources.toml``: what to fetch and read, and how politely; every key checked before anything is done.
+
+    read_sources(path)      Settings: how to fetch, and the sources by name
+    for_urls(urls, ...)     the source that addresses on the command line make
+
+A wrong setting is a ``PolicyError`` of one line that names the file, the source, the key and what is allowed.
+docs/sources.md has every key.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from cleancopy.errors import PolicyError
+
+SourceKind = Literal["files", "urls", "sitemap", "feed", "warc", "site"]
+
+#: Sources of these kinds are on this machine; the others are fetched.
+LOCAL = frozenset(["files", "warc"])
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """How pages are asked for. Times in seconds.
+
+    ``contact``: a web or mail address in the User-Agent by which a site's people reach whoever fetches; nothing
+    beyond ``allow`` is fetched without. ``delay``: between two requests to one host; a longer Crawl-delay of
+    its robots.txt wins. ``hosts``: asked at once, each with one request in flight. ``retries``: further tries
+    after 429, 5xx or a connection fault. ``ports``: that may be asked. ``allow``: pairs ``address:port`` that
+    are asked though they are not public, for tests and mirrors of one's own. ``reserved``: whether to take
+    pages whose headers reserve them against text mining.
+    """
+
+    contact: str = ""
+    delay: float = 1.0
+    hosts: int = 32
+    total_seconds: float = 60.0
+    connect_seconds: float = 10.0
+    read_seconds: float = 20.0
+    retries: int = 2
+    redirects: int = 5
+    url_length: int = 2_048
+    ports: tuple[int, ...] = (80, 443)
+    allow: tuple[str, ...] = ()
+    reserved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source: where its pages come from, which of them to take, and what is known of them all.
+
+    ``urls`` are the pages, sitemaps or feeds, or where a site begins; ``list`` a file of addresses, one a line;
+    ``paths`` files, folders or archives. ``include`` and ``exclude`` are patterns (``*`` stands for anything)
+    for addresses, or for paths in a source of files. ``pages`` is the most that is taken in a run, ``depth``
+    how many links a site is followed. ``media_types`` and ``hosts`` choose among the pages of an archive.
+    """
+
+    name: str
+    kind: SourceKind
+    urls: tuple[str, ...] = ()
+    list: Path | None = None
+    paths: tuple[Path, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    site: str | None = None
+    language: str | None = None
+    licence: str | None = None
+    depth: int = 3
+    pages: int = 10_000
+    media_types: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    schedule: tuple[tuple[str, str | float], ...] = ()
+
+    def takes(self, name: str) -> bool:
+        """Whether an address or path is taken: ``include`` has it, or is empty, and ``exclude`` has not."""
+        included = not self.include or any(fnmatchcase(name, pattern) for pattern in self.include)
+        return included and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``sources.toml`` says."""
+
+    fetch: Fetching = field(default_factory=Fetching)
+    sources: tuple[Source, ...] = ()
+
+    def chosen(self, names: Iterable[str], where: str) -> tuple[Source, ...]:
+        """The sources of these names; raises PolicyError for a name that is not there."""
+        known = {source.name: source for source in self.sources}
+        for name in names:
+            if name not in known:
+                raise PolicyError(f"{where}: there is no source {name!r}; it has: {', '.join(known) or 'none'}")
+        return tuple(known[name] for name in names)
+
+
+def read_sources(path: Path) -> Settings:
+    """The settings of a ``sources.toml``; raises PolicyError with the key that is wrong."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PolicyError(f"{path}: cannot be read ({error.strerror}); give --sources a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: is not valid TOML ({error}); mend that line") from error
+    _known(content, ("fetch", "source"), str(path))
+    tables = content.get("source", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise PolicyError(f"{path}: sources are tables; write each under [[source]]")
+    sources = tuple(_source(table, number, path) for number, table in enumerate(tables, 1))
+    names = [source.name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise PolicyError(f"{path}: two sources are named {name!r}; give each a name of its own")
+    return Settings(_fetching(content.get("fetch", {}), f"{path}: fetch"), sources)
+
+
+def for_urls(urls: Iterable[str]) -> Source:
+    """The source that addresses named on the command line make."""
+    return Source(name="web", kind="urls", urls=tuple(urls))
+
+
+def allowed_pairs(fetching: Fetching) -> frozenset[tuple[str, int]]:
+    """The pairs of address and port that may be asked though they are not public."""
+    pairs = (pair.rpartition(":") for pair in fetching.allow)
+    return frozenset((host.strip("[]"), int(port)) for host, _, port in pairs)
+
+
+# ---- checks
+
+
+def _fetching(table: object, where: str) -> Fetching:
+    if not isinstance(table, Mapping):
+        raise PolicyError(f"{where} is a table; write it as [fetch]")
+    _known(table, [one.name for one in fields(Fetching)], where)
+    return replace(Fetching(), **{key: _FETCH[key](value, f"{where}.{key}") for key, value in table.items()})
+
+
+def _source(table: Mapping[str, Any], number: int, path: Path) -> Source:
+    name = _required(table, "name", f"{path}: source {number}")
+    where = f"{path}: source {name!r}"
+    kind = _required(table, "kind", where)
+    if kind not in _NEEDS:
+        raise PolicyError(f"{where}: kind is {kind!r}; allowed: {', '.join(get_args(SourceKind))}")
+    _known(table, ("name", "kind", *_COMMON, *_NEEDS[kind], *_OPTIONAL[kind], *_SCHEDULE), where)
+    if not any(table.get(key) for key in _NEEDS[kind]):
+        raise PolicyError(f"{where}: a source of kind {kind} needs {' or '.join(_NEEDS[kind])}; add it")
+    values = {key: _SOURCE[key](value, f"{where}: {key}") for key, value in table.items() if key in _SOURCE}
+    values["paths"] = tuple(path.parent / one for one in values.get("paths", ()))
+    if "list" in values:
+        values["list"] = path.parent / values["list"]
+    return Source(schedule=_schedule(table, where), **values)
+
+
+def _schedule(table: Mapping[str, Any], where: str) -> tuple[tuple[str, str | float], ...]:
+    """The keys of a schedule as they stand; only one of cron, interval and rrule."""
+    said = {key: _SCHEDULE[key](table[key], f"{where}: {key}") for key in _SCHEDULE if key in table}
+    kinds = [key for key in ("cron", "interval", "rrule") if key in said]
+    if len(kinds) > 1:
+        raise PolicyError(f"{where}: has {' and '.join(kinds)}; a schedule has one of them")
+    if said and not kinds:
+        raise PolicyError(f"{where}: has {', '.join(said)} but no schedule; add cron, interval or rrule")
+    return tuple(sorted(said.items()))
+
+
+def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
+    for key in table:
+        if key not in (known := list(keys)):
+            raise PolicyError(f"{where}: unknown key {key!r}; known here: {', '.join(known)}")
+
+
+def _required(table: Mapping[str, Any], key: str, where: str) -> str:
+    if key not in table:
+        raise PolicyError(f'{where}: has no {key}; add {key} = "..."')
+    return str(_SOURCE[key](table[key], f"{where}: {key}"))
+
+
+def _text(pattern: str, meaning: str) -> Callable[[object, str], str]:
+    compiled = re.compile(pattern)
+
+    def check(value: object, where: str) -> str:
+        if not isinstance(value, str) or not compiled.fullmatch(value) or not value.isprintable():
+            raise PolicyError(f"{where} is {value!r}; it must be {meaning}")
+        return value
+
+    return check
+
+
+def _number(low: float, high: float, kind: type[int] | type[float]) -> Callable[[object, str], float]:
+    def check(value: object, where: str) -> float:
+        if isinstance(value, int | kind) and not isinstance(value, bool) and low <= value <= high:
+            return kind(value)
+        what = "a whole number" if kind is int else "a number"
+        raise PolicyError(f"{where} is {value!r}; it must be {what} from {low:g} to {high:g}")
+
+    return check
+
+
+def _each(check: Callable[[object, str], Any]) -> Callable[[object, str], tuple[Any, ...]]:
+    def checked(value: object, where: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise PolicyError(f"{where} is {value!r}; it must be a list")
+        return tuple(check(one, where) for one in value)
+
+    return checked
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise PolicyError(f"{where} is {value!r}; it must be true or false")
+    return value
+
+
+def _pair(value: object, where: str) -> str:
+    address, _, port = str(value).rpartition(":")
+    try:
+        ip_address(address.strip("[]"))
+        if isinstance(value, str) and 0 < int(port) < 65_536:
+            return value
+    except ValueError:
+        pass
+    raise PolicyError(f"{where} has {value!r}; it must be an address and a port, such as 127.0.0.1:8080")
+
+
+def _contact(value: object, where: str) -> str:
+    text = _text(r"[^()<>;\s]{5,200}", "a web or mail address by which you can be reached")(value, where)
+    host = urlsplit(text.replace("mailto:", "mailto://", 1)).hostname if "://" in text or ":" in text else None
+    if not re.fullmatch(r"(mailto:)?[^@/]+@[^@/]+\.[^@/]+", text) and not (text.startswith("http") and host):
+        raise PolicyError(f"{where} is {value!r}; it must be a web or mail address by which you can be reached")
+    return text
+
+
+def _zone(value: object, where: str) -> str:
+    name = _text(r"[A-Za-z0-9_+/-]{1,60}", "the name of a time zone, such as Europe/Berlin")(value, where)
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:
+        raise PolicyError(f"{where} is {value!r}; it must be the name of a time zone, such as UTC") from error
+    return name
+
+
+_line = _text(r".{1,500}", "a line of text")
+_address = _text(r"https?://\S+", "an http or https address")
+_COUNT = _number(1, 10_000_000, int)
+
+_FETCH: Mapping[str, Callable[[object, str], Any]] = {
+    "contact": _contact,
+    "delay": _number(0, 3_600, float),
+    "hosts": _number(1, 1_000, int),
+    "total_seconds": _number(0.1, 3_600, float),
+    "connect_seconds": _number(0.1, 3_600, float),
+    "read_seconds": _number(0.1, 3_600, float),
+    "retries": _number(0, 10, int),
+    "redirects": _number(0, 20, int),
+    "url_length": _number(50, 8_192, int),
+    "ports": _each(_number(1, 65_535, int)),
+    "allow": _each(_pair),
+    "reserved": _flag,
+}
+_SOURCE: Mapping[str, Callable[[object, str], Any]] = {
+    "name": _text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", "a short name of letters, digits, dots and dashes"),
+    "kind": _line,
+    "urls": _each(_address),
+    "list": _line,
+    "paths": _each(_line),
+    "include": _each(_line),
+    "exclude": _each(_line),
+    "site": _text(r"\w[\w.:-]{0,252}", "a host name or other short name"),
+    "language": _text(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*", "a BCP 47 language tag"),
+    "licence": _line,
+    "depth": _number(0, 100, int),
+    "pages": _COUNT,
+    "media_types": _each(_text(r"[a-z]+/[a-z0-9.+-]+", "a media type, such as text/html")),
+    "hosts": _each(_text(r"[\w*][\w.*-]{0,252}", "a host name, * stands for anything")),
+}
+_SCHEDULE: Mapping[str, Callable[[object, str], Any]] = {
+    "cron": _text(r"\S+(?: \S+){4}|@\w+", "five fields, such as 0 6 * * *"),
+    "interval": _number(1, 31_536_000, float),
+    "rrule": _text(r"(?:RRULE:)?FREQ=[A-Z]+(?:;[A-Z]+=[^;\s]+)*", "a rule of RFC 5545, such as FREQ=DAILY"),
+    "timezone": _zone,
+    "jitter": _number(0, 86_400, float),
+}
+_COMMON = ("include", "exclude", "site", "language", "licence")
+#: What a source of each kind must have one of.
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "files": ("paths",),
+    "urls": ("urls", "list"),
+    "sitemap": ("urls",),
+    "feed": ("urls",),
+    "warc": ("paths",),
+    "site": ("urls",),
+}
+_OPTIONAL: Mapping[str, tuple[str, ...]] = {
+    "files": (),
+    "urls": ("pages",),
+    "sitemap": ("pages",),
+    "feed": ("pages",),
+    "warc": ("media_types", "hosts"),
+    "site": ("depth", "pages"),
+}

@@ -1,0 +1,335 @@
+"""Compaction: many small data files of a table become fewer sorted ones, and not a row changes.
+
+A release adds a data file to each table, and every file costs a scan about 3 ms. ``compact`` reads some of them
+as readers see them, sorts the rows by document (the ledger's by release and input), writes them to a new file,
+reads that back and compares every row, and only then swaps the files in the table's Delta log, in one commit
+with ``dataChange: false``. Old files stay on the disk, so a reader who has listed them goes on undisturbed,
+until ``maintenance`` removes them, seven days later at the earliest.
+
+A manifest names the files that its release added, and never changes. The record of a compaction carries it on:
+
+    clean/compactions/000003.json    the files that went (with size, rows, SHA-256) and the file that came
+
+So the files that a table must have are those of all manifests, less those that records took, with those that
+they brought (``releases.expected``), and a manifest can be verified for good: its files are there as they were
+written, or a record of them with the same digests leads to the file that has their rows. Content roots are over
+version ids and do not know of files.
+
+The steps, and what the next maintenance does after a kill at any of them:
+
+    1. the new file is written and put on the disk      named nowhere: removed
+    2. ``000003.pending`` names it and the old ones     not in the log: note and file are removed
+    3. the swap is committed to the Delta log           in the log: the record is completed
+    4. ``.pending`` is renamed to ``.json``             done
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties
+from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction, RemoveAction
+
+from cleancopy.errors import StoreError
+from cleancopy.store import corpus
+from cleancopy.store.corpus import DataFile, TableName
+from cleancopy.store.layout import atomic_write, mendable, published, sync_file, sync_folder, table_folder
+
+#: A file of this many bytes is left alone; as many are compacted into one, which bounds the memory (a file of
+#: documents takes up to six times its size while it is rewritten).
+TARGET = 64_000_000
+#: So many files make a compaction worth it.
+AT_LEAST = 4
+#: Files are compacted with others only while they have at most this many times the others' bytes together, so
+#: that a row is written again as often as the logarithm of the table's size, not at every maintenance.
+RATIO = 4
+#: Rows of a row group, the least that is read for one document.
+GROUP = {"documents": 1_000, "captures": 20_000}
+_ORDER = {
+    "documents": [("doc_id", "ascending"), ("seq", "ascending")],
+    "captures": [
+        ("release", "ascending"),
+        ("input", "ascending"),
+        ("member", "ascending"),
+        ("key", "ascending"),
+    ],
+}
+_RECORD = re.compile(r"(\d{6,})\.(json|pending)")
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """The record of one compaction: ``removed`` files of a table went, and ``added`` came in their place.
+
+    ``release`` is the last one that was published then, ``version`` the table's Delta version before it.
+    """
+
+    number: int
+    table: TableName
+    time: str
+    release: int
+    version: int
+    removed: tuple[DataFile, ...]
+    added: DataFile
+
+
+def folder(root: Path) -> Path:
+    """The folder of the records."""
+    return root / "compactions"
+
+
+def record_path(root: Path, number: int) -> Path:
+    """The record of a compaction that is done."""
+    return folder(root) / f"{number:06d}.json"
+
+
+def pending_path(root: Path, number: int) -> Path:
+    """The note of a compaction under way."""
+    return folder(root) / f"{number:06d}.pending"
+
+
+def records(root: Path) -> list[Compaction]:
+    """The records of all compactions that were done, in order."""
+    return [read(path) for path in _paths(root, "json")]
+
+
+def read(path: Path) -> Compaction:
+    """A record from its file; raises StoreError where it is damaged."""
+    with mendable(path, "reading the record of a compaction"):
+        text = path.read_bytes()
+    try:
+        values = json.loads(text)
+        values["removed"] = tuple(DataFile(**file) for file in values["removed"])
+        values["added"] = DataFile(**values["added"])
+        return Compaction(**{field.name: values[field.name] for field in fields(Compaction)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path}: is not the record of a compaction ({error}); restore it from a backup"
+        ) from error
+
+
+# ---- compacting
+
+
+def plan(files: Sequence[DataFile], at_least: int = AT_LEAST, target: int = TARGET) -> list[list[DataFile]]:
+    """Which files are to become one: small ones with files of their like, up to ``target`` bytes together."""
+    groups: list[list[DataFile]] = [[]]
+    for file in sorted((one for one in files if one.size < target), key=lambda one: (one.size, one.path)):
+        total = sum(one.size for one in groups[-1])
+        if groups[-1] and (file.size > RATIO * total or total + file.size > target):
+            groups.append([])
+        groups[-1].append(file)
+    return [group for group in groups if len(group) >= max(2, at_least)]
+
+
+def compact(root: Path, table: TableName, group: Sequence[DataFile]) -> Compaction:
+    """Make one file of a group of a table's files; only for who holds the writing lock.
+
+    Raises StoreError, with the table as it was, where a file is not what its record says, so that damage is
+    never carried into a new file, or where the new file would not have the same rows.
+    """
+    for file in group:
+        check(root, table, file)
+    added = _write(root, table, _rows(root, table, group))
+    try:
+        record = Compaction(
+            number=_next_number(root),
+            table=table,
+            time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            release=published(root)[-1],
+            version=_version(root, table),
+            removed=tuple(group),
+            added=added,
+        )
+        atomic_write(pending_path(root, record.number), _to_json(record))
+    except BaseException:
+        (table_folder(root, table) / added.path).unlink(missing_ok=True)
+        raise
+    if not _swap(root, record):
+        _forget(root, record)
+        raise StoreError(
+            f"{table_folder(root, table)}: another writer was faster than the compaction; nothing was changed, "
+            "run cleancopy maintain again"
+        )
+    _complete(root, record.number)
+    return record
+
+
+def check(root: Path, table: TableName, file: DataFile) -> None:
+    """Raise StoreError unless a data file has the digest that it was written with."""
+    path = table_folder(root, table) / file.path
+    if corpus.describe(path) != file:
+        raise StoreError(f"{path}: is not the file that was written; restore it from a backup of clean/tables")
+
+
+def _rows(root: Path, table: TableName, group: Sequence[DataFile]) -> pa.Table:
+    """The rows of data files as readers see them."""
+    schema = corpus.SCHEMAS[table]
+    found = [_adapted(pq.read_table(table_folder(root, table) / file.path), schema) for file in group]
+    return pa.concat_tables(found).combine_chunks()
+
+
+def _adapted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows of an older schema with the columns of this one; null where they have none."""
+    there = set(rows.column_names)
+    columns = [
+        rows.column(field.name) if field.name in there else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, names=schema.names).cast(schema)
+
+
+def _write(root: Path, table: TableName, rows: pa.Table) -> DataFile:
+    """The rows in one new file on the disk, sorted, read back and compared."""
+    order = pc.sort_indices(rows, sort_keys=_ORDER[table])
+    (added,) = corpus.write_file(root, table, None, _groups(rows, order, GROUP[table]))
+    path = table_folder(root, table) / added.path
+    try:
+        with corpus.readable(path), pq.ParquetFile(path) as file:
+            for number, group in enumerate(_groups(rows, order, GROUP[table])):
+                written = file.read_row_group(number).cast(rows.schema)
+                if not written.equals(pa.Table.from_batches([group])):
+                    raise StoreError(
+                        f"{path}: has other rows than the files that it was made of; nothing was changed, "
+                        "please report it"
+                    )
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return added
+
+
+def _groups(rows: pa.Table, order: pa.Array, size: int) -> Iterator[pa.RecordBatch]:
+    """The rows in this order, a batch for each row group."""
+    for start in range(0, rows.num_rows, size):
+        yield rows.take(order[start : start + size]).combine_chunks().to_batches()[0]
+
+
+def _swap(root: Path, record: Compaction) -> bool:
+    """Commit a compaction to the table's Delta log, on the very version that it was planned on.
+
+    False where another commit came first.
+    """
+    place, now = table_folder(root, record.table), int(time.time() * 1000)
+    add = record.added
+    with corpus.readable(place):
+        delta = corpus.open_table(place)
+        if delta.version() != record.version:
+            return False
+        try:
+            delta.create_write_transaction(
+                [
+                    *(RemoveAction(file.path, False, now, file.size, {}) for file in record.removed),
+                    AddAction(add.path, add.size, {}, now, False, json.dumps({"numRecords": add.rows})),
+                ],
+                "append",
+                corpus.SCHEMAS[record.table],
+                commit_properties=CommitProperties(
+                    max_commit_retries=0,
+                    custom_metadata={"compaction": record.number, "release": record.release},
+                ),
+            )
+        except CommitFailedError:
+            return False
+    sync_file(place / "_delta_log" / f"{record.version + 1:020d}.json")
+    return True
+
+
+def _version(root: Path, table: TableName) -> int:
+    place = table_folder(root, table)
+    with corpus.readable(place):
+        return corpus.open_table(place).version()
+
+
+def _to_json(record: Compaction) -> bytes:
+    return (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode()
+
+
+def _paths(root: Path, kind: str) -> list[Path]:
+    with mendable(folder(root), "listing the compactions"):
+        names = os.listdir(folder(root)) if folder(root).is_dir() else []
+    return sorted(
+        folder(root) / name for name in names if (found := _RECORD.fullmatch(name)) and found[2] == kind
+    )
+
+
+def _next_number(root: Path) -> int:
+    numbers = [int(path.stem) for kind in ("json", "pending") for path in _paths(root, kind)]
+    return max(numbers, default=0) + 1
+
+
+# ---- recovering
+
+
+def recover(root: Path) -> list[int]:
+    """Complete the compactions that a kill cut short and the log has, forget the others; the completed ones.
+
+    A record whose swap is gone from the log, because its entry was deleted, is forgotten as well where the
+    files that it took stand as before, else it is committed again. Only for who holds the writing lock.
+    """
+    completed = []
+    for path in _paths(root, "pending"):
+        try:
+            record = read(path)
+        except StoreError:
+            path.unlink(missing_ok=True)  # cut off while it was written: nothing was committed
+            continue
+        if record.added.path in active(root, record.table):
+            _complete(root, record.number)
+            completed.append(record.number)
+        else:
+            _forget(root, record)
+    for record in reversed(records(root)):
+        if is_lost(root, record, records(root)):
+            _mend(root, record)
+    return completed
+
+
+def is_lost(root: Path, record: Compaction, done: Sequence[Compaction]) -> bool:
+    """Whether the log has the files that a compaction took, all of them, and not the one that it brought."""
+    there = active(root, record.table)
+    later = any(record.added in one.removed for one in done)
+    return not later and record.added.path not in there and {one.path for one in record.removed} <= there
+
+
+def _mend(root: Path, record: Compaction) -> None:
+    """Forget a compaction whose log entry is lost, or commit it again where the files it took are gone."""
+    place = table_folder(root, record.table)
+    if all((place / file.path).exists() for file in record.removed):
+        _forget(root, record)
+        return
+    check(root, record.table, record.added)
+    again = replace(record, version=_version(root, record.table))
+    if _swap(root, again):
+        atomic_write(record_path(root, record.number), _to_json(again))
+
+
+def active(root: Path, table: TableName) -> set[str]:
+    """The paths of the data files that a table's log names."""
+    return {path.name for path in corpus.data_files(root, table)}
+
+
+def _complete(root: Path, number: int) -> None:
+    path = pending_path(root, number)
+    with mendable(path, "completing the record of a compaction"):
+        os.replace(path, record_path(root, number))
+        sync_folder(path.parent)
+
+
+def _forget(root: Path, record: Compaction) -> None:
+    """Remove a compaction that the log does not have: its note or record first, then its file."""
+    with mendable(folder(root), "forgetting a compaction"):
+        for path in (pending_path(root, record.number), record_path(root, record.number)):
+            path.unlink(missing_ok=True)
+        (table_folder(root, record.table) / record.added.path).unlink(missing_ok=True)

@@ -1,0 +1,91 @@
+"""The folder of a run under way, ``clean/.work/<source>``: held by a lock that dies with its run.
+
+So two runs of one source never overlap, whatever becomes of either. What a dead run left there is taken up by
+the next run with the same plan (same paths, policy and code), else it is swept, with the archive files that it
+wrote and no release names.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cleancopy.errors import Busy
+from cleancopy.store import releases
+from cleancopy.store.layout import LOCK, archive_folder, atomic_write, locked, mendable, work_folder
+
+_PLAN = "plan.json"
+#: Seconds that a run waits at its begin while another one publishes.
+PATIENCE = 600.0
+
+
+@contextmanager
+def claimed(root: Path, source: str, plan: str, name: str) -> Iterator[str]:
+    """Hold a source's work folder for a run; gives the run's name, or that of the run it takes up.
+
+    ``plan`` is a digest of all that decides what the run will leave in the folder. When the run ends well the
+    folder is emptied; when it is stopped or killed, it stays for the next. Raises Busy if another run of the
+    source is under way.
+    """
+    place = work_folder(root, source)
+    with mendable(place, "making the folder of the run"):
+        place.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(place):
+            with releases.writing(root, PATIENCE, keep=names(root)):
+                taken_up = _taken_up(root, place, plan)
+            if taken_up is None:
+                atomic_write(place / _PLAN, json.dumps({"run": name, "plan": plan}).encode(), durable=False)
+            yield taken_up or name
+            _clear(place)
+    except Busy as error:
+        if str(place) not in str(error):
+            raise
+        raise Busy(
+            f"{source}: another run of this source is under way and does what this one would; let it end"
+        ) from None
+
+
+def _taken_up(root: Path, place: Path, plan: str) -> str | None:
+    """The name of the dead run whose work fits the plan; work that does not fit is swept."""
+    left = _read(place)
+    if left is None:
+        _clear(place)
+        return None
+    done = any(manifest.run == left["run"] for manifest in releases.newest_first(root))
+    if left["plan"] == plan and not done:
+        return left["run"]
+    _clear(place)
+    if not done:
+        with mendable(archive_folder(root), "removing what an interrupted run archived"):
+            for path in archive_folder(root).glob(f"*{left['run']}-*"):
+                path.unlink(missing_ok=True)
+    return None
+
+
+def names(root: Path) -> frozenset[str]:
+    """The names of all runs that have left work, dead or alive."""
+    found = (_read(place) for place in (root / ".work").glob("*"))
+    return frozenset(left["run"] for left in found if left)
+
+
+def _read(place: Path) -> dict[str, str] | None:
+    try:
+        left = json.loads((place / _PLAN).read_text(encoding="utf-8"))
+        return {"run": str(left["run"]), "plan": str(left["plan"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _clear(place: Path) -> None:
+    """Empty the folder, but for its lock; the plan goes first, so that half of the rest is never taken up."""
+    with mendable(place, "sweeping the folder of a run"):
+        (place / _PLAN).unlink(missing_ok=True)
+        for path in place.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""The UI in a real browser: a run's page, and a run that is started from the form."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from test_flows import Place
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.slow
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """``cleancopy up`` beside a run that was made before, on Prefect's temporary server."""
+    if CHROMIUM is None:
+        pytest.skip("needs Debian's chromium (apt-get install chromium), which is not on this machine")
+    from conftest import EXAMPLES
+
+    one = Place(tmp_path_factory.mktemp("place"))
+    shutil.copytree(EXAMPLES, one.folder / "raw" / "examples")
+    done = one.cli("ingest", "--workers", "0", seconds=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one.up()
+    try:
+        yield one
+    finally:
+        assert one.keeper is not None
+        one.keeper.terminate()
+        one.keeper.wait(60)
+
+
+@pytest.fixture
+def page(place: Place) -> Iterator[Page]:
+    """A page of the UI, with its password given."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = browser.new_page(viewport={"width": 1500, "height": 1100})
+        opened.set_default_timeout(60_000)
+        opened.goto(place.api.removesuffix("/api"))
+        opened.locator("input").first.fill(place.password)
+        opened.keyboard.press("Enter")
+        opened.wait_for_url("**/dashboard")
+        try:
+            yield opened
+        finally:
+            browser.close()
+
+
+def test_the_page_of_a_run_of_before_shows_its_numbers_tasks_and_logs(place: Place, page: Page) -> None:
+    (run,) = place.runs("Completed")
+    page.goto(f"{place.api.removesuffix('/api')}/runs/flow-run/{run['id']}")
+    page.get_by_text(run["name"]).first.wait_for()
+    page.get_by_text("raw: shard 0: read: ").first.wait_for()
+    page.get_by_text("publish").first.wait_for()
+    page.get_by_text("Artifacts", exact=True).first.click()
+    page.get_by_text("7 captures: 6 new, 0 unchanged, 1 duplicate, 0 rejected").first.wait_for()
+
+
+def test_a_run_is_started_from_the_form_with_other_parameters(place: Place, page: Page) -> None:
+    (deployment,) = [one for one in place.find("deployments") if one["name"] == "raw"]
+    (place.folder / "raw" / "late.txt").write_text("A page that came late.\n\nIt has two paragraphs of text.\n")
+    page.goto(f"{place.api.removesuffix('/api')}/deployments/deployment/{deployment['id']}/run")
+    page.get_by_text("Processes that read pages").first.wait_for()
+    page.get_by_label("Dry Run").or_(page.get_by_text("dry_run")).first.wait_for()
+    page.get_by_role("button", name="Submit").or_(page.get_by_role("button", name="Run")).last.click()
+    place.until(lambda: len(place.runs("Completed")) == 2, 120)

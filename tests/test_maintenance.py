@@ -1,0 +1,620 @@
+"""Maintenance changes no row and removes nothing that is needed; verification finds every planted fault."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from cleancopy import views
+from cleancopy.cli import app
+from cleancopy.document import Capture
+from cleancopy.errors import PolicyError, StoreError
+from cleancopy.stages.chrome import chrome_from_json
+from cleancopy.store import (
+    archive,
+    chromes,
+    compaction,
+    corpus,
+    layout,
+    maintenance,
+    releases,
+    rows,
+    verification,
+)
+from cleancopy.store.corpus import DataFile
+from cleancopy.store.rows import LedgerEntry, Version
+from test_store import page
+
+RELEASES = 6
+DAY = 86_400
+CHROME = chrome_from_json(
+    json.dumps(
+        {"site": "example.org", "version": 1, "pages": 3, "entries": [{"example": "Menu", "status": "cut"}]}
+    )
+)
+
+
+def publish(root: Path, number: int) -> releases.Manifest:
+    """Release ``number``: one page that every release changes, and two of its own; all archived."""
+    texts = {"same": f"menu\ntext {number}\n", **{f"{number}-{n}": f"menu\npage {n}\n" for n in range(2)}}
+    with releases.writing(root) as release:
+        heads = corpus.heads(root)
+        versions, entries = [], []
+        with archive.Archive(root, f"{release:06d}-0000") as raw:
+            for key, text in texts.items():
+                document = replace(
+                    page(key, text, cut="menu\n"), payload_sha256=Capture(text.encode(), key).sha256
+                )
+                ref = raw.append(Capture(text.encode(), key))
+                head = heads.get(document.doc_id)
+                versions.append(
+                    Version(
+                        document,
+                        seq=head.seq + 1 if head else 1,
+                        parent=head.version_id if head else None,
+                        release=release,
+                        archive=ref,
+                        parts={"chrome": CHROME.digest},
+                    )
+                )
+                entries.append(
+                    LedgerEntry(
+                        f"raw/{key}", "new", release, f"run {number}", key,
+                        payload_sha256=document.payload_sha256, archive=ref, fingerprint="f1",
+                    )
+                )  # fmt: skip
+        return releases.commit(
+            root,
+            release,
+            rows.document_batches(versions),
+            rows.capture_batches(entries),
+            run=f"run {number}",
+            fingerprint="f1",
+            parts={"chrome": CHROME.digest},
+        )
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of six releases with its archive, chrome and text tree."""
+    root = tmp_path_factory.mktemp("original") / "clean"
+    for number in range(1, RELEASES + 1):
+        publish(root, number)
+    chromes.write(root, CHROME)
+    views.mend_tree(root, RELEASES)
+    return root
+
+
+@pytest.fixture
+def root(original: Path, tmp_path: Path) -> Path:
+    """A copy of that store."""
+    return shutil.copytree(original, tmp_path / "clean")
+
+
+@pytest.fixture
+def maintained(root: Path) -> Path:
+    """The store after a maintenance."""
+    maintain(root)
+    return root
+
+
+def maintain(root: Path, **options: object) -> maintenance.Maintained:
+    with maintenance.maintaining(root, **options) as done:  # type: ignore[arg-type]
+        return done
+
+
+def contents(root: Path) -> dict[str, object]:
+    """All that readers see: both tables as of every release, the manifests, every history."""
+    ids = sorted(corpus.heads(root))
+    return {
+        "as of": [
+            corpus.latest(root, as_of=number).sort_by("doc_id").to_pylist() for number in layout.published(root)
+        ],
+        "ledger": sorted(map(str, corpus.captures(root).to_pylist())),
+        "manifests": [releases.read(root, number) for number in layout.published(root)],
+        "histories": [corpus.history(root, one) for one in ids[:2]],
+        "by Delta": sorted(
+            map(
+                str,
+                pq.ParquetDataset(list(map(str, delta_files(root))))
+                .read()
+                .select(["doc_id", "seq"])
+                .to_pylist(),
+            )
+        ),
+    }
+
+
+def delta_files(root: Path) -> list[Path]:
+    """The files of the documents as Delta itself names them to other readers."""
+    table = DeltaTable(str(layout.table_folder(root, "documents")))
+    return [Path(uri.removeprefix("file://")) for uri in table.file_uris()]
+
+
+def files(root: Path) -> dict[str, tuple[int, float]]:
+    found = (path for path in root.rglob("*") if path.is_file() and path.name != layout.LOCK)
+    return {path.relative_to(root).as_posix(): (path.stat().st_size, path.stat().st_mtime) for path in found}
+
+
+def faults(root: Path) -> list[str]:
+    return [str(fault) for fault in verification.verify(root)]
+
+
+# ---- compaction
+
+
+def test_compaction_makes_few_sorted_files_and_changes_no_row(root: Path) -> None:
+    before = contents(root)
+    done = maintain(root)
+    assert (done.compacted, done.into) == (2 * RELEASES, 2)
+    assert contents(root) == before
+    for table in releases.TABLES:
+        (path,) = corpus.data_files(root, table)
+        assert sum(file.rows for file in releases.expected(root, table).values()) == 3 * RELEASES
+        assert path.name in releases.expected(root, table)
+    (path,) = corpus.data_files(root, "documents")
+    ids = pq.read_table(path, columns=["doc_id"]).column("doc_id").to_pylist()
+    assert ids == sorted(ids)
+    assert pq.read_metadata(path).row_group(0).column(0).statistics.has_min_max
+    assert faults(root) == []
+
+
+def test_a_second_maintenance_finds_nothing_to_do(maintained: Path) -> None:
+    before = files(maintained)
+    assert maintain(maintained) == maintenance.Maintained()
+    assert files(maintained) == before
+
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(root: Path) -> None:
+    before = files(root)
+    said = maintain(root, dry_run=True)
+    assert files(root) == before
+    assert replace(maintain(root), dry_run=True, completed=()) == said
+
+
+def test_releases_go_on_after_a_compaction(maintained: Path) -> None:
+    for number in range(RELEASES + 1, 2 * RELEASES + 1):
+        publish(maintained, number)
+    before = contents(maintained)
+    assert maintain(maintained).into == 2
+    assert contents(maintained) == before
+    assert faults(maintained) == []
+    assert [record.number for record in compaction.records(maintained)] == [1, 2, 3, 4]
+
+
+def test_a_reader_with_the_old_files_goes_on_undisturbed(root: Path) -> None:
+    reading = corpus.latest_batches(root, ["key", "text"], as_of=3)
+    first = next(reading)
+    maintain(root)
+    assert first.num_rows + sum(batch.num_rows for batch in reading) == 7
+
+
+class Killed(BaseException):
+    """Stands for the end of the process at a chosen moment."""
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise Killed
+
+
+MOMENTS = {
+    "before the note": "atomic_write",
+    "before the swap": "_swap",
+    "before the record": "_complete",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_compaction_that_was_cut_short_is_finished_or_undone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    before = contents(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, MOMENTS[moment], _killed)
+        # A kill leaves no time to clear up.
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            maintain(root)
+    assert contents(root) == before
+    publish(root, RELEASES + 1)
+    before = contents(root)
+    os.utime(root, None)
+    done = maintain(root)
+    assert done.completed == ((1,) if moment == "before the record" else ())
+    assert contents(root) == before
+    age(root, 8)
+    maintain(root)
+    assert faults(root) == []
+
+
+def test_a_faster_writer_leaves_the_table_as_it_made_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = list(releases.expected(root, "documents").values())
+    version = compaction._version(root, "documents")
+    monkeypatch.setattr(compaction, "_version", lambda *_: version - 1)
+    before = contents(root)
+    with pytest.raises(StoreError, match=r"another writer was faster.*run cleancopy maintain again"):
+        compaction.compact(root, "documents", group)
+    assert contents(root) == before
+    assert faults(root) == []
+
+
+def test_damage_is_not_carried_into_a_new_file(root: Path) -> None:
+    path = corpus.data_files(root, "documents")[2]
+    flip(path, path.stat().st_size // 2)
+    before = files(root)
+    with pytest.raises(StoreError, match=rf"{path.name}: (is not the file|the table is damaged)"):
+        maintain(root)
+    assert {name for name in files(root) if "compact" in name} == set()
+    assert set(before) <= set(files(root))
+
+
+def test_a_deleted_entry_of_a_compaction_is_made_good(maintained: Path) -> None:
+    before = contents(maintained)
+    newest_log_entry(maintained).unlink()
+    assert contents(maintained)["as of"] == before["as of"]
+    (said,) = [fault for fault in faults(maintained) if "_delta_log" in fault]
+    assert "lacks compaction" in said
+    maintain(maintained)
+    assert contents(maintained) == before
+    assert faults(maintained) == []
+
+
+def test_a_manifest_is_rebuilt_from_tables_that_were_compacted(maintained: Path) -> None:
+    written = releases.read(maintained, 3)
+    layout.manifest_path(maintained, 3).unlink()
+    releases.recover(maintained)
+    rebuilt = releases.read(maintained, 3)
+    same = {"time": written.time, "recovered": False, "tables": written.tables}
+    assert replace(rebuilt, **same) == written
+
+
+sizes = st.lists(st.integers(1, 100_000_000), max_size=40)
+
+
+@given(sizes)
+def test_files_are_compacted_with_their_like(found: list[int]) -> None:
+    known = [DataFile(f"{number}", size, 1, "") for number, size in enumerate(found)]
+    groups = compaction.plan(known)
+    taken = [file for group in groups for file in group]
+    assert len(taken) == len(set(taken))
+    assert set(taken) <= set(known)
+    for group in groups:
+        assert len(group) >= compaction.AT_LEAST
+        assert sum(file.size for file in group) <= compaction.TARGET
+        *rest, largest = sorted(file.size for file in group)
+        assert largest <= compaction.RATIO * sum(rest)
+
+
+def test_a_row_is_written_anew_as_often_as_the_logarithm_of_the_releases() -> None:
+    known: dict[str, DataFile] = {}
+    written = 0
+    for number in range(1_000):
+        known[f"new {number}"] = DataFile(f"new {number}", 1_000, 1, "")
+        for group in compaction.plan(list(known.values())):
+            for file in group:
+                del known[file.path]
+            size = sum(file.size for file in group)
+            known[f"made {number}"] = DataFile(f"made {number}", size, 1, "")
+            written += size
+    assert len(known) < 20
+    assert written < 10 * 1_000 * 1_000
+
+
+# ---- what nobody needs
+
+
+def age(root: Path, days: float) -> None:
+    """Make all files and all times that are written in them older."""
+    for path in [*root.rglob("*"), root]:
+        then = path.lstat().st_mtime - days * DAY
+        os.utime(path, (then, then))
+    for path in [*root.glob("releases/*.json"), *root.glob("compactions/*.json")]:
+        values = json.loads(path.read_text())
+        values["time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(path.stat().st_mtime))
+        then = path.stat().st_mtime
+        path.write_text(json.dumps(values))
+        os.utime(path, (then, then))
+
+
+def test_old_files_go_after_seven_days_and_older_releases_read_as_before(maintained: Path) -> None:
+    before = contents(maintained)
+    old = {path.name for path in maintained.glob("tables/*/0*.parquet")}
+    age(maintained, 6.9)
+    assert maintain(maintained).removed == ()
+    assert maintain(maintained, keep_days=30).removed == ()
+    age(maintained, 0.2)
+    done = maintain(maintained)
+    assert {Path(name).name for name in done.removed} == old
+    assert done.freed > 0
+    after = contents(maintained)
+    for part in ("as of", "ledger", "histories", "by Delta"):
+        assert after[part] == before[part]
+    assert faults(maintained) == []
+
+
+def test_a_file_that_a_young_manifest_names_stays(maintained: Path) -> None:
+    age(maintained, 8)
+    manifest = layout.manifest_path(maintained, 2)
+    values = json.loads(manifest.read_text())
+    values["time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    manifest.write_text(json.dumps(values))
+    kept = {path.name for path in maintained.glob("tables/*/000002-*.parquet")}
+    maintain(maintained)
+    assert {path.name for path in maintained.glob("tables/*/0*.parquet")} == kept
+
+
+def test_a_clock_that_goes_backwards_removes_nothing(maintained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 400 * DAY)
+    assert maintain(maintained).removed == ()
+
+
+def test_files_stay_at_least_seven_days(root: Path) -> None:
+    with pytest.raises(PolicyError, match="give 7 or more"):
+        maintain(root, keep_days=6)
+
+
+def test_what_killed_runs_left_is_removed_and_what_may_be_needed_stays(root: Path) -> None:
+    young, old, named = (root / "archive" / f"{name}.warc.gz" for name in ("young", "old", "run-7-0000"))
+    work, held = root / ".work" / "left", root / ".work" / "held"
+    for path in (
+        young,
+        old,
+        named,
+        work / "entries",
+        held / "entries",
+        root / "text" / "site" / ".a.txt.1.tmp",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"left")
+    for path in (old, named, work / "entries", held / "entries", work, held):
+        os.utime(path, (0, 0))
+    with layout.locked(held):
+        os.utime(held / layout.LOCK, (0, 0))
+        os.utime(held, (0, 0))
+        done = maintain(root, keep={"run-7"})
+    assert set(done.removed) == {"archive/old.warc.gz", ".work/left", "text/site/.a.txt.1.tmp"}
+    assert not old.exists()
+    assert young.exists()
+    assert named.exists()
+    assert held.exists()
+    assert len(list(root.glob("archive/0*.warc.gz"))) == RELEASES
+
+
+def test_a_long_log_is_checkpointed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "LOG_ENTRIES", 5)
+    before = contents(root)
+    assert maintain(root).checkpointed == ("documents", "captures")
+    assert contents(root) == before
+    for number in range(3):
+        log(root, number).unlink()  # Delta removes entries before a checkpoint when they are old
+    assert contents(root) == before
+    assert faults(root) == []
+
+
+# ---- the text tree
+
+
+def test_the_text_tree_is_mended_from_the_tables(root: Path) -> None:
+    tree = {path: path.read_bytes() for path in root.glob("text/*/*")}
+    altered, gone = sorted(tree)[0], sorted(tree)[3]
+    extra = altered.with_name("a-page-that-went-0123456789ab.txt")
+    notes = altered.with_name("my notes.md")
+    altered.write_text("other")
+    gone.unlink()
+    for path in (extra, notes):
+        path.write_text("text")
+    assert {path for path, _, _ in views.check_tree(root)} == {altered, gone, extra}
+    assert views.mend_tree(root, RELEASES) == 3
+    assert {path: path.read_bytes() for path in root.glob("text/*/*") if path != notes} == tree
+    assert notes.exists()
+
+
+# ---- verification
+
+
+def flip(path: Path, at: int) -> None:
+    """Turn one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 4
+    path.write_bytes(content)
+
+
+def log(root: Path, number: int) -> Path:
+    return layout.table_folder(root, "documents") / "_delta_log" / f"{number:020d}.json"
+
+
+def newest_log_entry(root: Path) -> Path:
+    return log(root, maintenance.log_entries(root, "documents")[-1])
+
+
+def data(root: Path, number: int = 2) -> Path:
+    (path,) = layout.table_folder(root, "documents").glob(f"{number:06d}-*.parquet")
+    return path
+
+
+def warc(root: Path) -> Path:
+    return root / "archive" / "000003-0000.warc.gz"
+
+
+def change_manifest(root: Path, **values: object) -> None:
+    path = layout.manifest_path(root, 2)
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def forge_text(root: Path) -> None:
+    """Another text in a data file, with the digest in the manifest and the size in the log made to fit."""
+    path = data(root)
+    table = pq.read_table(path)
+    texts = [text.replace("page 1", "page 9") for text in table.column("text").to_pylist()]
+    where = table.schema.get_field_index("text")
+    with open(path, "wb") as file:
+        pq.write_table(table.set_column(where, table.schema.field("text"), pa.array(texts)), file)
+    manifest = json.loads(layout.manifest_path(root, 2).read_text())
+    manifest["files"]["documents"] = [asdict(corpus.describe(path))]
+    layout.manifest_path(root, 2).write_text(json.dumps(manifest))
+
+
+def append(path: Path, content: bytes) -> None:
+    path.write_bytes(path.read_bytes() + content)
+
+
+def edit_chrome(root: Path) -> None:
+    path = chromes.path(root, CHROME)
+    path.write_text(path.read_text().replace("Menu", "Other"))
+
+
+def rename_chrome(root: Path) -> None:
+    path = chromes.path(root, CHROME)
+    path.rename(path.with_name("0007.json"))
+
+
+DATA, WARC, MANIFEST = "tables/documents/000002-", "archive/000003", "releases/000002.json"
+#: How a store is damaged, which file is named for it, and what is said of it.
+FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "truncated data file": (lambda r: os.truncate(data(r), 300), DATA, "300 bytes instead"),
+    "bit flip in a data file": (lambda r: flip(data(r), 900), DATA, "was altered"),
+    "missing data file": (lambda r: data(r).unlink(), DATA, "is missing"),
+    "extra data file": (
+        lambda r: shutil.copy(data(r), data(r).with_name("x.parquet")),
+        "x.parquet",
+        "nothing names",
+    ),
+    "forged text": (forge_text, DATA, "text_sha256 and page_sha256 and version_id"),
+    "bit flip in a record": (lambda r: flip(warc(r), warc(r).stat().st_size - 60), WARC, "damaged"),
+    "bit flip in an archive's head": (lambda r: flip(warc(r), 40), WARC, "which no row names"),
+    "truncated archive": (lambda r: os.truncate(warc(r), 400), WARC, "damaged"),
+    "missing archive": (lambda r: warc(r).unlink(), WARC, "3 captures is missing"),
+    "extra archive": (
+        lambda r: shutil.copy(warc(r), r / "archive" / "x.warc.gz"),
+        "archive/x.warc.gz",
+        "no row",
+    ),
+    "longer archive": (lambda r: append(warc(r), b"more"), WARC, "no row names, are damaged"),
+    "deleted log entry": (lambda r: log(r, 3).unlink(), "_delta_log/00000000000000000003.json", "is missing"),
+    "deleted newest log entry": (
+        lambda r: newest_log_entry(r).unlink(),
+        "_delta_log",
+        "log ends with release 5",
+    ),
+    "missing manifest": (lambda r: layout.manifest_path(r, 2).unlink(), MANIFEST, "is missing"),
+    "missing last manifest": (
+        lambda r: layout.manifest_path(r, 6).unlink(),
+        "releases/000006.json",
+        "is missing",
+    ),
+    "torn manifest": (lambda r: os.truncate(layout.manifest_path(r, 2), 80), MANIFEST, "not a manifest"),
+    "another content root": (lambda r: change_manifest(r, content_root="0" * 64), MANIFEST, "another content"),
+    "another count": (lambda r: change_manifest(r, counts={"new": 9}), MANIFEST, "other counts"),
+    "altered chrome": (edit_chrome, "chrome of example.org", "altered or removed"),
+    "missing chrome": (
+        lambda r: chromes.path(r, CHROME).unlink(),
+        "chrome of example.org",
+        "altered or removed",
+    ),
+    "renamed chrome": (rename_chrome, "0007.json", "holds version 1"),
+    "unfinished archive": (
+        lambda r: (r / "archive" / ".9.warc.gz.part").touch(),
+        "9.warc.gz.part",
+        "interrupted",
+    ),
+    "release cut short": (
+        lambda r: layout.pending_path(r, 7).write_text("{}"),
+        "releases/000007.pending",
+        "cut short",
+    ),
+}
+
+
+def test_a_store_that_is_whole_has_no_fault(root: Path) -> None:
+    assert faults(root) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_planted_fault_is_found_and_told(root: Path, fault: str) -> None:
+    plant, what, why = FAULTS[fault]
+    plant(root)
+    before = files(root)
+    found = list(verification.verify(root))
+    assert files(root) == before
+    assert any(what in one.what and why in one.why for one in found), list(map(str, found))
+    for one in found:
+        assert "\n" not in str(one)
+        assert one.mend.startswith(
+            ("restore", "run cleancopy", "delete it and run", "no reader sees it", "rename")
+        )
+
+
+def test_a_fault_of_a_compacted_table_is_found(maintained: Path) -> None:
+    (path,) = corpus.data_files(maintained, "documents")
+    flip(path, 900)
+    assert [fault.what for fault in verification.verify(maintained)] == [f"tables/documents/{path.name}"]
+    flip(path, 900)
+    record = compaction.record_path(maintained, 1)
+    record.write_text(record.read_text().replace(f'"{RELEASES}', '"9'))
+    compaction.record_path(maintained, 2).unlink()
+    found = [fault.why for fault in verification.verify(maintained)]
+    assert any("no manifest or compaction does" in why for why in found)
+
+
+def test_purged_bytes_of_a_document_that_was_taken_down_are_no_fault(root: Path) -> None:
+    taken = page("same", "menu\ntext 6\n", cut="menu\n")
+    with releases.writing(root) as release:
+        head = corpus.heads(root)[taken.doc_id]
+        emptied = replace(taken, text="", blocks=(), cuts=())
+        parts = {"chrome": CHROME.digest}
+        gone = Version(emptied, head.seq + 1, release, "gone", "takedown", head.version_id, parts=parts)
+        releases.commit(root, release, rows.document_batches([gone]), [], run="r", fingerprint="", parts={})
+    (entry,) = [one for one in corpus.captures(root, release=3).to_pylist() if one["doc_id"] == taken.doc_id]
+    flip(warc(root), entry["archive"]["offset"] + 100)
+    assert faults(root) == []
+
+
+def test_what_a_run_is_writing_is_not_looked_at(root: Path) -> None:
+    with releases.writing(root) as release, archive.Archive(root, f"{release:06d}-0000") as raw:
+        raw.append(Capture(b"text", "a"))
+        assert faults(root) == []
+
+
+# ---- the commands
+
+
+def command(root: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [*arguments, "--clean", str(root)])
+    return result.exit_code, result.output
+
+
+def test_the_commands_say_what_they_find_and_do(root: Path) -> None:
+    assert command(root, "verify") == (0, "nothing is missing, altered or extra\n")
+    code, said = command(root, "maintain", "--dry-run")
+    assert code == 0
+    assert "12 data files would be compacted into 2" in said
+    code, said = command(root, "maintain", "--json")
+    assert code == 0
+    assert json.loads(said)["compacted"] == 12
+    assert command(root, "verify", "--json") == (0, "")
+
+    text = sorted(root.glob("text/*/*.txt"))[0]
+    text.write_text("another text")
+    data_file = corpus.data_files(root, "captures")[0]
+    os.truncate(data_file, 100)
+    code, said = command(root, "verify")
+    assert code == 1
+    assert len(said.splitlines()) == said.count("; ") >= 2
+    assert text.relative_to(root).as_posix() in said
+    assert data_file.name in said
+    code, said = command(root, "verify", "--json")
+    assert {"what", "why", "mend"} == set(json.loads(said.splitlines()[0]))
