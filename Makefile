@@ -1,6 +1,6 @@
 # make ingest   set up, then clean what is in raw/ into clean/
 # make test     set up, then run the tests
-# make check    lint, types, all tests (what CI runs)
+# make check    lint, types, all tests: faults and the browser, too (what CI runs)
 # make ui       Prefect's server and UI with the history of runs, and the schedules
 # make bench    speed, memory and quality against peers
 # make train    rebuild the block model from the shared corpora
@@ -19,9 +19,10 @@ ingest: $(READY)
 	$(BIN)/cleancopy ingest
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow"
 
 check: lint types test
+	$(BIN)/python -m pytest -n auto --dist loadscope -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -210,6 +210,7 @@ async def bury(client: PrefectClient) -> int:
         for task in await client.read_task_runs(
             flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),
             sort=TaskRunSort.EXPECTED_START_TIME_DESC,
+            limit=200,
             task_run_filter=TaskRunFilter(
                 state=TaskRunFilterState(
                     type=TaskRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])

@@ -47,10 +47,10 @@ def page(place: Place) -> Iterator[Page]:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         opened = browser.new_page(viewport={"width": 1500, "height": 1100})
         opened.set_default_timeout(60_000)
-        opened.goto(place.api.removesuffix("/api"))
+        opened.goto(place.ui)
         opened.locator("input").first.fill(place.password)
         opened.keyboard.press("Enter")
-        opened.wait_for_url("**/dashboard")
+        opened.wait_for_url("**/dashboard**")
         try:
             yield opened
         finally:
@@ -58,20 +58,37 @@ def page(place: Place) -> Iterator[Page]:
 
 
 def test_the_page_of_a_run_of_before_shows_its_numbers_tasks_and_logs(place: Place, page: Page) -> None:
-    (run,) = place.runs("Completed")
-    page.goto(f"{place.api.removesuffix('/api')}/runs/flow-run/{run['id']}")
+    (run,) = [run for run in place.runs("Completed") if run["name"].startswith("raw 2")]
+    page.goto(f"{place.ui}/v2/runs/flow-run/{run['id']}")
     page.get_by_text(run["name"]).first.wait_for()
-    page.get_by_text("raw: shard 0: read: ").first.wait_for()
-    page.get_by_text("publish").first.wait_for()
-    page.get_by_text("Artifacts", exact=True).first.click()
+    page.get_by_text("raw: shard 0: read: 7 read").first.wait_for()
+    assert page.locator("canvas").count() == 1  # the timeline of the tasks
+    page.get_by_role("tab", name="Task Runs").click()
+    for name in ("read shard 0", "clean shard 0", "publish"):
+        page.get_by_text(name, exact=True).first.wait_for()
+    page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text("7 captures: 6 new, 0 unchanged, 1 duplicate, 0 rejected").first.wait_for()
 
 
 def test_a_run_is_started_from_the_form_with_other_parameters(place: Place, page: Page) -> None:
     (deployment,) = [one for one in place.find("deployments") if one["name"] == "raw"]
-    (place.folder / "raw" / "late.txt").write_text("A page that came late.\n\nIt has two paragraphs of text.\n")
-    page.goto(f"{place.api.removesuffix('/api')}/deployments/deployment/{deployment['id']}/run")
+    late = place.folder / "raw" / "late.txt"
+    late.write_text("A page that came late.\n\nIt has two paragraphs of text.\n")
+    page.goto(f"{place.ui}/v2/deployments/deployment/{deployment['id']}/run")
     page.get_by_text("Processes that read pages").first.wait_for()
-    page.get_by_label("Dry Run").or_(page.get_by_text("dry_run")).first.wait_for()
-    page.get_by_role("button", name="Submit").or_(page.get_by_role("button", name="Run")).last.click()
-    place.until(lambda: len(place.runs("Completed")) == 2, 120)
+    page.get_by_role("spinbutton").first.fill("1")
+    page.get_by_role("switch").first.click()  # dry run
+    page.get_by_role("button", name="Submit").click()
+
+    def started() -> list[dict[str, object]]:
+        return [run for run in place.runs("Completed") if run["deployment_id"] == deployment["id"]]
+
+    (run,) = place.until(started, 120)
+    given = run["parameters"]["parameters"]
+    assert (given["workers"], given["dry_run"]) == (1, True)
+    artifacts = {one["key"]: one["description"] for one in place.find("artifacts")}
+    assert artifacts["ingest-preview"] == "7 known, 1 new"
+    mine = {"flow_run_id": {"any_": [run["id"]]}}
+    place.until(lambda: any("dry run" in line["message"] for line in place.find("logs", logs=mine)))
+    page.goto(f"{place.ui}/v2/runs/flow-run/{run['id']}")
+    page.get_by_text("dry run: 7 known, 1 new").first.wait_for()
