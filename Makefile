@@ -51,6 +51,8 @@ bench-faults: $(READY)
 
 bench-repetition: $(READY)
 	$(BIN)/python benchmarks/repetition.py $(REPETITION)
+	$(BIN)/python benchmarks/captions.py
+	$(BIN)/python benchmarks/sites.py --scores $(VENV)/site-scores.pkl
 
 train: $(READY)
 	$(BIN)/python benchmarks/train.py

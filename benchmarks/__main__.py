@@ -6,7 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-ORDER = ("pipeline", "alignment", "sites", "captions", "repetition", "metadata", "encoding", "store")
+ORDER = (
+    "pipeline",
+    "alignment",
+    "sites",
+    "captions",
+    "repetition",
+    "metadata",
+    "encoding",
+    "fetch",
+    "store",
+    "exports",
+)
 
 for name in ORDER:
     print(f"\n== {name}", flush=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cleancopy import PolicyError, views
+from cleancopy import PolicyError, decisions, views
 from cleancopy.cli import app
 from cleancopy.pipeline import begin, ingest
 from cleancopy.run import Summary
@@ -106,6 +106,21 @@ def test_a_page_that_is_gone_leaves_the_corpus_and_may_come_back(server: Server,
     assert [one.status for one in corpus.history(tmp_path / "clean", document)] == ["live", "gone", "live"]
     server.pages.pop("/tides")
     assert run(tmp_path, [source], fetching).live == 0
+
+
+def test_a_page_that_was_taken_down_is_not_asked_for(server: Server, tmp_path: Path) -> None:
+    source = Source("map", "sitemap", urls=(server.url("/map.xml"),))
+    run(tmp_path, [source], quick(server.port))
+    decisions.takedown(tmp_path / "clean", f"url:{server.url('/tides')}")
+    server.seen.clear()
+    again = run(tmp_path, [source], quick(server.port))
+    assert again.rejected == {"taken_down": 1}
+    assert again.live == 5
+    assert "/tides" not in server.paths
+    decisions.takedown(tmp_path / "clean", f"site:{LOOPBACK}")
+    server.seen.clear()
+    assert run(tmp_path, [source], quick(server.port)).live == 0
+    assert server.paths == ["/map.xml"]
 
 
 def test_a_changed_page_becomes_a_version(server: Server, tmp_path: Path) -> None:

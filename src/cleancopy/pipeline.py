@@ -189,8 +189,18 @@ def _from_web(run: Run, lists: Sequence[Input]) -> Iterator[AnyInput]:
                 workers=run.workers,
                 held=partial(_held, run),
                 found=spool.append,
+                refused=partial(_taken_down, run),
             )
     yield from read_spool(left) if left.exists() else ()
+
+
+def _taken_down(run: Run, url: str, site: str | None) -> str | None:
+    """Why an address is not to be asked for: someone took it, or its site, down."""
+    key = canonical_url(url)
+    entry = LedgerEntry(
+        url, "new", run.release, run.name, key=key, url=url, site=site or urlsplit(key).hostname
+    )
+    return _decisions(run).refusal(entry)
 
 
 def _held(run: Run, asked: str, url: str, payload: str) -> archive.ArchiveRef | None:

@@ -99,14 +99,16 @@ def crawl(
     workers: int,
     held: Held,
     found: Callable[[Found], object],
+    refused: Callable[[str, str | None], str | None] = lambda url, site: None,
     resolver: AbstractResolver | None = None,
 ) -> None:
     """Ask for every address of the sources, archive what comes, and hand on what became of each.
 
     ``root`` is the store, ``name`` the run's, ``work`` a folder for what lies between the steps, ``held`` tells
-    what the archive has. An address beyond ``fetching.allow`` is refused where no contact is named.
+    what the archive has, ``refused`` why the page of an address and site is not to be asked for (None: it may
+    be). An address beyond ``fetching.allow`` is refused where no contact is named.
     """
-    front = _Front({source.name: source for source in sources}, fetching, found, root)
+    front = _Front({source.name: source for source in sources}, fetching, found, refused, root)
     asks, step = front.begin(), 0
     first = next(asks, None)
     if first is None:
@@ -148,6 +150,7 @@ class _Front:
     sources: Mapping[str, Source]
     fetching: Fetching
     found: Callable[[Found], object]
+    refused: Callable[[str, str | None], str | None]
     root: Path
     seen: set[int] = field(default_factory=set)
     taken: Counter[str] = field(default_factory=Counter)
@@ -242,6 +245,10 @@ class _Front:
             if not may_ask(address, self.fetching):
                 name = printable(url)
                 self.found(Refusal(name, "", Kind.IGNORED, f"{name}: {_NO_CONTACT}"))
+                continue
+            if kind == "page" and (why := self.refused(address, source.site)):
+                name = printable(url)
+                self.found(Refusal(name, "", Kind.TAKEN_DOWN, f"{name}: {why}"))
                 continue
             yield Ask(address, url, source.name, kind=kind, depth=depth)  # type: ignore[arg-type]
 
