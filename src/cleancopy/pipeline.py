@@ -48,7 +48,7 @@ from cleancopy.sources.warc import canonical_url
 from cleancopy.spool import Spool, read_at, read_offsets, read_spool
 from cleancopy.stages.chrome import SiteChrome, learn_chrome
 from cleancopy.stages.duplicates import signing
-from cleancopy.store import archive, chromes, corpus, releases, rows
+from cleancopy.store import archive, chromes, corpus, index, releases, rows
 from cleancopy.store.rows import LedgerEntry, Outcome, Version
 from cleancopy.work import claimed
 
@@ -86,6 +86,7 @@ def begin(
     _check_folders(raw, root, (*chosen, *(path for one in sources for path in one.paths)))
     settings, asking = policy or Policy(), fetching or Fetching()
     check_contact(sources, asking)
+    index.check(root, signing(settings.duplicates))  # refuse at once what publishing would refuse in the end
     fresh = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     with claimed(root, source, _plan(raw, chosen, settings, (*sources, asking)), name or fresh) as claim:
         yield Run(
@@ -308,10 +309,10 @@ def _read_all(
             entries.append(entry)
             yield capture
 
-    for index, (_, result) in enumerate(
+    for at, (_, result) in enumerate(
         run_isolated(work, captures(), workers=run.workers, limits=run.policy.limits, preload=PRELOAD)
     ):
-        entry = entries[index]
+        entry = entries[at]
         if isinstance(result, Rejected):
             counts["rejected"] += 1
             spool.append((_rejected(entry, result.kind, result.message), None))

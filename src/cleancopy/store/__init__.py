@@ -1,11 +1,16 @@
 """The store: everything that cleancopy keeps, in the one folder ``clean/`` (``root`` below).
 
-    clean/archive/000007.warc.gz     raw captures, one compressed WARC record each     (archive.py)
+    clean/archive/RUN-0000.warc.gz   raw captures, one compressed WARC record each     (archive.py)
     clean/tables/documents/          Delta table, one row a document version           (rows.py, corpus.py)
     clean/tables/captures/           Delta table, the ledger: one row an input that needed work
     clean/releases/000007.json       manifest of release 7, written last               (releases.py)
     clean/releases/000007.pending    release 7 while it is committed; the next run finishes it
     clean/compactions/000003.json    record of a compaction: files that went and came   (compaction.py)
+    clean/index/                     signatures and bands of all texts, derived           (index.py)
+    clean/chrome/                    the chrome of each site, and what people say of it   (chromes.py)
+    clean/decisions.jsonl            what people decided                                  (decisions.py)
+    clean/visits.sqlite              validators and robots.txt of what was fetched        (sources/visits.py)
+    clean/.work/<source>/            the run of a source that is under way                (work.py)
     clean/.lock                      held by the run that writes                        (layout.py)
 
 How the pieces fit, one run:

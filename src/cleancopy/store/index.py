@@ -96,6 +96,13 @@ def load(root: Path, signing: Signing) -> Index:
 
     Raises StoreError where it was made under another way of signing, or is damaged.
     """
+    index = check(root, signing)
+    _check_files(index)
+    return replace(index, digests=_binary(_column(index, "digest"))) if index.texts else index
+
+
+def check(root: Path, signing: Signing) -> Index:
+    """The index without its digests: only its manifest is read. Raises StoreError as ``load`` does."""
     path = folder(root) / "manifest.json"
     if not path.exists():
         return Index(folder(root), signing, digests=_no_digests())
@@ -108,9 +115,7 @@ def load(root: Path, signing: Signing) -> Index:
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, f"is not a manifest: {error}") from error
     _check_settings(path, settings, _settings(signing))
-    index = Index(folder(root), signing, **files, digests=_no_digests())
-    _check_files(index)
-    return replace(index, digests=_binary(_column(index, "digest"))) if index.texts else index
+    return Index(folder(root), signing, **files, digests=_no_digests())
 
 
 def add(index: Index, digests: Sequence[str], signatures: NDArray[np.uint32]) -> Index:
