@@ -26,7 +26,8 @@ def _prepare() -> None:
         return
     kept = server.running()
     address = kept or server.Address()
-    if server.answers(address.api):
+    # A server that asks for a password is taken only where it is the one that cleancopy keeps.
+    if server.answers(address.api, closed=kept is not None):
         os.environ["PREFECT_API_URL"] = address.api
         if kept and server.secret_file().is_file():
             os.environ.setdefault("PREFECT_API_AUTH_STRING", server.secret())

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
@@ -87,30 +86,25 @@ def _signed() -> Iterator[None]:
 def this_process() -> dict[str, bool | int | float | str]:
     """The labels that name this process: host, id, and when it began (process ids are used again)."""
     return {
-        "cleancopy.host": socket.gethostname(),
+        "cleancopy.host": _here(),
         "cleancopy.process": os.getpid(),
-        "cleancopy.began": began(os.getpid()) or 0,
+        "cleancopy.began": server.began(os.getpid()) or 0,
     }
 
 
-def began(process: int) -> int | None:
-    """When a process of this machine began, in clock ticks since the machine did; None where it is gone."""
+def _here() -> str:
+    """This machine, and the namespace of its process ids: a container has its own under the same host name."""
     try:
-        os.kill(process, 0)
-        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except ProcessLookupError:
-        return None
-    except OSError:  # no /proc here, or another user's process: it lives
-        return 0
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
 
 
 def gone(labels: dict[str, Any]) -> bool:
     """Whether labels name a process of this machine that no longer runs."""
-    if labels.get("cleancopy.host") != socket.gethostname():
+    if labels.get("cleancopy.host") != _here():
         return False
-    now = began(int(labels["cleancopy.process"]))
+    now = server.began(int(labels["cleancopy.process"]))
     return now is None or (now != 0 and now != int(labels["cleancopy.began"]))
 
 

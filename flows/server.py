@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.error import HTTPError
@@ -30,6 +31,7 @@ class Address:
     host: str = "127.0.0.1"
     port: int = 4200
     keeper: int = 0
+    began: int = 0
 
     @property
     def url(self) -> str:
@@ -56,27 +58,28 @@ def secret() -> str:
     """The ``user:password`` of the server, made at first use; only the user can read its file."""
     path = secret_file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        found = path.read_text(encoding="utf-8").strip()
-        if ":" not in found:
-            raise CleancopyError(f"{path}: holds no user:password; remove it, and a new one is made") from None
-        return found
-    with open(file, "w", encoding="utf-8") as lines:
-        made = f"cleancopy:{secrets.token_urlsafe(24)}"
-        lines.write(made + "\n")
-    return made
+    if not path.exists():
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as lines:
+            lines.write(f"cleancopy:{secrets.token_urlsafe(24)}\n")
+        with suppress(FileExistsError):  # another process was faster; its secret holds
+            os.link(temporary, path)
+        temporary.unlink()
+    found = path.read_text(encoding="utf-8").strip()
+    if ":" not in found:
+        raise CleancopyError(f"{path}: holds no user:password; remove it, and a new one is made")
+    return found
 
 
 def running() -> Address | None:
     """The server that ``cleancopy up`` keeps running on this machine, if its process lives."""
     try:
         known = Address(**json.loads(_note().read_text(encoding="utf-8")))
-        os.kill(known.keeper, 0)
     except (OSError, ValueError, TypeError):
         return None
-    return known
+    # Process ids are used again, in containers at once: the same one must have begun at the same time.
+    alive = began(known.keeper) == known.began and known.keeper != os.getpid()
+    return known if alive else None
 
 
 def announce(address: Address) -> None:
@@ -88,8 +91,26 @@ def announce(address: Address) -> None:
 
 
 def retract() -> None:
-    """Take back the note, as the server has stopped."""
-    _note().unlink(missing_ok=True)
+    """Take back this process's note, as the server has stopped."""
+    try:
+        mine = json.loads(_note().read_text(encoding="utf-8"))["keeper"] == os.getpid()
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if mine:
+        _note().unlink(missing_ok=True)
+
+
+def began(process: int) -> int | None:
+    """When a process of this machine began, in clock ticks since the machine did; None where it is gone."""
+    try:
+        os.kill(process, 0)
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except ProcessLookupError:
+        return None
+    except OSError:  # no /proc here, or another user's process: it lives
+        return 0
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
 
 
 def _note() -> Path:
@@ -163,13 +184,13 @@ def wait(address: Address, server: subprocess.Popen[bytes]) -> None:
     raise CleancopyError(f"the server does not answer after {PATIENCE} seconds; {log_file()} says why")
 
 
-def answers(api: str) -> bool:
-    """Whether a Prefect server answers at this address of an API."""
+def answers(api: str, *, closed: bool = True) -> bool:
+    """Whether a Prefect server answers here; ``closed`` counts one that asks for a password."""
     try:
         with urlopen(f"{api}/health", timeout=2) as answer:  # noqa: S310 - the user's own server
             return bool(answer.status == 200)
     except HTTPError as error:
-        return error.code == 401
+        return closed and error.code == 401
     except (OSError, ValueError):
         return False
 

@@ -67,7 +67,7 @@ def up(address: Address, place: Place, *, password: bool = True) -> None:
         raise CleancopyError(f"cleancopy up runs already, at {other.url}; stop it with cleancopy down")
     sources = _sources(place)
     server.check_free(address)
-    address = replace(address, keeper=os.getpid())
+    address = replace(address, keeper=os.getpid(), began=server.began(os.getpid()) or 0)
     hidden = server.secret() if password else None
     settings = {PREFECT_API_URL: address.api, PREFECT_API_AUTH_STRING: hidden}
     with temporary_settings({key: value for key, value in settings.items() if value}):
@@ -75,6 +75,7 @@ def up(address: Address, place: Place, *, password: bool = True) -> None:
         if hidden:
             os.environ["PREFECT_API_AUTH_STRING"] = hidden
         print(f"Starting the server (its output: {server.log_file()})", file=sys.stderr, flush=True)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until the runs' own handlers are set
         process = server.start(address, hidden)
         try:
             server.wait(address, process)
@@ -145,6 +146,7 @@ async def _keep(
     if not running.done():
         await runner.astop()
     await asyncio.gather(running, return_exceptions=True)
+    _end(kept.server)
 
 
 async def _deploy(client: PrefectClient, kept: _Kept, sources: Sequence[Source]) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from cleancopy import PolicyError, StoreError, decisions
-from cleancopy.pipeline import begin, ingest
+from cleancopy.pipeline import begin, decide_shard, discover, ingest, learn, read_shard, reclean
+from cleancopy.publish import publish
 from cleancopy.run import Summary
-from cleancopy.store import archive, corpus, releases
+from cleancopy.store import archive, corpus, releases, rows
 from cleancopy.store.rows import Version
 from conftest import EXAMPLES
 
@@ -109,6 +110,67 @@ def test_what_is_taken_down_is_gone_and_is_not_read_again(place: tuple[Path, Pat
     assert (old.status, now.status, now.change) == ("live", "gone", "takedown")
     decisions.undo(clean, done.decision.number)
     assert run(raw, clean).rejected == {}
+    again = decisions.takedown(clean, version.doc_id)
+    assert run(raw, clean).rejected == {"taken_down": 1}
+    decisions.undo(clean, again.decision.number)
+    assert run(raw, clean).rejected == {}
+    back = corpus.version(clean, version.doc_id)
+    assert back is not None
+    assert back.status == "live"
+
+
+def test_a_takedown_that_was_cut_short_is_carried_out_by_the_next_run(place: tuple[Path, Path]) -> None:
+    raw, clean = place
+    version = with_cuts(clean)
+    made = {"number": 1, "kind": "takedown", "target": version.doc_id, "time": "2026-01-01T00:00:00Z"}
+    decisions.path(clean).write_text(json.dumps(made) + "\n")
+    run(raw, clean)
+    now = corpus.version(clean, version.doc_id)
+    assert now is not None
+    assert (now.status, now.change) == ("gone", "takedown")
+    assert not list(clean.glob(f"text/*/*-{version.doc_id[:12]}.*"))
+
+
+def test_what_is_decided_while_a_run_reads_holds(place: tuple[Path, Path]) -> None:
+    raw, clean = place
+    version = with_cuts(clean)
+    key = version.document.key.removeprefix("file:")
+    (raw / key).write_bytes((raw / key).read_bytes() + b"\n<!-- one more line -->\n")
+    wanted = decisions.plain(version.document, version.document.cuts[0])
+    with begin(raw=raw, root=clean, workers=0) as under_way:
+        shards = discover(under_way)
+        for number in range(shards):
+            read_shard(under_way, number)
+        learn(under_way, shards)
+        for number in range(shards):
+            decide_shard(under_way, number)
+        decisions.restore_cut(clean, version.doc_id, 1)
+        reclean(under_way, shards)
+        publish(under_way, shards + 1)
+    now = corpus.version(clean, version.doc_id)
+    assert now is not None
+    assert wanted in " ".join(now.document.clean.split())
+    assert now.text_sha256 == rows.sha256(now.document.clean)
+
+
+def test_a_record_that_a_live_page_shares_is_not_purged(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    for name in ("one.txt", "two.txt"):
+        (raw / name).write_text(TEXT)
+    run(raw, clean)
+    one, two = latest(clean)
+    assert one.archive == two.archive
+    done = decisions.takedown(clean, one.doc_id, purge=True)
+    assert done.decision.purged == ()
+    assert two.archive is not None
+    assert archive.read_capture(clean, two.archive).decode() == TEXT
+    second = decisions.takedown(clean, two.doc_id, purge=True)
+    assert second.decision.purged == (two.archive.record_id,)
+    for made in (1, 2):
+        decisions.undo(clean, made)
+    assert run(raw, clean).live == 1
+    assert {name for name, ref in corpus.archived(clean).items() if archive.read_capture(clean, ref)}
 
 
 def test_a_whole_site_is_taken_down(place: tuple[Path, Path]) -> None:

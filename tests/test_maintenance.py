@@ -385,7 +385,7 @@ def test_what_killed_runs_left_is_removed_and_what_may_be_needed_stays(root: Pat
     with layout.locked(held):
         os.utime(held / layout.LOCK, (0, 0))
         os.utime(held, (0, 0))
-        done = maintain(root, keep={"run-7"})
+        done = maintain(root, keep=lambda: {"run-7"})
     assert set(done.removed) == {"archive/old.warc.gz", ".work/left", "text/site/.a.txt.1.tmp"}
     assert not old.exists()
     assert young.exists()

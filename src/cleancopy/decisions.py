@@ -62,6 +62,15 @@ class Decisions:
         kept = [cut for cut in document.cuts if plain(document, cut) not in texts]
         return document if len(kept) == len(document.cuts) else replace(document, cuts=tuple(kept))
 
+    def restores(self, document: str) -> bool:
+        """Whether some cut of a document is to stay."""
+        return any(one.text is not None for one in self._of("restore", document))
+
+    @property
+    def takes_down(self) -> bool:
+        """Whether anything is taken down."""
+        return any(one.kind == "takedown" for one in self.made)
+
     def pinned(self, document: str) -> bool:
         """Whether a document's text stays as it is."""
         return any(self._of("pin", document))
@@ -146,6 +155,11 @@ def as_case(document: Document, name: str | None = None, width: int = 60) -> str
     return "\n".join(lines) + "\n"
 
 
+def purged(root: Path) -> frozenset[str]:
+    """The record ids of what takedowns have overwritten in the archive; undoing them brings nothing back."""
+    return frozenset(name for one in every(root) for name in one.purged)
+
+
 # ---- deciding
 
 
@@ -163,19 +177,15 @@ class Applied:
 def restore_cut(root: Path, document: str, number: int, note: str = "") -> Applied:
     """Let a cut stay in a document's text, now and in later versions; ``number`` counts its cuts from 1."""
 
-    def change(version: Version) -> Version:
-        return replace(version, document=without(version.document, number))
-
     cut = _version(root, document).document
     if not 1 <= number <= len(cut.cuts):
         raise PolicyError(f"{document}: has no cut {number}; it has {len(cut.cuts)}, see cleancopy explain")
-    text = plain(cut, cut.cuts[number - 1])
-    return _apply(root, Made(0, "restore", document, "", note, text), [document], change)
+    made = Made(0, "restore", document, "", note, plain(cut, cut.cuts[number - 1]))
 
+    def change(version: Version) -> Version:
+        return replace(version, document=Decisions((made,)).spared(version.document))
 
-def without(document: Document, number: int) -> Document:
-    """The document without one of its cuts, counted from 1."""
-    return replace(document, cuts=document.cuts[: number - 1] + document.cuts[number:])
+    return _apply(root, made, lambda: [document], change)
 
 
 def restore(root: Path, document: str, note: str = "") -> Applied:
@@ -188,13 +198,13 @@ def restore(root: Path, document: str, note: str = "") -> Applied:
         return replace(version, status="live", duplicate_of=None, match={})
 
     changed = [document] if version.status == "duplicate" else []
-    return _apply(root, Made(0, "restore", document, "", note), changed, change)
+    return _apply(root, Made(0, "restore", document, "", note), lambda: changed, change)
 
 
 def pin(root: Path, document: str, note: str = "") -> Applied:
     """Let a document's text stay as it is."""
     _version(root, document)
-    return _apply(root, Made(0, "pin", document, "", note), [], lambda version: version)
+    return _apply(root, Made(0, "pin", document, "", note), list, lambda version: version)
 
 
 def takedown(root: Path, target: str, note: str = "", *, purge: bool = False) -> Applied:
@@ -204,14 +214,28 @@ def takedown(root: Path, target: str, note: str = "", *, purge: bool = False) ->
     ones is said.
     """
     documents = _meant(root, target)
-    made = Made(0, "takedown", target, "", note)
-    held = sorted({number for document in documents for number in _holding(root, document)})
-    refs = [ref for document in documents for ref in _archived(root, document)] if purge else []
-    live = [one for one in documents if _version(root, one).status != "gone"]
-    made = replace(made, purged=tuple(sorted({ref.record_id for ref in refs})))
-    done = _apply(root, made, live, _gone)
+    refs = _alone(root, documents) if purge else []
+    made = Made(0, "takedown", target, "", note, purged=tuple(sorted({ref.record_id for ref in refs})))
+    done = _apply(root, made, lambda: _live(root, _meant(root, target)), _gone)
     archive.purge(root, refs)
-    return replace(done, documents=tuple(documents), held=tuple(held))
+    held = sorted({number for document in documents for number in _holding(root, document)})
+    return replace(done, documents=tuple(documents), held=tuple(n for n in held if n != done.release))
+
+
+def _live(root: Path, documents: Iterable[str]) -> list[str]:
+    return [one for one in documents if _version(root, one).status != "gone"]
+
+
+def _alone(root: Path, documents: Sequence[str]) -> list[archive.ArchiveRef]:
+    """The archived records of documents, but for those that another document, not gone, was read from too."""
+    mine = {ref for document in documents for ref in _archived(root, document)}
+    others = corpus.latest(root, columns=["doc_id", "status", "archive"]).to_pylist()
+    shared = {
+        row["archive"]["record_id"]
+        for row in others
+        if row["archive"] and row["status"] != "gone" and row["doc_id"] not in documents
+    }
+    return sorted(ref for ref in mine if ref.record_id not in shared)
 
 
 def _gone(version: Version) -> Version:
@@ -225,13 +249,15 @@ def undo(root: Path, number: int, note: str = "") -> Applied:
     """
     if number not in {one.number for one in read(root).made}:
         raise PolicyError(f"there is no decision {number} that holds; see cleancopy decisions list")
-    return _apply(root, Made(0, "undo", str(number), "", note), [], lambda version: version)
+    return _apply(root, Made(0, "undo", str(number), "", note), list, lambda version: version)
 
 
-def _apply(root: Path, made: Made, documents: Sequence[str], change: Callable[[Version], Version]) -> Applied:
+def _apply(
+    root: Path, made: Made, about: Callable[[], Sequence[str]], change: Callable[[Version], Version]
+) -> Applied:
     """Write a decision down, then what it changes as a release; killed in between, the next run honours it."""
-    with releases.writing(root, PATIENCE, keep=work.names(root)) as release:
-        known = every(root)
+    with releases.writing(root, PATIENCE, keep=partial(work.names, root)) as release:
+        known, documents = every(root), about()
         made = replace(made, number=len(known) + 1, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
         lines = [json.dumps(asdict(one), ensure_ascii=False) for one in [*known, made]]
         atomic_write(path(root), ("\n".join(lines) + "\n").encode("utf-8", "replace"))

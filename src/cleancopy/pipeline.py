@@ -176,7 +176,10 @@ def _local(run: Run) -> Iterator[Input | Refusal]:
 def _from_web(run: Run, lists: Sequence[Input]) -> Iterator[AnyInput]:
     """What the run's sources on the web give, and the sitemaps and feeds among its files."""
     sources = [source for source in run.sources if source.kind not in LOCAL]
-    left = run.spool("web", 0)
+    left, mark, stamp = run.spool("web", 0), run.spool("asked", 0), _stamp(lists)
+    if not mark.is_file() or mark.read_text() != stamp:  # other lists than those that a dead run asked by
+        left.unlink(missing_ok=True)
+        mark.write_text(stamp)
     if not left.exists() and (sources or lists):
         with Spool(left) as spool:
             named = read_dropped(lists, run.policy.limits, run.workers, spool.append)
@@ -366,9 +369,8 @@ def _to_read(
                 spool.append((_rejected(entry, Kind.TAKEN_DOWN, f"{entry.input}: {refusal}"), None))
                 continue
             before = known.get((one.key, entry.payload_sha256 or ""))
-            if before and _still_holds(
-                before, base, last.get((entry.input, entry.member, entry.key)) == one.sha256
-            ):
+            same = last.get((entry.input, entry.member, entry.key)) == one.sha256
+            if before and _still_holds(before, base, same) and one.key not in _brought_back(run):
                 counts["known"] += 1
                 spool.append(
                     (replace(entry, outcome=before.outcome, kind=before.kind, message=before.message), False)
@@ -409,7 +411,7 @@ def _of_web(
         spool.append((_rejected(entry, Kind.TAKEN_DOWN, f"{found.name}: {refusal}"), None))
     elif found.listed:
         _of_list(run, entry, found.listed, spool, counts, lambda: got.ref)
-    elif before and _still_holds(before, fingerprint(run.parts), same):
+    elif before and _still_holds(before, fingerprint(run.parts), same) and got.key not in _brought_back(run):
         counts["known"] += 1
         said = replace(entry, outcome=before.outcome, kind=before.kind, message=before.message)
         spool.append((said, False))
@@ -446,6 +448,13 @@ def _of(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
         yield one
     if empty:
         yield Refusal(found.name, "", Kind.NO_CONTENT, f"{found.name}: holds no page; only other records", None)
+
+
+@cache
+def _brought_back(run: Run) -> frozenset[str]:
+    """The keys of documents that are gone by a takedown: those that come this far are down no more."""
+    table = corpus.latest(run.root, columns=["key", "change"], status="gone").to_pylist()
+    return frozenset(row["key"] for row in table if row["change"] == "takedown")
 
 
 def _still_holds(before: Known, base: str, same: bool) -> bool:
@@ -487,7 +496,9 @@ def _rejected(entry: LedgerEntry, kind: Kind, message: str) -> LedgerEntry:
 
 @cache
 def _archived(run: Run) -> Mapping[str, archive.ArchiveRef]:
-    return corpus.archived(run.root)
+    """Where each payload is in the archive, but for those that were purged."""
+    purged = decisions.purged(run.root)
+    return {key: ref for key, ref in corpus.archived(run.root).items() if ref.record_id not in purged}
 
 
 @cache
@@ -618,14 +629,14 @@ def revisit(run: Run, sites: Iterable[str] = ()) -> int:
 
 def _outdated(run: Run, sites: Iterable[str]) -> Iterator[tuple[Capture, LedgerEntry]]:
     """The latest captures, from the archive, of the documents that another pipeline read."""
-    latest = _latest_captures(run.root)
+    latest, purged = _latest_captures(run.root), decisions.purged(run.root)
     for site in sites:
         for version in _stored(run.root, site):
             if _is_current(run, version):
                 continue
             last = latest.get(version.doc_id) or (version.document.payload_sha256, version.archive, None)
             payload, where, when = last
-            if where is not None:
+            if where is not None and where.record_id not in purged:
                 entry = replace(
                     _entry_again(run, version),
                     input=f"archive/{where.file}",

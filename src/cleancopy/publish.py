@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from cleancopy import decisions, views
 from cleancopy.document import Document, doc_id, version_id
 from cleancopy.errors import Kind
 from cleancopy.fingerprint import fingerprint
+from cleancopy.repetition import sign
 from cleancopy.run import FROM_ARCHIVE, Alarm, Decided, Note, Run, Summary, Withdrawn
-from cleancopy.spool import read_at, read_spool
+from cleancopy.spool import Spool, read_at, read_spool
 from cleancopy.stages.chrome import SiteChrome
 from cleancopy.stages.duplicates import BUCKET, Candidate, Decision, Duplicate, decide, signing
 from cleancopy.store import chromes, corpus, index, releases, rows
@@ -31,6 +32,8 @@ from cleancopy.work import names
 
 #: Seconds that a run waits for others to publish before it gives up; its work stays for the next one.
 PATIENCE = 3_600.0
+#: Where the numbers of shards begin that hold documents decided anew at the very end.
+LATE = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def publish(run: Run, shards: int) -> Summary:
     ``shards`` counts the shards of ``decide_shard`` and ``reclean`` together. Runs of other sources that
     publish at the same time are waited for; what they published is taken into account.
     """
-    with releases.writing(run.root, PATIENCE, keep=names(run.root)) as release:
+    with releases.writing(run.root, PATIENCE, keep=partial(names, run.root)) as release:
         return _publish(replace(run, release=release), shards)
 
 
@@ -80,10 +83,13 @@ def _publish(run: Run, shards: int) -> Summary:
     learned = learned_chromes(run)
     decided, entries, notes, withdrawn = _gather(run, shards)
     heads = _heads(run)
-    planned, again = _plan(run, decided, heads, entries)
-    gone = _withdraw(withdrawn, heads, entries)
-    decision = _decision(run, heads)
     made = decisions.read(run.root)
+    decided = [_spared(run, number, one, made) for number, one in enumerate(decided)]
+    planned, again = _plan(run, decided, heads, entries)
+    gone = _withdraw(withdrawn, heads, entries, made)
+    down = _taken_down_since(run, heads, made)
+    gone += down
+    decision = _decision(run, heads)
     duplicates = {one.doc_id: one for one in decision.duplicates if not made.stands(one.doc_id)}
     notes = _overflows(entries, decision.missed) | notes
     entries = [_with_outcome(entry, heads, duplicates, notes) for entry in entries]
@@ -95,7 +101,7 @@ def _publish(run: Run, shards: int) -> Summary:
         chromes.write(run.root, chrome)
     release = None
     if planned or moved or fresh:
-        _commit(run, planned, moved, heads, duplicates, fresh)
+        _commit(run, planned, moved, heads, duplicates, fresh, down)
         release = run.release
     touched = {one.doc_id for one in planned} | set(moved)
     statuses = {doc: "duplicate" if doc in duplicates else "unchanged" for doc in moved if doc not in gone}
@@ -224,17 +230,60 @@ def _head(version: Planned) -> Head:
     return Head(version.seq, version.version_id, "live", None, one.entry.captured, candidate, version)
 
 
-def _withdraw(withdrawn: Iterable[Withdrawn], heads: dict[str, Head], entries: list[LedgerEntry]) -> list[str]:
+def _spared(run: Run, number: int, one: Decided, made: decisions.Decisions) -> Decided:
+    """What a shard decided, with the cuts that people said meanwhile are to stay."""
+    if not made.restores(doc_id(one.entry.key)):
+        return one
+    before = _document(run, one)
+    after = made.spared(before)
+    if after is before:
+        return one
+    shard = LATE + number
+    with Spool(run.spool("decided", shard)) as spool:
+        offset = spool.append(after)
+    signature = sign([after.clean], signing(run.policy.duplicates))[0].tobytes()
+    return replace(
+        one,
+        text_sha256=rows.sha256(after.clean),
+        words=len(after.clean.split()),
+        signature=signature,
+        shard=shard,
+        offset=offset,
+        kept=len(after.clean),
+    )
+
+
+def _taken_down_since(run: Run, heads: dict[str, Head], made: decisions.Decisions) -> list[str]:
+    """The stored documents that a takedown means and that are still there: newer ones, or it was cut short."""
+    if not made.takes_down:
+        return []
+    found = []
+    for row in corpus.latest(run.root, columns=["doc_id", "key", "url", "site", "payload_sha256"]).to_pylist():
+        head = heads[row["doc_id"]]
+        meant = made.down(row["key"], row["url"], row["site"], row["payload_sha256"])
+        if meant and head.planned is None and head.status != "gone":
+            heads[row["doc_id"]] = replace(head, status="gone")
+            found.append(row["doc_id"])
+    return found
+
+
+def _withdraw(
+    withdrawn: Iterable[Withdrawn],
+    heads: dict[str, Head],
+    entries: list[LedgerEntry],
+    made: decisions.Decisions,
+) -> list[str]:
     """The documents that are gone from now on; their heads say so, and each address leaves its entry.
 
-    One that the run has just read under another address stays. The texts stay in the releases before.
+    One that the run has just read under another address stays, as a pinned one does. The texts stay in the
+    releases before.
     """
     gone = []
     for one in withdrawn:
         version = None
         for document in map(doc_id, one.keys):
             head = heads.get(document)
-            if head and head.planned is None and head.status != "gone":
+            if head and head.planned is None and head.status != "gone" and not made.pinned(document):
                 heads[document] = replace(head, status="gone")
                 gone.append(document)
                 version = head.version_id
@@ -344,8 +393,9 @@ def _commit(
     heads: Mapping[str, Head],
     duplicates: Mapping[str, Duplicate],
     entries: Sequence[LedgerEntry],
+    down: Collection[str],
 ) -> None:
-    versions = _versions(run, planned, moved, heads, duplicates)
+    versions = _versions(run, planned, moved, heads, duplicates, down)
     releases.commit(
         run.root,
         run.release,
@@ -363,6 +413,7 @@ def _versions(
     moved: Sequence[str],
     heads: Mapping[str, Head],
     duplicates: Mapping[str, Duplicate],
+    down: Collection[str],
 ) -> Iterator[Version]:
     """The rows to write: first what the run cleaned, then what only changed its status."""
     for one in planned:
@@ -372,7 +423,8 @@ def _versions(
         for version in rows.table_to_versions(batch):
             version = replace(version, seq=version.seq + 1, release=run.release, change="duplicate")
             if heads[version.doc_id].status == "gone":
-                yield replace(version, change="source", status="gone", duplicate_of=None, match={})
+                why: Change = "takedown" if version.doc_id in down else "source"
+                yield replace(version, change=why, status="gone", duplicate_of=None, match={})
             else:
                 yield _pointed(version, duplicates.get(version.doc_id))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cleancopy import views, work
@@ -46,7 +47,7 @@ def rollback(root: Path, to: int) -> Rollback:
     Holds the store's writing lock and is published whole or not at all. Raises StoreError if there is no such
     release.
     """
-    with releases.writing(root, PATIENCE, keep=work.names(root)) as release:
+    with releases.writing(root, PATIENCE, keep=partial(work.names, root)) as release:
         target = releases.read(root, to)
         now, then = _states(root, None), _states(root, to)
         down = {doc for doc, state in now.items() if state.change == "takedown"}

@@ -26,7 +26,7 @@ class Run:
     release: int
     started: float
     source: str = "raw"
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Source, ...] = field(default=(), compare=False)
     fetching: Fetching = field(default_factory=Fetching)
 
     @property
@@ -45,7 +45,7 @@ class Run:
 
 
 #: The source of captures that are read again from the archive: of the ledger's entries that saw no input.
-FROM_ARCHIVE = "archive"
+FROM_ARCHIVE = "@archive"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def maintain(root: Path, *, keep_days: float = KEEP_DAYS, dry_run: bool = False)
     The fields are those of ``store.maintenance.Maintained`` and ``texts``, the files written anew. Raises
     PolicyError for fewer days than seven, Busy where another run writes.
     """
-    with maintenance.maintaining(root, keep_days=keep_days, dry_run=dry_run, keep=names(root)) as done:
+    with maintenance.maintaining(root, keep_days=keep_days, dry_run=dry_run, keep=partial(names, root)) as done:
         known: dict[str, Any] = asdict(done)
         last = releases.current(root)
         if dry_run:

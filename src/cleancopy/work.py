@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from cleancopy.errors import Busy
@@ -35,7 +36,7 @@ def claimed(root: Path, source: str, plan: str, name: str) -> Iterator[str]:
         place.mkdir(parents=True, exist_ok=True)
     try:
         with locked(place):
-            with releases.writing(root, PATIENCE, keep=names(root)):
+            with releases.writing(root, PATIENCE, keep=partial(names, root)):
                 taken_up = _taken_up(root, place, plan)
             if taken_up is None:
                 atomic_write(place / _PLAN, json.dumps({"run": name, "plan": plan}).encode(), durable=False)

@@ -6,6 +6,7 @@ people decide (``decide``) makes a version of its own, and learning carries it o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cleancopy.errors import PolicyError, StoreError
@@ -32,10 +33,14 @@ def current(root: Path, site: str) -> SiteChrome | None:
 def write(root: Path, chrome: SiteChrome) -> Path:
     """Keep a version of a site's chrome; only for a run that holds the writing lock.
 
-    Of a version that is there already counts and dates are brought up to date; one that would cut otherwise
-    is left as it is.
+    Of a version that is there already counts and dates are brought up to date. Where the latest one is as new
+    and would cut otherwise (another source's run learned the site at the same time), this one comes after it.
     """
     file = path(root, chrome)
+    last = current(root, chrome.site)
+    if last is not None and last.version >= chrome.version and last.digest != chrome.digest:
+        chrome = replace(chrome, version=last.version + 1)
+        file = path(root, chrome)
     if not file.exists() or read(file).digest == chrome.digest:
         text = chrome_to_json(chrome)
         if not file.exists() or file.read_text(encoding="utf-8") != text:

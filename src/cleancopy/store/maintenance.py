@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,11 +62,11 @@ def maintaining(
     keep_days: float = KEEP_DAYS,
     dry_run: bool = False,
     wait: float = 0.0,
-    keep: Collection[str] = (),
+    keep: Callable[[], Collection[str]] = tuple,
 ) -> Iterator[Maintained]:
     """Maintain a store and go on holding its writing lock; gives what was done.
 
-    ``keep`` are the names of runs under way, dead or alive, whose archive files the next run may take up. With
+    ``keep`` gives the names of runs, dead or alive, whose archive files the next run may take up. With
     ``dry_run`` nothing is changed. Raises PolicyError for fewer days than seven, Busy where another run writes.
     """
     if not keep_days >= KEEP_DAYS:
@@ -77,7 +77,7 @@ def maintaining(
     before = time.time() - keep_days * _DAY
     if dry_run:
         with locked(root, wait):
-            yield _would_do(root, before, keep)
+            yield _would_do(root, before, keep())
         return
     with releases.writing(root, wait, keep):
         completed = compaction.recover(root)
@@ -89,7 +89,7 @@ def maintaining(
         checkpointed = [table for table in releases.TABLES if _due(root, table)]
         for table in checkpointed:
             _checkpoint(root, table)
-        unneeded = sorted({*_taken(root, before), *_left(root, before, keep)})
+        unneeded = sorted({*_taken(root, before), *_left(root, before, keep())})
         freed = _remove(root, unneeded)
         yield Maintained(
             completed=tuple(completed),

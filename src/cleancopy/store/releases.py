@@ -20,7 +20,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -82,15 +82,16 @@ class Manifest:
 
 
 @contextmanager
-def writing(root: Path, wait: float = 0.0, keep: Collection[str] = ()) -> Iterator[int]:
+def writing(root: Path, wait: float = 0.0, keep: Callable[[], Collection[str]] = tuple) -> Iterator[int]:
     """Hold the store to publish; gives the number of the release that comes next.
 
     Finishes what an interrupted run began and sweeps what it left, but for the archive files of the runs that
-    ``keep`` names. Raises Busy if another run is still writing after ``wait`` seconds.
+    ``keep`` names, which is asked when the lock is held. Raises Busy if another run is still writing after
+    ``wait`` seconds.
     """
     with locked(root, wait):
         _recover(root)
-        _sweep(root, keep)
+        _sweep(root, keep())
         yield _last(root) + 1
 
 
