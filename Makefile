@@ -13,7 +13,7 @@ export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: ingest test check lint types ui bench bench-quality bench-repetition bench-store bench-faults train setup clean-venv
+.PHONY: ingest test check lint types ui bench bench-quality bench-repetition bench-store bench-pipeline bench-faults train setup clean-venv
 
 ingest: $(READY)
 	$(BIN)/cleancopy ingest
@@ -45,6 +45,13 @@ bench-quality: $(READY)
 
 bench-store: $(READY)
 	$(BIN)/python benchmarks/store.py
+
+# datatrove asks for an older trafilatura, so it runs in an environment of its own; without PEERS it is left out:
+#   python3 -m venv peers && peers/bin/pip install "datatrove[io,processing]==0.10.1" spacy lxml_html_clean
+#   make bench-pipeline PEERS=peers/bin/python
+bench-pipeline: $(READY)
+	$(BIN)/python benchmarks/pipeline.py $(if $(PEERS),--peers-python $(PEERS)) $(PIPELINE)
+	$(BIN)/python benchmarks/pipeline.py --orchestration $(or $(DOCUMENTS),20000)
 
 bench-faults: $(READY)
 	$(BIN)/python benchmarks/faults.py

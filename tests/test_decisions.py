@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cleancopy import PolicyError, StoreError, decisions
-from cleancopy.pipeline import begin, decide_shard, discover, ingest, learn, read_shard, reclean
+from cleancopy.pipeline import begin, decide_shard, discover, ingest, learn, read_shard, reclean, revisit
 from cleancopy.publish import publish
-from cleancopy.run import Summary
+from cleancopy.run import FROM_ARCHIVE, Summary
 from cleancopy.store import archive, corpus, releases, rows
 from cleancopy.store.rows import Version
 from conftest import EXAMPLES
@@ -60,6 +60,18 @@ def test_a_restored_cut_stays_in_the_text(place: tuple[Path, Path]) -> None:
     later = corpus.version(clean, before.doc_id)
     assert later is not None
     assert wanted in " ".join(later.document.clean.split())
+
+
+def test_an_undone_restore_goes_at_the_next_reclean(place: tuple[Path, Path]) -> None:
+    raw, clean = place
+    before = with_cuts(clean)
+    decisions.restore_cut(clean, before.doc_id, 1)
+    decisions.undo(clean, 1)
+    with begin(raw=raw, root=clean, workers=0, source=FROM_ARCHIVE) as again:
+        publish(again, revisit(again))
+    after = corpus.version(clean, before.doc_id)
+    assert after is not None
+    assert after.document.clean == before.document.clean
 
 
 def test_a_pinned_text_stays_as_it_is(place: tuple[Path, Path]) -> None:
@@ -223,6 +235,9 @@ def test_decisions_are_lines_that_are_never_rewritten(place: tuple[Path, Path]) 
         (lambda clean, doc: decisions.restore_cut(clean, doc, 99), "has no cut 99"),
         (lambda clean, doc: decisions.undo(clean, 7), "no decision 7"),
         (lambda clean, doc: decisions.pin(clean, "0" * 32), "no such document"),
+        (lambda clean, doc: decisions.restore(clean, doc), "is no copy"),
+        (lambda clean, doc: decisions.takedown(clean, "capture:zz"), "64 hex digits"),
+        (lambda clean, doc: decisions.takedown(clean, "url:foo"), "http or https"),
     ],
 )
 def test_what_cannot_be_decided_says_why(place: tuple[Path, Path], wrong: object, said: str) -> None:

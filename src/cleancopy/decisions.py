@@ -11,6 +11,7 @@ none is ever rewritten. Each is applied at once, as a release of its own, and ho
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -193,16 +194,19 @@ def restore(root: Path, document: str, note: str = "") -> Applied:
     version = _version(root, document)
     if version.status == "gone":
         raise PolicyError(f"{document}: is gone, not cut; undo its takedown, or ingest it again")
+    if version.status == "live":
+        raise PolicyError(f"{document}: is no copy; name one of its cuts with --cut, see cleancopy explain")
 
     def change(version: Version) -> Version:
         return replace(version, status="live", duplicate_of=None, match={})
 
-    changed = [document] if version.status == "duplicate" else []
-    return _apply(root, Made(0, "restore", document, "", note), lambda: changed, change)
+    return _apply(root, Made(0, "restore", document, "", note), lambda: [document], change)
 
 
 def pin(root: Path, document: str, note: str = "") -> Applied:
     """Let a document's text stay as it is."""
+    if read(root).pinned(document):
+        raise PolicyError(f"{document}: is pinned already; see cleancopy decisions list")
     _version(root, document)
     return _apply(root, Made(0, "pin", document, "", note), list, lambda version: version)
 
@@ -245,7 +249,8 @@ def _gone(version: Version) -> Version:
 def undo(root: Path, number: int, note: str = "") -> Applied:
     """Let a decision hold no more.
 
-    Texts come as they are at the next ingest or reclean. Bytes that a takedown purged do not come back.
+    A restored cut goes at the next reclean, a page that was down comes back at the next ingest, a pinned text
+    changes when its page or the pipeline does. Bytes that a takedown purged do not come back.
     """
     if number not in {one.number for one in read(root).made}:
         raise PolicyError(f"there is no decision {number} that holds; see cleancopy decisions list")
@@ -305,6 +310,12 @@ def _version(root: Path, document: str) -> Version:
 def _meant(root: Path, target: str) -> list[str]:
     """The stored documents that a takedown is about; raises PolicyError for a target that cannot be read."""
     kind, _, name = target.partition(":")
+    if kind == "capture" and not re.fullmatch(r"[0-9a-f]{64}", name):
+        raise PolicyError(f"{target}: after capture: stands a payload's SHA-256, 64 hex digits")
+    if kind == "url" and not re.match(r"https?://[^/\s]+|file:", name):
+        raise PolicyError(
+            f"{target}: after url: stands an http or https address, or the key of a file (file:...)"
+        )
     if kind == "site" and name:
         table = corpus.latest(root, columns=["doc_id"], site=name)
         return sorted(table["doc_id"].to_pylist())

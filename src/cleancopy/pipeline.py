@@ -651,6 +651,11 @@ def _outdated(run: Run, sites: Iterable[str]) -> Iterator[tuple[Capture, LedgerE
 
 
 def _is_current(run: Run, version: Version) -> bool:
+    """Whether the pipeline of now made a version; one that a person restored and then let go did not."""
+    if version.change == "restored" and version.restored_from is None and version.status == "live":
+        made, document = _decisions(run), version.doc_id
+        if not made.restores(document) and not made.stands(document):
+            return False
     return all(version.parts.get(name) == part for name, part in run.parts.items())
 
 

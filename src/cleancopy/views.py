@@ -143,9 +143,9 @@ def provenance(version: Version) -> dict[str, Any]:
 
 
 def cuts(version: Version) -> list[dict[str, Any]]:
-    """The cuts of a version with the text that each took out."""
-    text = version.document.text
-    return [{**fields_of(cut), "text": text[cut.start : cut.end]} for cut in version.document.cuts]
+    """The cuts of a version, numbered from 1, with the text that each took out."""
+    text, found = version.document.text, enumerate(version.document.cuts, 1)
+    return [{"number": n, **fields_of(cut), "text": text[cut.start : cut.end]} for n, cut in found]
 
 
 def _latest(root: Path, documents: set[str] | None) -> Iterator[Version]:

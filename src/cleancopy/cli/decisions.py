@@ -82,6 +82,8 @@ def takedown(
     named = target.partition(":")[0] in ("url", "site", "capture")
     done = decisions.takedown(clean, target if named else find(clean, target).doc_id, note, purge=purge)
     _say(done, as_json)
+    if not as_json and not done.documents:
+        out.print(Text("no stored document is meant; what comes later will be refused"))
     if not as_json and done.held:
         held = ", ".join(map(str, done.held))
         out.print(Text(f"older releases still hold the text: {held} (as-of readers see it, exports do not)"))
@@ -114,7 +116,7 @@ def decisions_undo(
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Let a decision hold no more; the next ingest or reclean acts on it."""
+    """Let a decision hold no more: a restored cut goes at the next reclean, a page comes back at an ingest."""
     from cleancopy import decisions
 
     del raw
@@ -131,10 +133,12 @@ def decisions_case(
 ) -> None:
     """Write a document as an annotated test case: each block marked keep or cut, as decided."""
     from cleancopy.decisions import as_case
+    from cleancopy.store.layout import mendable
 
     del raw
     version = find(clean, doc)
-    file.write_text(as_case(version.document), encoding="utf-8")
+    with mendable(file, "writing the case"):
+        file.write_text(as_case(version.document), encoding="utf-8")
     out.print(Text(f"{file}: {len(version.document.blocks)} blocks"))
 
 

@@ -86,11 +86,13 @@ def _version(clean: Path, doc: str, as_of: int | None) -> Version:
 def _explained(document: Document) -> Iterator[Text]:
     """The page text as lines: kept ones plain, cut ones marked with ``-`` and followed by why."""
     position = 0
-    for cut in document.cuts:
+    for number, cut in enumerate(document.cuts, 1):
         yield from _marked(document.text[position : cut.start], "  ", "")
         yield from _marked(document.text[cut.start : cut.end], "- ", "red")
         evidence = ", ".join(f"{name} {short(value)}" for name, value in sorted(cut.evidence.items()))
-        why = f"    {cut.stage}, {cut.rule}: {cut.reason}" + (f" [{evidence}]" if evidence else "")
+        why = f"    cut {number}: {cut.stage}, {cut.rule}: {cut.reason}" + (
+            f" [{evidence}]" if evidence else ""
+        )
         yield Text(printable(why), "dim")
         position = cut.end
     yield from _marked(document.text[position:], "  ", "")

@@ -223,7 +223,7 @@ def _print_summary(summary: dict[str, Any], clean: Path) -> None:
             "cleancopy status --inputs names them"
         )
     if summary["release"] is None:
-        out.print("nothing new: the last release stands")
+        out.print("nothing new: the last release stands" if summary["content_root"] else "nothing to publish")
     else:
         said = f"release {summary['release']}: {summary['live']} live documents, text in {clean / 'text'}/"
         out.print(Text(said))

@@ -31,7 +31,15 @@ Doc = Annotated[
 ]
 RAW, CLEAN = Path("raw"), Path("clean")
 
-out = Console(highlight=False, soft_wrap=True)
+
+class _Output(Console):
+    """Standard output; a reader that has seen enough, as ``head`` does, is no error."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Output(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
 
 
@@ -57,6 +65,9 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except OSError as error:
+            name = f"{error.filename}: " if error.filename else ""
+            fail(f"{name}{error.strerror or error}; make it readable or writable, or name another", 1)
 
     return wrapped
 

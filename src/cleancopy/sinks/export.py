@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from cleancopy.errors import StoreError
+from cleancopy.errors import PolicyError, StoreError
 from cleancopy.sinks import card, croissant, folder, jsonl, lines, markdown, parquet, spreadsheet, tree
 from cleancopy.sinks.columns import EXPORT
 from cleancopy.sinks.folder import File
@@ -56,6 +56,9 @@ def export(
     """
     _check_apart(chosen.root, out)
     if kind in ("jsonl", "csv") and is_file(out):
+        said = lines.by_suffix(out)
+        if compression and said != "none" and compression != said:
+            raise PolicyError(f"{out}: its suffix says {said}, --compression {compression}; change one of them")
         lines.write_file(chosen, out, _lines(chosen, kind), compression or lines.by_suffix(out))
         return Exported(chosen.documents, out, 1)
     packed = compression or ("zstd" if kind == "jsonl" else "none")
