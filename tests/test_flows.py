@@ -199,6 +199,7 @@ def test_pages_of_other_origins_stay_out(place: Place) -> None:
     assert answer.headers.get("access-control-allow-origin") not in ("*", asked["Origin"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "arguments", "said"),
     [
@@ -241,6 +242,7 @@ def test_wrong_settings_are_one_line(
 # ---- schedules
 
 
+@pytest.mark.slow
 def test_a_schedule_is_added_listed_paused_and_resumed(place: Place, ingested: dict[str, Any]) -> None:
     assert (
         place.cli("schedule", "add", "examples", "--cron", "0 6 * * *", "--timezone", "Europe/Paris").returncode
