@@ -46,7 +46,7 @@ def page(place: Place) -> Iterator[Page]:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         opened = browser.new_page(viewport={"width": 1500, "height": 1100})
-        opened.set_default_timeout(60_000)
+        opened.set_default_timeout(120_000)
         opened.goto(place.ui)
         opened.locator("input").first.fill(place.password)
         opened.keyboard.press("Enter")

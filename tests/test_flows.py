@@ -69,7 +69,7 @@ class Place:
     def said(self) -> str:
         return (self.folder / "up.log").read_text()
 
-    def until(self, holds: Callable[[], Any], seconds: float = 60) -> Any:
+    def until(self, holds: Callable[[], Any], seconds: float = 120) -> Any:
         deadline = time.monotonic() + seconds
         while not (found := holds()):
             assert time.monotonic() < deadline, f"did not come in {seconds:g} s; up said: {self.said()[-3000:]}"
@@ -316,7 +316,7 @@ def test_after_downtime_a_source_runs_once(place: Place, ingested: dict[str, Any
     sources.write_text(sources.read_text().replace("interval = 4.0", 'cron = "0 6 1 1 *"'))
     (place.folder / "up.log").unlink()
     place.up()
-    (run,) = place.until(lambda: [r for r in place.find("flow_runs") if "catch-up" in r["tags"]], 30)
+    (run,) = place.until(lambda: [r for r in place.find("flow_runs") if "catch-up" in r["tags"]], 90)
     place.until(lambda: any(r["id"] == run["id"] for r in place.runs("Completed")), 90)
     assert not place.runs("Late")
     assert place.said().count("was due while nothing ran") == 1
