@@ -13,6 +13,7 @@ import pytest
 
 from cleancopy import Capture, Document, Policy, SiteChrome, learn_chrome
 from cleancopy.clean import decide, read
+from cleancopy.decisions import annotated
 from conftest import CASES, EXAMPLES, SHARED
 
 
@@ -49,22 +50,3 @@ def test_case(case: Path) -> None:
         else:
             assert text == beginning
         assert verdict == what, f"{verdict}, not {what}: {text}"
-
-
-def annotated(document: Document) -> list[tuple[str, str]]:
-    """Each block's verdict and text; a block of which only a part is cut gives a line for each part."""
-    lines = []
-    for block in document.blocks:
-        position = block.start
-        for cut in document.cuts:
-            if cut.end <= position or cut.start >= block.end:
-                continue
-            if cut.start > position:
-                lines.append(("keep", document.text[position : cut.start]))
-            lines.append(
-                (f"cut:{cut.stage}", document.text[max(cut.start, position) : min(cut.end, block.end)])
-            )
-            position = min(cut.end, block.end)
-        if position < block.end:
-            lines.append(("keep", document.text[position : block.end]))
-    return [(verdict, text.strip()) for verdict, text in lines if text.strip()]

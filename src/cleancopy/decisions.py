@@ -220,10 +220,10 @@ def takedown(root: Path, target: str, note: str = "", *, purge: bool = False) ->
     documents = _meant(root, target)
     refs = _alone(root, documents) if purge else []
     made = Made(0, "takedown", target, "", note, purged=tuple(sorted({ref.record_id for ref in refs})))
-    done = _apply(root, made, lambda: _live(root, _meant(root, target)), _gone)
+    done = _apply(root, made, lambda: _live(root, _meant(root, target)), rows.gone)
     archive.purge(root, refs)
     held = sorted({number for document in documents for number in _holding(root, document)})
-    return replace(done, documents=tuple(documents), held=tuple(n for n in held if n != done.release))
+    return replace(done, documents=tuple(documents), held=tuple(held))
 
 
 def _live(root: Path, documents: Iterable[str]) -> list[str]:
@@ -240,10 +240,6 @@ def _alone(root: Path, documents: Sequence[str]) -> list[archive.ArchiveRef]:
         if row["archive"] and row["status"] != "gone" and row["doc_id"] not in documents
     }
     return sorted(ref for ref in mine if ref.record_id not in shared)
-
-
-def _gone(version: Version) -> Version:
-    return replace(version, status="gone", duplicate_of=None, match={})
 
 
 def undo(root: Path, number: int, note: str = "") -> Applied:

@@ -424,7 +424,7 @@ def _versions(
             version = replace(version, seq=version.seq + 1, release=run.release, change="duplicate")
             if heads[version.doc_id].status == "gone":
                 why: Change = "takedown" if version.doc_id in down else "source"
-                yield replace(version, change=why, status="gone", duplicate_of=None, match={})
+                yield rows.gone(replace(version, change=why))
             else:
                 yield _pointed(version, duplicates.get(version.doc_id))
 

@@ -100,11 +100,7 @@ def _versions(
                     change="restored",
                     restored_from=to,
                 )
-                yield again if documents is back else _gone(again)
-
-
-def _gone(version: Version) -> Version:
-    return replace(version, status="gone", duplicate_of=None, match={})
+                yield again if documents is back else rows.gone(again)
 
 
 def _publish(root: Path, release: int, versions: Iterator[Version], target: Manifest) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import accumulate, chain, pairwise
 from operator import attrgetter
@@ -94,6 +94,11 @@ class Version:
     def version_id(self) -> str:
         """The id of this version: its document, its parent and its clean text."""
         return version_id(self.doc_id, self.parent, self.text_sha256)
+
+
+def gone(version: Version) -> Version:
+    """The version as that of a document that is no longer there; what it was stays in the releases before."""
+    return replace(version, status="gone", duplicate_of=None, match={})
 
 
 @dataclass(frozen=True, slots=True)
