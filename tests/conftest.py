@@ -34,3 +34,8 @@ def _no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
     os.environ.pop("FORCE_COLOR", None)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes by their length: a compressed one carries the clock, and each worker must find the same names."""
+    return f"{len(val)}-bytes" if isinstance(val, bytes) and not val.isascii() else None
