@@ -91,7 +91,7 @@ def test_a_second_run_reads_nothing_and_makes_no_release(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a known payload was read again")
 
-    monkeypatch.setattr("cleancopy.pipeline.read", not_again)
+    monkeypatch.setattr("cleancopy.reading.read", not_again)
     second = run(raw, tmp_path / "clean")
     assert (second.release, second.content_root) == (None, first.content_root)
     assert second.counts == {"new": 0, "unchanged": 6, "duplicate": 1, "rejected": 0}
@@ -287,7 +287,7 @@ def dies_after(raw: Path, clean: Path, step: Callable[[Run], object]) -> Run:
 def test_a_run_goes_on_from_what_a_dead_one_had_read(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cleancopy.pipeline.SHARD_INPUTS", 3)
+    monkeypatch.setattr("cleancopy.reading.SHARD_INPUTS", 3)
     clean = tmp_path / "clean"
     dead = dies_after(raw, clean, lambda run: (discover(run), read_shard(run, 0)))
     kept = dead.spool("read", 0).stat().st_mtime_ns

@@ -23,7 +23,7 @@ LAYERS = (
     {"store", "sources"},
     {"run", "work", "views", "sinks", "changes", "trace"},
     {"schema", "reader", "rollback", "decisions"},
-    {"publish", "pipeline", "upkeep"},
+    {"publish", "reading", "deciding", "pipeline", "upkeep"},
     {"cli"},
 )
 INPUT_OUTPUT = {

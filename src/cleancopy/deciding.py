@@ -1,0 +1,325 @@
+"""From documents as read to documents with cuts: site chrome is learned, then each document decided on.
+
+Stored documents that other chrome, policy or code cleaned are decided on again, from the table or the archive.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+
+from cleancopy import decisions
+from cleancopy.clean import decide
+from cleancopy.document import Capture, Document, doc_id
+from cleancopy.errors import PolicyError, Rejected
+from cleancopy.fingerprint import fingerprint
+from cleancopy.isolation import outcome
+from cleancopy.publish import learned_chromes
+from cleancopy.reading import decisions_of, ledger, read_all, rejected
+from cleancopy.repetition import sign
+from cleancopy.run import FROM_ARCHIVE, Decided, Run
+from cleancopy.spool import Spool, read_at, read_offsets, read_spool
+from cleancopy.stages.chrome import SiteChrome, learn_chrome
+from cleancopy.stages.duplicates import signing
+from cleancopy.store import archive, chromes, corpus, rows
+from cleancopy.store.rows import LedgerEntry, Version
+
+
+def learn(run: Run, shards: int, also: Iterable[str] = ()) -> dict[str, int]:
+    """Learn the chrome of every site that the run read pages of; how many entries each has.
+
+    Stored pages of these sites count too; one that the run read anew counts once, as it is now. Of the sites
+    in ``also`` that it read no page of, the chrome stands as it is.
+    """
+    fresh: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    captured: dict[str, str] = {}
+    for number in range(shards):
+        for offset, (entry, document) in read_offsets(run.spool("read", number)):
+            if document:
+                fresh[entry.site or ""].append((number, offset))
+                captured[entry.key] = entry.captured or ""
+    stored = _stored_sites(run.root)
+    day = datetime.fromtimestamp(run.started, UTC).date().isoformat()
+    learned = {site: chrome for site in also if (chrome := chromes.current(run.root, site))}
+    shares: dict[str, list[float]] = {}
+    for site, places in sorted(fresh.items()):
+        before = chromes.current(run.root, site)
+        if len(places) + stored[site] >= 2 or before:
+            shares[site] = []
+            pages = _pages(run, site, places, captured, shares[site] if stored[site] else None)
+            learned[site] = learn_chrome(
+                pages, site=site, policy=run.policy.chrome, previous=before, seen=day, captured=captured
+            )
+    with Spool(run.spool("chrome", 0)) as spool, Spool(run.spool("shares", 0)) as other:
+        for chrome in learned.values():
+            spool.append(chrome)
+        for one in shares.items():
+            other.append(one)
+    return {site: len(chrome.entries) for site, chrome in learned.items()}
+
+
+_learned = cache(learned_chromes)
+
+
+def _pages(
+    run: Run,
+    site: str,
+    places: Iterable[tuple[int, int]],
+    captured: dict[str, str],
+    shares: list[float] | None,
+) -> Iterator[Document]:
+    """The pages of a site: those that the run read, then the stored ones under other keys, if there are any.
+
+    On the way ``captured`` takes up when each was captured, and ``shares`` how much of each stored page was
+    cut as chrome. With None for ``shares`` there are no stored pages.
+    """
+    for number, offset in places:
+        yield pickle.loads(read_at(run.spool("read", number), offset)[1])
+    if shares is not None:
+        for version in _stored(run.root, site):
+            document = version.document
+            shares.append(_chrome_share(document))
+            if document.key not in captured:
+                captured[document.key] = version.captured or ""
+                yield document.undecided()
+
+
+def _chrome_share(document: Document) -> float:
+    cut = sum(cut.end - cut.start for cut in document.cuts if cut.stage == "chrome")
+    return cut / max(1, len(document.text))
+
+
+def _stored(root: Path, site: str) -> Iterator[Version]:
+    """The latest versions of a site's documents that are not gone."""
+    for batch in corpus.latest_batches(root, site=site):
+        for version in rows.table_to_versions(batch):
+            if version.status != "gone":
+                yield version
+
+
+def _stored_sites(root: Path) -> Counter[str]:
+    table = corpus.latest(root, columns=["site"])
+    return Counter(site or "" for site in table["site"].to_pylist())
+
+
+# ---- what is stored, decided again
+
+
+def revisit(run: Run, sites: Iterable[str] = ()) -> int:
+    """Decide anew on stored documents that another policy, code or chrome cleaned; how many shards this left.
+
+    Nothing is fetched: what only another chrome cut is decided again as it was read; what another pipeline
+    read is read again from the archive, and its site learned anew. ``sites`` chooses; all sites without any.
+    ``publish`` makes a release of the shards, ``differences`` shows what it would change. Raises PolicyError
+    for a site that has no documents.
+    """
+    stored = _stored_sites(run.root)
+    chosen = sorted(set(sites) or stored)
+    for site in chosen:
+        if site not in stored:
+            raise PolicyError(f"{site}: no document of this site is stored; see cleancopy chrome list")
+    counts: Counter[str] = Counter()
+    with Spool(run.spool("read", 0)) as spool:
+        read_all(run, _outdated(run, chosen), spool, counts)
+    learn(run, 1, also=chosen)
+    decide_shard(run, 0)
+    reclean(run, 1)
+    return 2
+
+
+def _outdated(run: Run, sites: Iterable[str]) -> Iterator[tuple[Capture, LedgerEntry]]:
+    """The latest captures, from the archive, of the documents that another pipeline read."""
+    latest, purged = _latest_captures(run.root), decisions.purged(run.root)
+    for site in sites:
+        for version in _stored(run.root, site):
+            if _is_current(run, version):
+                continue
+            last = latest.get(version.doc_id) or (version.document.payload_sha256, version.archive, None)
+            payload, where, when = last
+            if where is not None and where.record_id not in purged:
+                entry = replace(
+                    _entry_again(run, version),
+                    input=f"archive/{where.file}",
+                    member=f"offset {where.offset}",
+                    source=FROM_ARCHIVE,
+                    version_id=version.version_id,
+                    payload_sha256=payload,
+                    archive=where,
+                    captured=when or version.captured,
+                )
+                yield _from_archive(run.root, version, entry), entry
+
+
+def _is_current(run: Run, version: Version) -> bool:
+    """Whether the pipeline of now made a version; one that a person restored and then let go did not."""
+    if version.change == "restored" and version.restored_from is None and version.status == "live":
+        made, document = decisions_of(run), version.doc_id
+        if not made.restores(document) and not made.stands(document):
+            return False
+    return all(version.parts.get(name) == part for name, part in run.parts.items())
+
+
+def _latest_captures(root: Path) -> dict[str, tuple[str, archive.ArchiveRef | None, str | None]]:
+    """The digest, place and time of the last capture of each document that was no reject."""
+    columns = ["doc_id", "payload_sha256", "archive", "captured", "outcome", "release"]
+    table = corpus.captures(root, columns=columns).to_pylist()
+    kept = [row for row in table if row["outcome"] != "rejected" and row["archive"]]
+    return {
+        row["doc_id"]: (row["payload_sha256"], archive.ArchiveRef(**row["archive"]), row["captured"])
+        for row in sorted(kept, key=lambda r: (r["captured"] or "", r["release"]))
+    }
+
+
+def _from_archive(root: Path, version: Version, entry: LedgerEntry) -> Capture:
+    """A stored document's capture as it was read first, as far as it is known."""
+    assert entry.archive is not None
+    document = version.document
+    return Capture(
+        payload=archive.read_capture(root, entry.archive, entry.payload_sha256),
+        key=document.key,
+        url=document.url,
+        site=document.site,
+        media_type=document.media_type,
+        charset=document.decoding.declared if document.decoding else None,
+        captured=entry.captured,
+        language=document.metadata.language,
+        licence=document.metadata.licence,
+    )
+
+
+# ---- deciding
+
+#: A document to decide on: its entry, the document as read, and the seq of its stored version, 0 for a new one.
+Pending = tuple[LedgerEntry, Document, int]
+#: So many documents are signed at once.
+SIGN_AT_ONCE = 256
+
+
+def decide_shard(run: Run, number: int) -> Counter[str]:
+    """Cut what a shard has read, under the policy and each site's chrome; counts by what became of it."""
+    with Spool(run.spool("decided", number)) as spool, Spool(run.spool("entries", number)) as index:
+        return _decide_all(run, number, _fresh(run, number, index), spool, index)
+
+
+def reclean(run: Run, shards: int) -> Counter[str]:
+    """Decide anew on the stored documents of sites whose chrome has changed; no page is read again.
+
+    A document that would be empty under the new chrome stays as it is; one that another pipeline read waits
+    until its input is read again.
+    """
+    with Spool(run.spool("decided", shards)) as spool, Spool(run.spool("entries", shards)) as index:
+        return _decide_all(run, shards, _affected(run, shards), spool, index)
+
+
+def _fresh(run: Run, number: int, index: Spool) -> Iterator[Pending]:
+    """The documents that a shard has read; entries without one go straight to the index."""
+    heads = cache(partial(corpus.heads, run.root))
+    for entry, document in read_spool(run.spool("read", number)):
+        again = isinstance(entry, LedgerEntry) and entry.source == FROM_ARCHIVE
+        if document:
+            stored = heads()[doc_id(entry.key)] if again else None
+            if stored is None or stored.version_id == entry.version_id:  # else another run was faster
+                yield entry, pickle.loads(document), stored.seq if stored else 0
+        elif not again:
+            index.append(entry)
+
+
+def _affected(run: Run, shards: int) -> Iterator[Pending]:
+    """The stored documents of sites whose chrome has changed, but for those that the run read anew."""
+    taken = {
+        one.entry.key
+        for number in range(shards)
+        for one in read_spool(run.spool("entries", number))
+        if isinstance(one, Decided)
+    }
+    for site, chrome in sorted(_learned(run).items()):
+        if _last_applied(run.root, site) != chrome.digest:
+            for version in _stored(run.root, site):
+                if _is_current(run, version) and version.document.key not in taken:
+                    yield _entry_again(run, version), version.document, version.seq
+
+
+def _last_applied(root: Path, site: str) -> str:
+    """The digest of the chrome that the site's latest versions were cut by; a killed run's does not count."""
+    versions = corpus.latest(root, columns=["release", "parts"], site=site).to_pylist()
+    latest = max(versions, key=lambda row: row["release"], default=None)
+    return str(json.loads(latest["parts"]).get("chrome", "")) if latest else ""
+
+
+def _decide_all(run: Run, shard: int, pending: Iterable[Pending], spool: Spool, index: Spool) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    batch: list[Pending] = []
+    for entry, document, stored in pending:
+        chrome = _learned(run).get(document.site or "")
+        result = outcome(partial(_decided, run=run, chrome=chrome), document)
+        if isinstance(result, Rejected):
+            counts["rejected"] += 1
+            if not stored:
+                index.append(rejected(entry, result.kind, result.message))
+            continue
+        counts["decided"] += 1
+        batch.append((entry, result, stored))
+        if len(batch) == SIGN_AT_ONCE:
+            _keep(run, shard, batch, spool, index)
+            batch = []
+    _keep(run, shard, batch, spool, index)
+    return counts
+
+
+def _decided(document: Document, run: Run, chrome: SiteChrome | None) -> Document:
+    """The document with its cuts, but for those that people want to stay."""
+    return decisions_of(run).spared(decide(document, run.policy, chrome))
+
+
+def _keep(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: Spool) -> None:
+    """Sign decided documents and leave them for the publishing step."""
+    texts = [document.clean for _, document, _ in batch]
+    signatures = sign(texts, signing(run.policy.duplicates))
+    for (entry, document, stored), text, signature in zip(batch, texts, signatures, strict=True):
+        chrome = _learned(run).get(document.site or "")
+        cut: Counter[str] = Counter()
+        for one in document.cuts:
+            cut[one.stage] += one.end - one.start
+        decided = Decided(
+            entry=entry,
+            text_sha256=rows.sha256(text),
+            words=len(text.split()),
+            canonical=document.url is not None and document.metadata.canonical_url == document.url,
+            signature=signature.tobytes(),
+            chrome=chrome.digest if chrome else "",
+            shard=shard,
+            offset=spool.append(document),
+            known=entry.source == FROM_ARCHIVE or (not stored and _known_otherwise(run, entry)),
+            cut=tuple(sorted(cut.items())),
+            kept=len(text),
+            stored=stored,
+        )
+        index.append(decided)
+
+
+def _known_otherwise(run: Run, entry: LedgerEntry) -> bool:
+    """Whether the payload was cleaned before, by another pipeline."""
+    before = ledger(run)[0].get((entry.key, entry.payload_sha256 or ""))
+    return before is not None and before.fingerprint != entry.fingerprint
+
+
+def _entry_again(run: Run, version: Version) -> LedgerEntry:
+    return LedgerEntry(
+        input="",
+        outcome="unchanged",
+        release=run.release,
+        run=run.name,
+        key=version.document.key,
+        payload_sha256=version.document.payload_sha256,
+        url=version.document.url,
+        site=version.document.site,
+        captured=version.captured,
+        archive=version.archive,
+        fingerprint=fingerprint(run.parts),
+    )

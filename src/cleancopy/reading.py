@@ -1,0 +1,397 @@
+"""From inputs to documents as read: what a run finds, archives and reads; each capture leaves one entry.
+
+Inputs and what is read lie in the run's spool files, shard by shard. What is known already needs no reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from urllib.parse import urlsplit
+
+from cleancopy import decisions
+from cleancopy.clean import read
+from cleancopy.document import Capture
+from cleancopy.errors import Kind, Rejected
+from cleancopy.fingerprint import fingerprint
+from cleancopy.isolation import run_isolated
+from cleancopy.policy import Limits, Policy
+from cleancopy.run import Known, Note, Run, Withdrawn
+from cleancopy.sources.crawl import Listed, Missing, Page, crawl, of_source, open_page, read_dropped
+from cleancopy.sources.files import Input, Refusal, find_inputs, is_list, printable, read_bytes, read_input
+from cleancopy.sources.settings import LOCAL
+from cleancopy.sources.warc import canonical_url
+from cleancopy.spool import Spool, read_spool
+from cleancopy.store import archive, corpus
+from cleancopy.store.rows import LedgerEntry, Outcome
+
+#: Files or archives in a shard: enough work to make a task's own cost (11-34 ms) vanish.
+SHARD_INPUTS = 500
+#: Rejections that another try may not repeat.
+_WORTH_ANOTHER_TRY = frozenset(
+    [Kind.TIMEOUT, Kind.MEMORY, Kind.CRASH, Kind.INTERNAL, Kind.UNREADABLE, Kind.TAKEN_DOWN]
+)
+
+AnyInput = Input | Refusal | Page | Missing | Listed
+
+
+def discover(run: Run) -> int:
+    """Leave all inputs of the run in shards, files by name, then what was fetched; how many shards."""
+    shard: list[AnyInput] = []
+    shards = 0
+    for found in _inputs(run):
+        shard.append(found)
+        if len(shard) == SHARD_INPUTS:
+            _leave(run, shards, shard)
+            shard, shards = [], shards + 1
+    if shard:
+        _leave(run, shards, shard)
+    return shards + bool(shard)
+
+
+def _inputs(run: Run) -> Iterator[AnyInput]:
+    lists: list[Input] = []
+    seen: set[str] = set()
+    for found in local_inputs(run):
+        if found.name in seen:
+            continue
+        seen.add(found.name)
+        if isinstance(found, Input) and is_list(found):
+            lists.append(found)
+        else:
+            yield found
+    yield from _from_web(run, lists)
+
+
+def local_inputs(run: Run) -> Iterator[Input | Refusal]:
+    """What lies on this machine: below the run's paths, and in its sources of files and archives."""
+    if run.paths:
+        yield from find_inputs(run.paths, run.raw)
+    for source in run.sources:
+        for found in find_inputs(source.paths, run.raw) if source.paths else ():
+            if isinstance(found, Refusal):
+                yield found
+            elif source.kind == "warc" or source.takes(found.name):
+                yield replace(found, source=source)
+
+
+def _from_web(run: Run, lists: Sequence[Input]) -> Iterator[AnyInput]:
+    """What the run's sources on the web give, and the sitemaps and feeds among its files."""
+    sources = [source for source in run.sources if source.kind not in LOCAL]
+    left, mark, stamp = run.spool("web", 0), run.spool("asked", 0), _stamp(lists)
+    if not mark.is_file() or mark.read_text() != stamp:  # other lists than those that a dead run asked by
+        left.unlink(missing_ok=True)
+        mark.write_text(stamp)
+    if not left.exists() and (sources or lists):
+        with Spool(left) as spool:
+            named = read_dropped(lists, run.policy.limits, run.workers, spool.append)
+            crawl(
+                [*sources, *named],
+                run.fetching,
+                limits=run.policy.limits,
+                root=run.root,
+                name=run.name,
+                work=run.work,
+                workers=run.workers,
+                held=partial(_held, run),
+                found=spool.append,
+                refused=partial(_taken_down, run),
+            )
+    yield from read_spool(left) if left.exists() else ()
+
+
+def _taken_down(run: Run, url: str, site: str | None) -> str | None:
+    """Why an address is not to be asked for: someone took it, or its site, down."""
+    key = canonical_url(url)
+    entry = LedgerEntry(
+        url, "new", run.release, run.name, key=key, url=url, site=site or urlsplit(key).hostname
+    )
+    return decisions_of(run).refusal(entry)
+
+
+def _held(run: Run, asked: str, url: str, payload: str) -> archive.ArchiveRef | None:
+    """Where the archive has a payload, if an address gave it the last time that it gave anything."""
+    last = ledger(run)[1].get((printable(asked), None, canonical_url(url)))
+    return archived(run).get(payload) if last == payload else None
+
+
+def _leave(run: Run, number: int, shard: Sequence[AnyInput]) -> None:
+    """Leave a shard of inputs; what a dead run has read of the same inputs, unchanged, stays for this one."""
+    stamp, before = _stamp(shard), run.spool("stamp", number)
+    if not before.is_file() or before.read_text() != stamp:
+        run.spool("read", number).unlink(missing_ok=True)
+        before.write_text(stamp)
+    with Spool(run.spool("inputs", number)) as spool:
+        for one in shard:
+            spool.append(one)
+
+
+def _stamp(shard: Iterable[AnyInput]) -> str:
+    """A digest of inputs as they lie on the disk: names, sizes, times."""
+    digest = hashlib.sha256()
+    for one in shard:
+        facts = os.stat(one.path) if isinstance(one, Input) and os.path.exists(one.path) else None
+        state = (facts.st_size, facts.st_mtime_ns, facts.st_ino) if facts else one
+        digest.update(repr((one.name, state)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | None = None) -> Counter[str]:
+    """Archive and read the captures of a shard that are not known yet; counts by what became of them.
+
+    Every capture leaves exactly one entry in the shard's spool: with its document, or with its outcome.
+    """
+    if run.spool("read", number).exists():
+        return _already_read(run, number)
+    counts: Counter[str] = Counter()
+    inputs: list[AnyInput] = list(read_spool(run.spool("inputs", number)))
+    with (
+        Spool(run.spool("read", number)) as spool,
+        archive.Archive(run.root, f"{run.name}-{number:04d}", archived(run)) as raw,
+    ):
+        read_all(run, _to_read(run, inputs, raw, spool, counts, progress), spool, counts)
+    return counts
+
+
+def _already_read(run: Run, number: int) -> Counter[str]:
+    """The counts of a shard that the run before this one, which died, had read."""
+    counts: Counter[str] = Counter()
+    for entry, document in read_spool(run.spool("read", number)):
+        if isinstance(entry, Withdrawn):
+            counts["rejected"] += 1
+        elif not isinstance(entry, Note):
+            counts["rejected" if entry.outcome == "rejected" else "read" if document else "known"] += 1
+    return counts
+
+
+def read_all(
+    run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spool, counts: Counter[str]
+) -> None:
+    """Read captures in the run's workers; each leaves its entry in the spool, and the document that it is."""
+    work = partial(_read_pickled, policy=run.policy)
+    entries: list[LedgerEntry] = []
+
+    def captures() -> Iterator[Capture]:
+        for capture, entry in tasks:
+            entries.append(entry)
+            yield capture
+
+    for at, (_, result) in enumerate(
+        run_isolated(work, captures(), workers=run.workers, limits=run.policy.limits, preload=PRELOAD)
+    ):
+        entry = entries[at]
+        if isinstance(result, Rejected):
+            counts["rejected"] += 1
+            spool.append((rejected(entry, result.kind, result.message), None))
+        else:
+            counts["read"] += 1
+            site, document = result
+            spool.append((replace(entry, site=site), document))
+
+
+#: Modules that the workers load once, before the first page.
+PRELOAD = ("cleancopy.clean", "lightgbm", "trafilatura", "trafilatura.core")
+
+
+def _read_pickled(capture: Capture, policy: Policy) -> tuple[str | None, bytes]:
+    """The site of a page, and its document as bytes: only the shard that needs it opens it again."""
+    document = read(capture, policy)
+    return document.site, pickle.dumps(document, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _to_read(
+    run: Run,
+    inputs: Sequence[AnyInput],
+    raw: archive.Archive,
+    spool: Spool,
+    counts: Counter[str],
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[tuple[Capture, LedgerEntry]]:
+    """The captures of a shard that need reading, archived; what needs none goes straight to the spool."""
+    known, last = ledger(run)
+    base = fingerprint(run.parts)
+    for done, found in enumerate(inputs, 1):
+        if isinstance(found, Page | Missing):
+            yield from _of_web(run, found, spool, counts)
+            continue
+        if isinstance(found, Listed):
+            payload = read_bytes(found.found, run.policy.limits)
+            entry = entry_of(run, found.found, Capture(payload, found.found.key))
+            _of_list(run, entry, found.message, spool, counts, partial(raw.append, Capture(payload, entry.key)))
+            continue
+        for one in [found] if isinstance(found, Refusal) else captures_of(found, run.policy.limits):
+            if isinstance(one, Refusal) and not one.lost:
+                spool.append((Note(one.name, one.member or None, one.message), None))
+                continue
+            if isinstance(one, Refusal):
+                counts["rejected"] += 1
+                spool.append((_refused(run, one, raw), None))
+                continue
+            entry = entry_of(run, found, one)
+            if refusal := decisions_of(run).refusal(entry):
+                counts["rejected"] += 1
+                spool.append((rejected(entry, Kind.TAKEN_DOWN, f"{entry.input}: {refusal}"), None))
+                continue
+            before = known.get((one.key, entry.payload_sha256 or ""))
+            same = last.get((entry.input, entry.member, entry.key)) == one.sha256
+            if before and still_holds(before, base, same) and one.key not in _brought_back(run):
+                counts["known"] += 1
+                spool.append(
+                    (replace(entry, outcome=before.outcome, kind=before.kind, message=before.message), False)
+                )
+                continue
+            yield one, replace(entry, archive=raw.append(one))
+        if progress:
+            progress(done, len(inputs))
+
+
+def _of_web(
+    run: Run, found: Page | Missing, spool: Spool, counts: Counter[str]
+) -> Iterator[tuple[Capture, LedgerEntry]]:
+    """A fetched page if it needs reading; what needs none goes straight to the spool."""
+    entry = LedgerEntry(found.name, "new", run.release, run.name, source=found.source)
+    if isinstance(found, Missing):
+        counts["rejected"] += 1
+        message = f"{found.name}: {found.gone.message}"
+        keys = tuple(map(canonical_url, found.gone.urls))
+        entry = replace(rejected(entry, Kind.HTTP_ERROR, message), key=keys[0], url=found.gone.urls[0])
+        spool.append((Withdrawn(entry, keys), None))
+        return
+    known, last = ledger(run)
+    got = found.got
+    entry = replace(
+        entry,
+        key=got.key,
+        payload_sha256=got.payload_sha256,
+        url=got.url,
+        site=found.site or urlsplit(got.key).hostname,
+        captured=got.captured,
+        fingerprint=fingerprint(run.parts),
+    )
+    before = known.get((got.key, got.payload_sha256))
+    same = last.get((found.name, None, got.key)) == got.payload_sha256
+    if refusal := decisions_of(run).refusal(entry):
+        counts["rejected"] += 1
+        spool.append((rejected(entry, Kind.TAKEN_DOWN, f"{found.name}: {refusal}"), None))
+    elif found.listed:
+        _of_list(run, entry, found.listed, spool, counts, lambda: got.ref)
+    elif before and still_holds(before, fingerprint(run.parts), same) and got.key not in _brought_back(run):
+        counts["known"] += 1
+        said = replace(entry, outcome=before.outcome, kind=before.kind, message=before.message)
+        spool.append((said, False))
+    else:
+        capture = open_page(run.root, found, run.policy.limits)
+        if isinstance(capture, Capture):
+            yield capture, replace(entry, archive=got.ref)
+        else:
+            counts["rejected"] += 1
+            spool.append((replace(rejected(entry, capture.kind, capture.message), archive=got.ref), None))
+
+
+def _of_list(
+    run: Run,
+    entry: LedgerEntry,
+    message: str,
+    spool: Spool,
+    counts: Counter[str],
+    archived: Callable[[], archive.ArchiveRef],
+) -> None:
+    """Leave the entry of a sitemap or feed: an input without a document, unchanged where it was as it is."""
+    same = ledger(run)[1].get((entry.input, None, entry.key)) == entry.payload_sha256
+    counts["known" if same else "read"] += 1
+    spool.append((Note(entry.input, None, message), None))
+    entry = replace(entry, outcome="unchanged" if same else "new", archive=None if same else archived())
+    spool.append((entry, None))
+
+
+def captures_of(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
+    """What is in an input; one that holds no page at all is refused."""
+    empty = True
+    for one in of_source(found.source, read_input(found, limits)):
+        empty = False
+        yield one
+    if empty:
+        yield Refusal(found.name, "", Kind.NO_CONTENT, f"{found.name}: holds no page; only other records", None)
+
+
+@cache
+def _brought_back(run: Run) -> frozenset[str]:
+    """The keys of documents that are gone by a takedown: those that come this far are down no more."""
+    table = corpus.latest(run.root, columns=["key", "change"], status="gone").to_pylist()
+    return frozenset(row["key"] for row in table if row["change"] == "takedown")
+
+
+def still_holds(before: Known, base: str, same: bool) -> bool:
+    """Whether a payload needs no reading: same pipeline, and its input held the same payload when last read."""
+    return same and before.fingerprint == base and before.kind not in _WORTH_ANOTHER_TRY
+
+
+def entry_of(run: Run, found: Input | Refusal, capture: Capture) -> LedgerEntry:
+    prefix = f"{found.name}@"
+    member = f"offset {capture.source.removeprefix(prefix)}" if capture.source.startswith(prefix) else None
+    return LedgerEntry(
+        input=found.name,
+        outcome="new",
+        release=run.release,
+        run=run.name,
+        key=capture.key,
+        member=member,
+        payload_sha256=capture.sha256,
+        source=found.source.name if isinstance(found, Input) and found.source else run.source,
+        url=capture.url,
+        site=capture.site,
+        captured=capture.captured,
+        fingerprint=fingerprint(run.parts),
+    )
+
+
+def _refused(run: Run, refusal: Refusal, raw: archive.Archive) -> LedgerEntry:
+    entry = LedgerEntry(input=refusal.name, outcome="rejected", release=run.release, run=run.name)
+    entry = replace(rejected(entry, refusal.kind, refusal.message), member=refusal.member or None)
+    if refusal.payload is None:
+        return entry
+    capture = Capture(payload=refusal.payload, key=f"file:{refusal.name}")
+    return replace(entry, payload_sha256=capture.sha256, archive=raw.append(capture))
+
+
+def rejected(entry: LedgerEntry, kind: Kind, message: str) -> LedgerEntry:
+    return replace(entry, outcome="rejected", kind=str(kind), message=message)
+
+
+@cache
+def archived(run: Run) -> Mapping[str, archive.ArchiveRef]:
+    """Where each payload is in the archive, but for those that were purged."""
+    purged = decisions.purged(run.root)
+    return {key: ref for key, ref in corpus.archived(run.root).items() if ref.record_id not in purged}
+
+
+@cache
+def ledger(run: Run) -> tuple[dict[tuple[str, str], Known], dict[tuple[str, str | None, str], str]]:
+    """What the ledger knows: each payload by key and digest, and the last payload of each input and member."""
+    columns = [
+        "input", "member", "key", "payload_sha256", "captured", "fingerprint", "outcome", "kind", "message",
+        "release",
+    ]  # fmt: skip
+    table = corpus.captures(run.root, columns=columns)
+    known: dict[tuple[str, str], Known] = {}
+    last: dict[tuple[str, str | None, str], str] = {}
+    for row in sorted(table.to_pylist(), key=lambda r: (r["release"], r["captured"] or "")):
+        if not row["key"]:
+            continue
+        outcome: Outcome = "rejected" if row["outcome"] == "rejected" else "unchanged"
+        known[row["key"], row["payload_sha256"] or ""] = Known(
+            row["fingerprint"], outcome, row["kind"], row["message"]
+        )
+        last[row["input"], row["member"], row["key"]] = row["payload_sha256"] or ""
+    return known, last
+
+
+@cache
+def decisions_of(run: Run) -> decisions.Decisions:
+    """What people have decided on documents, addresses and sites."""
+    return decisions.read(run.root)
