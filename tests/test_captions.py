@@ -113,6 +113,15 @@ NOT_SAME = [
         "Ana Dolor, Sed Ut, Tom Vero, Eli Amet, Ida Quo, Max Sit, Rex Non",
     ),
     ("a name and more", "Lorem Tab 15", "Lorem Tab 15 Pro"),
+    ("a word within a product's name", "Ridge Down Jacket for Men", "Ridge Light Down Jacket for Men"),
+    ("a colour behind a model", "Hall X200 Steel Kettle Pro", "Hall X200 Steel Kettle Pro White"),
+    ("with and without", "A picture of a house with a fence", "A picture of a house without a fence"),
+    ("a denial", "The old bridge is open to cars", "The old bridge is not open to cars"),
+    (
+        "who does it, of two who are named",
+        "Ana Dolor reacts as she speaks with Eli Amet during the long debate",
+        "Eli Amet reacts as she speaks with Ana Dolor during the long debate",
+    ),
     ("Chinese places", "北京市的一座古老石桥正在维修", "南京市的一座古老石桥正在维修"),
     ("everything", BRIDGE, "A quite different picture of three sleeping cats"),
 ]

@@ -140,8 +140,14 @@ def _judge(
         return _apart("other-numbers", containment)
     if only_a or only_b:
         part, whole, extra = (b, a, only_a) if only_a else (a, b, only_b)
+        if all(word.key in _NEGATIONS for word in extra):
+            return _apart("negated", containment)
+        if _names_another(part, whole, extra):
+            return _apart("other-name", containment)
         if not _stands_for(part, whole, extra, containment, policy):
             return _apart("too-short", containment)
+    elif a.sentence and b.sentence and _swapped(_names(a), _names(b)):
+        return _apart("other-order", containment)
     rule = "topic-label" if topic_a or topic_b else "contained" if only_a or only_b else "equal"
     return _Verdict("same", rule, _fuller(a, b, only_a, only_b))
 
@@ -178,6 +184,28 @@ def _stands_for(
     if len({word.key for word in part.words if word.content}) < SUBSTANCE:
         return False
     return len(whole.words) >= policy.min_words or not any(word.slot for word in extra)
+
+
+def _names_another(part: Reading, whole: Reading, extra: tuple[Word, ...]) -> bool:
+    """Whether a name differs from another by some words: "Ridge Down Jacket" and "Ridge Light Down Jacket".
+
+    Such words stand inside the name that they change, or behind the number of a model ("Hall X200 White").
+    """
+    if part.sentence or whole.sentence or len(extra) > 3 or not all(word.slot for word in extra):
+        return False
+    if not _runs_in(part.keys, whole.keys):
+        return True
+    model = any(key.isalnum() and not key.isalpha() and not key.isdigit() for key in part.keys)
+    return model and not part.cut_off and whole.keys[: len(part.keys)] == part.keys
+
+
+def _names(reading: Reading) -> list[str]:
+    """The words that name something, each where it stands first: who reacts to whom."""
+    return list(dict.fromkeys(word.key for word in reading.words if word.slot and not word.small))
+
+
+def _swapped(a: list[str], b: list[str]) -> bool:
+    return a != b and sorted(a) == sorted(b)
 
 
 def _fuller(a: Reading, b: Reading, only_a: tuple[Word, ...], only_b: tuple[Word, ...]) -> Keep:
@@ -258,7 +286,10 @@ def _unmatched(one: Reading, other: Reading) -> tuple[Word, ...]:
     if not missing:
         return ()
     joined = {x + y for x, y in pairwise(keys)}
-    missing = [word for word in missing if not (word.key in joined and word.key.isalpha())]
+    split = {key for x, y in pairwise(one.keys) if x + y in known for key in (x, y)}
+    missing = [w for w in missing if not ((w.key in joined or w.key in split) and w.key.isalpha())]
+    if not missing:
+        return ()
     last = one.words[-1].key
     mid_word = one.cut_off or _runs_in(one.keys, keys)
     if len(missing) > max(3, len(one.words) // 4):  # so many are no typing errors
@@ -295,6 +326,8 @@ def _typo(one: Word, other: Word) -> bool:
     """
     a, b = sorted((one.key, other.key), key=len)
     if a[0] != b[0] or not (a.isalpha() and b.isalpha()) or not a.isascii():
+        return False
+    if one.key in _NEGATIONS or other.key in _NEGATIONS:  # "with" is not a short "without"
         return False
     name = one.slot and other.slot
     if b.startswith(a) and len(a) >= 4 and (b[len(a) :] in ("s", "es") or (not name and len(b) - len(a) <= 3)):
@@ -343,6 +376,13 @@ _FUNCTION_WORDS = """
     il lo gli i di del della dei delle nel nella con per è sono che
     het een en van op te bij voor met is zijn"""
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+
+# Words that turn a caption round. Two captions that differ only in these say the opposite. The same languages.
+_TURNING = """
+    not no non without never neither nor
+    nicht kein keine keinen ohne nie
+    pas ne sans jamais  sin nunca  sem não nunca  senza mai  niet geen zonder"""
+_NEGATIONS = frozenset(_TURNING.replace("ã", "a").split())
 
 # Month names, to see that "Nov. 5" is "November 5" and "5 mai" "5 May". One row a month; abbreviations are
 # prefixes of three letters or more. English, German, French, Spanish, Portuguese, Italian, Dutch.
