@@ -45,7 +45,10 @@ def processes(faults: Any) -> ForkServerContext:
     return context
 
 
-@pytest.mark.parametrize("work", ["commit", "ingest", "maintain", "export"])
+@pytest.mark.parametrize(
+    "work",
+    ["commit", "ingest", *(pytest.param(name, marks=pytest.mark.slow) for name in ("maintain", "export"))],
+)
 def test_kill_9_loses_nothing_and_the_next_run_mends_itself(
     tmp_path: Path, faults: Any, processes: ForkServerContext, work: str
 ) -> None:

@@ -217,6 +217,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_compaction_that_was_cut_short_is_finished_or_undone(
     root: Path, monkeypatch: pytest.MonkeyPatch, moment: str
