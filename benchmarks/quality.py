@@ -29,7 +29,6 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 from unittest.mock import patch
 
@@ -44,7 +43,7 @@ from cleancopy.clean import clean
 from cleancopy.document import Capture
 from cleancopy.errors import Rejected
 from cleancopy.policy import ContentPolicy, Policy
-from cleancopy.stages.blockmodel import best_cut, centred, in_doubt
+from cleancopy.stages.blockmodel import final_scores
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -60,8 +59,8 @@ CHUNK = 200
 Scores = list[float] | None
 
 
-def cross_validated(folder: Path, jobs: int) -> tuple[dict[str, Scores], dict[str, bool]]:
-    """For each page the scores of its blocks by a model that never saw its group, and who asked trafilatura.
+def cross_validated(folder: Path, jobs: int) -> dict[str, Scores]:
+    """For each page the scores of its blocks by a model that never saw its group.
 
     A score is moved as ``judge`` moves it, so that the page's threshold stands at 0.5. The models learn from
     the pages of all corpora, whichever of them are measured.
@@ -70,18 +69,12 @@ def cross_validated(folder: Path, jobs: int) -> tuple[dict[str, Scores], dict[st
     judged = [each for each in examples if each.layout is not None]
     train.prepare(judged)
     train.cross_score(judged, "second")
-    train.cross_score(judged, "voted")
     found: dict[str, Scores] = {name_of(each.source): None for each in examples}
-    asked = dict.fromkeys(found, False)
     for each in judged:
         assert each.layout is not None
-        scores, name = each.scores["second"], name_of(each.source)
-        threshold, expected = best_cut(scores, each.layout.sizes)
-        if in_doubt(each.layout, expected, train.SURE, train.SURE_ARTICLE):
-            scores, asked[name] = each.scores["voted"], True
-            threshold, _ = best_cut(scores, each.layout.sizes)
-        found[name] = [round(score, 6) for score in centred(scores, threshold).tolist()]
-    return found, asked
+        scores = final_scores(each.odds["first"], each.odds["second"], each.layout.sizes)
+        found[name_of(each.source)] = [round(score, 6) for score in scores.tolist()]
+    return found
 
 
 def name_of(source: Source) -> str:
@@ -122,23 +115,18 @@ def _made(source: Source, policy: Policy) -> Made:
         return Made("", str(rejected))
 
 
-def own_rows(
-    folder: Path, sources: Sequence[Source], jobs: int, cache: Path | None
-) -> tuple[list[Row], dict[str, float]]:
-    """cleancopy's rows, headline on and off, and the share of pages that asked trafilatura, by corpus."""
+def own_rows(folder: Path, sources: Sequence[Source], jobs: int, cache: Path | None) -> list[Row]:
+    """cleancopy's rows, headline on and off."""
     parts = ("blocks.py", "encoding.py", "stages/blockmodel.py", "stages/content.py")
     code = [HERE / "train.py", *(PACKAGE / part for part in parts)]
     key = digest(*(path.read_bytes() for path in code), *map(_stamp, read_corpora(folder)))
-    found, asked = cached(cache, f"scores-{key}", lambda: cross_validated(folder, jobs))
+    found = cached(cache, f"scores-{key}", lambda: cross_validated(folder, jobs))
     with ProcessPoolExecutor(jobs) as pool:
         scores = [found[name_of(source)] for source in sources]
         made = list(pool.map(cleaned, sources, scores, chunksize=8))
     rows = [measure(OWN, sources, [on for on, _ in made])]
     rows.append(measure(NO_HEADLINE, sources, [off for _, off in made]))
-    corpora: dict[str, list[bool]] = defaultdict(list)
-    for source in sources:
-        corpora[source.corpus].append(asked[name_of(source)])
-    return rows, {corpus: fmean(votes) for corpus, votes in corpora.items()}
+    return rows
 
 
 # --- what the others make of them
@@ -296,21 +284,19 @@ def run(given: argparse.Namespace) -> Report:
     cost = costs(tools, timed, given.rounds)
     tell(f"{len(sources)} pages to score")
     rows: list[Row] = []
-    asked: dict[str, float] = {}
     with ThreadPoolExecutor(given.jobs) as pool:
         peers = [tool for tool in tools if tool.scored]
         for row in pool.map(lambda tool: peer_row(tool, sources, given.cache), peers):
             tell(f"scored: {row.name}")
             rows.append(row)
     if OWN in given.tools:
-        own, asked = own_rows(given.folder, sources, given.jobs, given.cache)
-        rows = own + rows
+        rows = own_rows(given.folder, sources, given.jobs, given.cache) + rows
         tell("scored: cleancopy")
     date, made = f"{datetime.now(UTC):%Y-%m-%d}", {"Python": platform.python_version()}
     made |= {tool.package: installed(tool) for tool in tools} | {"lightgbm": version("lightgbm")}
     sizes = dict(Counter(source.corpus for source in sources))
     timed_pages = len(timed) if given.rounds else 0
-    return Report(rows, cost, asked, sizes, timed_pages, differences(sources, rows), date, made, notes)
+    return Report(rows, cost, sizes, timed_pages, differences(sources, rows), date, made, notes)
 
 
 def main() -> None:

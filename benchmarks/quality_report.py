@@ -37,7 +37,6 @@ class Report:
 
     rows: list[Row]
     costs: dict[str, Cost]
-    asked: dict[str, float]
     pages: dict[str, int]
     timed: int
     differences: dict[str, tuple[float, float, float]]
@@ -160,9 +159,6 @@ def _remarks(report: Report) -> list[str]:
     lines = ["## Settings and remarks", ""]
     lines += [f"- {tool.name}: {tool.settings}." for tool in TOOLS if installed(tool)]
     lines += [f"- Pages that failed: {'; '.join(failed)}."]
-    if report.asked:
-        shares = ", ".join(f"{share:.0%} of {corpus}" for corpus, share in report.asked.items())
-        lines.append(f"- Pages on which cleancopy asked trafilatura: {shares}.")
     return [*lines, *(f"- {note}" for note in report.notes)]
 
 
@@ -179,7 +175,7 @@ def figures(report: Report) -> dict[str, Any]:
     return {
         "date": report.date, "versions": report.versions, "pages": report.pages, "timed pages": report.timed,
         "tools": rows, "cross-validated": [OWN, NO_HEADLINE],
-        "cleancopy above " + RIVAL: report.differences, "cost": cost, "asked trafilatura": report.asked,
+        "cleancopy above " + RIVAL: report.differences, "cost": cost,
         "settings": {tool.name: tool.settings for tool in TOOLS}, "notes": report.notes,
     }  # fmt: skip
 

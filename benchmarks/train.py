@@ -32,17 +32,17 @@ from cleancopy.blocks import DECLARED, read_html
 from cleancopy.encoding import decode
 from cleancopy.stages import blockmodel
 from cleancopy.stages.blockmodel import Layout
-from cleancopy.stages.content import block_shares, trafilatura_votes
+from cleancopy.stages.content import block_shares
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 SHIPPED = Path(blockmodel.__file__).parent
 WORD = re.compile(r"\w+")
 FOLDS = 5
 #: Trees a round, and how they grow.
-TREES = {"first": 120, "second": 150, "voted": 150}
+TREES = {"first": 100, "second": 100}
 GROWTH: dict[str, Any] = {
     "objective": "binary",
-    "learning_rate": 0.1,
+    "learning_rate": 0.12,
     "num_leaves": 31,
     "min_child_samples": 40,
     "min_sum_hessian_in_leaf": 0.01,
@@ -58,15 +58,20 @@ GROWTH: dict[str, Any] = {
     "verbosity": -1,
 }
 #: Pages of one site are much alike, so each weighs less; news pages are few, so each weighs more.
-CORPUS_WEIGHT = {"sites": 0.35, "articles": 3.0}
+CORPUS_WEIGHT = {"first": {"sites": 0.35, "articles": 3.0}, "second": {"sites": 0.35, "articles": 6.0}}
+#: No page weighs more than this, in gold texts: one whose gold is next to nothing would lead all the others.
+#: Only in the second round: rounds that are taught differently err differently, and their mean errs less.
+PAGE_WEIGHT = {"first": math.inf, "second": 3.0}
 #: A token needs so many hosts before its odds count, and twice as many for a word.
 HOSTS = 5
 TABLES = ("near", "far", "words")
-#: Trafilatura is asked where the expected F1 is below this, and on pages that declare an article below that;
-#: chosen on the cross-validated pages.
-SURE, SURE_ARTICLE = 0.7, 0.9
+#: Blocks that weigh less are learned from by chance, as often as they weigh, and weigh this much then.
+LEAST_WEIGHT = 0.01
+#: A token needs so many hosts before it tells kinds of pages apart, and odds of this size for one of them; no
+#: odds count for more than the most.
+KIND_HOSTS, LEAST_KIND_ODDS, MOST_KIND_ODDS = 12, 0.7, 2.0
 #: Of the model's files; goes up when one of them changes.
-VERSION = 2
+VERSION = 3
 
 
 # --- the corpora
@@ -158,7 +163,7 @@ def _domain(url: str) -> str:
 class Example:
     """A page to learn from or to measure on: its blocks, what is content, what was read off it.
 
-    ``scores`` holds the probabilities of a page's blocks, by round, from trees that never saw its group.
+    ``odds`` holds the log-odds of a page's blocks, by round, from trees that never saw its group.
     """
 
     source: Source
@@ -166,10 +171,9 @@ class Example:
     labels: np.ndarray
     weights: np.ndarray
     layout: Layout | None
-    votes: tuple[list[float], list[float]]
     fold: int = 0
     rows: dict[str, np.ndarray] = field(default_factory=dict)
-    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    odds: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def example(source: Source) -> Example:
@@ -182,8 +186,7 @@ def example(source: Source) -> Example:
     labels = _labels(
         source.gold, texts, block_shares(page, [line for line in source.gold.split("\n") if line.strip()])
     )
-    votes = trafilatura_votes(page, source.url or None) if texts else ([], [])
-    return Example(source, texts, labels, _weights(source, texts), layout, votes)
+    return Example(source, texts, labels, _weights(source, texts), layout)
 
 
 def _weights(source: Source, texts: Sequence[str]) -> np.ndarray:
@@ -192,7 +195,7 @@ def _weights(source: Source, texts: Sequence[str]) -> np.ndarray:
     neutral = {" ".join(line.split()).lower() for line in source.neutral}
     weights = [min(len(WORD.findall(text)) / (gold + 50), 1.0) + 1e-3 for text in texts]
     factors = [0.02 if neutral and " ".join(text.split()).lower() in neutral else 1.0 for text in texts]
-    return np.array(weights, np.float64) * np.array(factors) * CORPUS_WEIGHT.get(source.corpus, 1.0)
+    return np.array(weights, np.float64) * np.array(factors)
 
 
 def _labels(gold: str, texts: Sequence[str], aligned: Sequence[float]) -> np.ndarray:
@@ -278,25 +281,67 @@ def _count_tokens(layout: Layout, labels: np.ndarray, counts: dict[str, dict[str
     of_nodes: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     for node, label, words in zip(layout.nodes.tolist(), labels.tolist(), layout.words, strict=True):
         of_nodes[node][label] += 1
-        for word in words:
+        for word in set(words):
             counts["words"][word][label] += 1
     for node, (chrome, content) in of_nodes.items():
         near: set[str] = set()
         far: set[str] = set()
-        for step in range(blockmodel.HIGHEST):
-            if node < 0:
-                break
-            (near if step < 3 else far).update(layout.names[node])
-            node = layout.parents[node]
+        step = 0
+        while node >= 0:
+            (near if step < 3 else far).update(layout.names[layout.called[node]])
+            node, step = layout.parents[node], step + 1
         for table, tokens in (("near", near), ("far", far)):
             for token in tokens:
                 counts[table][token][0] += chrome
                 counts[table][token][1] += content
 
 
-def odds(parts: Sequence[Counts]) -> dict[str, dict[str, float]]:
+def kind_counts(examples: Sequence[Example]) -> dict[str, np.ndarray]:
+    """For each token how many hosts have it on pages of each kind, and how many have it at all.
+
+    A host whose pages are of several kinds is shared out; the token that is empty stands for all pages.
+    """
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for each in examples:
+        if each.source.kind in blockmodel.PAGE_KINDS and each.layout is not None:
+            groups[each.source.group].append(each)
+    counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(blockmodel.PAGE_KINDS) + 1))
+    for name in sorted(groups):
+        seen: set[str] = set()
+        for each in groups[name]:
+            assert each.layout is not None
+            tokens = {"", *blockmodel.page_tokens(each.layout)}
+            for token in tokens:
+                counts[token][blockmodel.PAGE_KINDS.index(each.source.kind)] += 1 / len(groups[name])
+            seen |= tokens
+        for token in seen:
+            counts[token][-1] += 1
+    return dict(counts)
+
+
+def kind_odds(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, list[int]]:
+    """For each kind of page the log-odds, in tenths, of the tokens that tell it from the others."""
+    total: dict[str, np.ndarray] = {}
+    for part in parts:
+        for token, numbers in part.items():
+            total[token] = total[token] + numbers if token in total else numbers
+    pages = total.pop("")[:-1]
+    table = {}
+    for token in sorted(total):
+        own, hosts = total[token][:-1], total[token][-1]
+        if hosts < KIND_HOSTS:
+            continue
+        there = (own + 0.3) / (pages + 3)
+        elsewhere = (own.sum() - own + 1) / (pages.sum() - pages + 10)
+        found = np.log(there / elsewhere)
+        if np.abs(found).max() > LEAST_KIND_ODDS:
+            table[token] = (10 * np.clip(found, -MOST_KIND_ODDS, MOST_KIND_ODDS)).round().astype(int).tolist()
+    return table
+
+
+def odds(parts: Sequence[Counts]) -> dict[str, dict[str, Any]]:
     """Log-odds of the tokens that enough hosts have, drawn to 0 where few do."""
-    tables: dict[str, dict[str, float]] = {}
+    tables: dict[str, dict[str, Any]] = {}
     for table in TABLES:
         total: dict[str, list[float]] = {}
         for part in parts:
@@ -316,66 +361,71 @@ def odds(parts: Sequence[Counts]) -> dict[str, dict[str, float]]:
 
 
 def grow(examples: Sequence[Example], name: str) -> lightgbm.Booster:
-    """One round of trees over all blocks of the examples."""
-    rows = np.vstack([each.rows[name] for each in examples])
-    labels = np.concatenate([each.labels for each in examples])
-    weights = np.concatenate([each.weights for each in examples])
+    """One round of trees over the blocks of the examples.
+
+    Of the blocks that weigh next to nothing only some are taken, and weigh more: half the time, the same trees
+    but for chance.
+    """
+    rows, labels, weights = [], [], []
+    chance = np.random.default_rng(0)
+    for each in examples:
+        weighs = CORPUS_WEIGHT[name].get(each.source.corpus, 1.0)
+        own = each.weights * min(1.0, PAGE_WEIGHT[name] / each.weights.sum()) * weighs
+        likely = np.minimum(1, own / LEAST_WEIGHT)
+        taken = chance.random(len(likely)) < likely
+        rows.append(each.rows[name][taken])
+        labels.append(each.labels[taken])
+        weights.append((own / likely)[taken])
     names = [measure for measure, _ in blockmodel.measures_of(name)]
-    return lightgbm.train(
-        GROWTH, lightgbm.Dataset(rows, labels, weight=weights, feature_name=names), TREES[name]
+    data = lightgbm.Dataset(
+        np.vstack(rows), np.concatenate(labels), weight=np.concatenate(weights), feature_name=names
     )
+    return lightgbm.train(GROWTH, data, TREES[name])
 
 
 def cross_score(examples: Sequence[Example], name: str) -> None:
-    """Score each page with trees grown on the other folds."""
+    """Score each page with trees grown on the other folds: the log-odds of its blocks."""
     for fold in range(FOLDS):
         booster = grow([each for each in examples if each.fold != fold], name)
         for each in examples:
             if each.fold == fold:
-                each.scores[name] = booster.predict(each.rows[name], num_threads=1)
-                if name == "voted" and each.layout is not None:
-                    each.scores[name] = blockmodel.leaned(each.scores[name], each.layout, each.votes[0])
+                each.odds[name] = booster.predict(each.rows[name], num_threads=1, raw_score=True)
 
 
-def prepare(examples: Sequence[Example]) -> list[Counts]:
-    """Fill in the rows of all rounds; odds and first scores are from folds that lack the page's group.
+def prepare(examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
+    """Fill in the rows of both rounds; odds and first scores are from folds that lack the page's group.
 
-    The token counts of each fold come back. A page that knew its own labels would teach the trees to trust
+    The odds of tokens over all folds come back. A page that knew its own labels would teach the trees to trust
     odds and scores more than they deserve.
     """
-    parts = [token_counts([each for each in examples if each.fold == fold]) for fold in range(FOLDS)]
-    for fold in range(FOLDS):
-        tables = odds([part for other, part in enumerate(parts) if other != fold])
-        for each in examples:
-            if each.fold == fold:
-                each.rows["first"] = first_rows(each, tables)
+    folds = [[each for each in examples if each.fold == fold] for fold in range(FOLDS)]
+    parts = [(token_counts(own), kind_counts(own)) for own in folds]
+    for fold, own in enumerate(folds):
+        tables = tables_of([part for other, part in enumerate(parts) if other != fold])
+        for each in own:
+            assert each.layout is not None
+            each.rows["first"] = np.hstack(
+                [each.layout.measures, blockmodel.token_measures(each.layout, tables)]
+            )
     cross_score(examples, "first")
     for each in examples:
-        add_later_rows(each)
-    return parts
+        assert each.layout is not None
+        first = blockmodel.probabilities(each.odds["first"])
+        each.rows["second"] = np.hstack([each.layout.measures, blockmodel.round_measures(each.layout, first)])
+    return tables_of(parts)
 
 
-def first_rows(each: Example, tables: dict[str, dict[str, float]]) -> np.ndarray:
-    """The measures of the first round."""
-    assert each.layout is not None
-    return np.hstack([each.layout.measures, blockmodel.token_measures(each.layout, tables)])
-
-
-def add_later_rows(each: Example) -> None:
-    """Add the measures of the second round, without and with votes."""
-    assert each.layout is not None
-    first = each.scores["first"]
-    each.rows["second"] = np.hstack([each.rows["first"], blockmodel.round_measures(each.layout, first)])
-    votes = blockmodel.vote_measures(each.layout, first, *each.votes)
-    each.rows["voted"] = np.hstack([each.rows["second"], votes])
+def tables_of(parts: Sequence[tuple[Counts, dict[str, np.ndarray]]]) -> dict[str, dict[str, Any]]:
+    """The odds of tokens, from counts of some folds."""
+    return {**odds([counts for counts, _ in parts]), "kinds": kind_odds([kinds for _, kinds in parts])}
 
 
 def write_model(examples: Sequence[Example], out: Path) -> None:
     """Train on all pages and write the model's files."""
-    parts = prepare(examples)
+    tables = prepare(examples)
     for name in TREES:
         (out / f"content_{name}.txt").write_text(grow(examples, name).model_to_string(), encoding="utf-8")
-    learned = {"sure": SURE, "sure_article": SURE_ARTICLE, "tables": odds(parts), "version": VERSION}
+    learned = {"tables": tables, "version": VERSION}
     text = json.dumps(learned, ensure_ascii=False, indent=0, sort_keys=True)
     (out / "content_model.json").write_text(text + "\n", encoding="utf-8")
 

@@ -10,20 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleancopy.blocks import Page, read_html
-from cleancopy.stages import blockmodel
+from cleancopy.policy import ContentPolicy
+from cleancopy.stages import blockmodel, content
 from cleancopy.stages.blockmodel import (
     GROUPS,
     MEASURES,
-    Votes,
     best_cut,
     centred,
-    in_doubt,
+    declares_article,
+    final_scores,
     judge,
-    leaned,
     measures_of,
     model,
+    page_tokens,
     read_layout,
 )
+from cleancopy.stages.content import score_blocks
 
 SENTENCE = "The river rose by two metres during the night, and the lower road was closed until the morning. "
 ARTICLE = f"""<html><head><title>The river rose in the night</title></head><body>
@@ -42,22 +44,16 @@ TAGS = st.sampled_from(TAG_NAMES.split())
 WORDS = st.text(st.sampled_from("abc xyz 019 .,!?«»\u00e9\u4e2d\u0627\U0001f600\n"), max_size=30)
 
 
-def no_votes(page: Page) -> Votes:
-    """Votes of a trafilatura that finds nothing."""
-    return [0.0] * len(page.blocks), [0.0] * len(page.blocks)
-
-
 def judged(markup: str) -> dict[str, tuple[float, str]]:
     """Score and reason of each block, by its text."""
     page = read_html(markup)
-    verdicts = judge(page, lambda: no_votes(page))
+    verdicts = judge(page)
     return {page.text[b.start : b.end]: verdict for b, verdict in zip(page.blocks, verdicts, strict=True)}
 
 
 def test_an_article_stays_and_what_frames_it_goes() -> None:
     page = read_html(ARTICLE)
-    everything = [1.0 if "river" in page.text[b.start : b.end] else 0.0 for b in page.blocks]
-    scores = [score for score, _ in judge(page, lambda: (everything, no_votes(page)[0]))]
+    scores = [score for score, _ in judge(page)]
     kept = [page.text[b.start : b.end] for b, score in zip(page.blocks, scores, strict=True) if score >= 0.5]
     assert sum(text.startswith("The river rose by") for text in kept) == 4
     assert not {"Home", "News", "Privacy policy", "Terms of use", "Contact us", "© All rights reserved"} & set(
@@ -72,69 +68,77 @@ def test_a_cut_block_says_why_and_a_kept_one_does_not() -> None:
         assert len(why.split("; ")) <= 3
 
 
-def test_votes_are_asked_for_once_at_most_and_only_in_doubt() -> None:
-    page, asked = read_html(ARTICLE), []
-
-    def ask() -> Votes:
-        asked.append(1)
-        return no_votes(page)
-
-    sure = blockmodel.Model(**{**fields_of(model()), "sure": 0.0, "sure_article": 2.0})
-    judge(page, ask, known=sure)
-    assert asked == []
-    unsure = blockmodel.Model(**{**fields_of(model()), "sure": 2.0, "sure_article": 0.0})
-    judge(page, ask, known=unsure)
-    assert asked == [1]
+def test_the_score_is_the_mean_of_both_rounds_moved_to_the_page_threshold() -> None:
+    first, second = np.array([-3.0, 0.2, 2.0]), np.array([-1.0, 0.4, 4.0])
+    sizes = np.array([5, 40, 80], np.float32)
+    mean = blockmodel.probabilities(np.array([-2.0, 0.3, 3.0]))
+    assert np.allclose(final_scores(first, second, sizes), centred(mean, best_cut(mean, sizes)[0]))
 
 
-@pytest.mark.parametrize(
-    "declared",
-    [
-        '<meta property="og:type" content="article">',
-        '<script type="application/ld+json">{"@type": "NewsArticle"}</script>',
-    ],
-)
-def test_a_page_that_declares_an_article_has_its_own_bound(declared: str) -> None:
-    plain, article = (
-        read_layout(read_html(ARTICLE)),
-        read_layout(read_html(ARTICLE.replace("<title>", declared + "<title>"))),
-    )
-    assert in_doubt(article, 0.8, sure=0.7, sure_article=0.9)
-    assert not in_doubt(plain, 0.8, sure=0.7, sure_article=0.9)
-    assert in_doubt(plain, 0.6, sure=0.7, sure_article=0.9)
+DECLARED_ARTICLES = [
+    '<meta property="og:type" content="article">',
+    '<script type="application/ld+json">{"@type": "NewsArticle"}</script>',
+]
 
 
-def fields_of(known: blockmodel.Model) -> dict[str, object]:
-    return {name: getattr(known, name) for name in known.__slots__}
+@pytest.mark.parametrize("declared", DECLARED_ARTICLES, ids=["open graph", "json-ld"])
+def test_a_page_says_that_it_is_an_article(declared: str) -> None:
+    assert declares_article(read_html(ARTICLE.replace("<title>", declared + "<title>")))
+    assert not declares_article(read_html(ARTICLE))
 
 
-def test_scores_lean_to_the_vote_on_a_page_that_declares_an_article_only() -> None:
-    declared = '<meta property="og:type" content="article"><title>'
-    plain, article = (
-        read_layout(read_html(ARTICLE)),
-        read_layout(read_html(ARTICLE.replace("<title>", declared))),
-    )
-    scores = np.linspace(0, 1, len(plain.nodes))
-    whole, none = [1.0] * len(scores), [0.0] * len(scores)
-    assert np.array_equal(leaned(scores, plain, whole), scores)
-    between = slice(1, -1)
-    assert (leaned(scores, article, whole)[between] > scores[between]).all()
-    assert (leaned(scores, article, none)[between] < scores[between]).all()
-    assert np.allclose(leaned(scores, article, [0.5] * len(scores)), scores)
+def test_an_unlikely_headline_stays_unless_the_page_declares_an_article(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def doubtful(page: Page) -> list[tuple[float, str]]:
+        return [(0.9, "") if "rose by" in page.text[b.start : b.end] else (0.1, "no") for b in page.blocks]
+
+    monkeypatch.setattr(content, "judge", doubtful)
+    declared = ARTICLE.replace("<title>", DECLARED_ARTICLES[0] + "<title>")
+    kept = {
+        (markup is ARTICLE, headline): [
+            page.text[b.start : b.end]
+            for b in score_blocks(page, ContentPolicy(headline=headline))
+            if (b.score or 0) >= content.KEEP_FROM
+        ]
+        for markup in (ARTICLE, declared)
+        for headline in (True, False)
+        if (page := read_html(markup))
+    }
+    assert "The river rose in the night" in kept[True, True]
+    assert "The river rose in the night" not in kept[True, False] + kept[False, True] + kept[False, False]
+    assert all("What happens next" not in texts for texts in kept.values())
 
 
-@pytest.mark.parametrize("name", ["first", "second", "voted"])
+def test_the_way_to_the_prose_leads_down_in_the_article_and_up_elsewhere() -> None:
+    page = read_html(ARTICLE)
+    column = {name: index for index, (name, _) in enumerate(MEASURES)}["prose_steps"]
+    steps = {
+        page.text[b.start : b.end]: row[column]
+        for b, row in zip(page.blocks, read_layout(page).measures, strict=True)
+    }
+    assert steps["What happens next"] == 1
+    assert steps["Home"] < 0
+    assert steps["Privacy policy"] < 0
+
+
+def test_the_tokens_of_a_page_are_its_words_and_the_names_of_its_elements() -> None:
+    tokens = page_tokens(read_layout(read_html(ARTICLE)))
+    assert {"river", "privacy", "site-header", "tag:article", "post"} <= tokens
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
 def test_what_is_booked_adds_up_to_the_score_and_the_score_is_lightgbms(name: str) -> None:
     trees = getattr(model(), name)
     rows = np.random.default_rng(0).normal(0, 5, (50, len(measures_of(name)))).astype(np.float32)
     leaves = trees.leaves(rows)
-    assert np.allclose(trees.scores(leaves), trees.booster.predict(rows, num_threads=1))
+    assert np.allclose(trees.odds(leaves), trees.booster.predict(rows, num_threads=1, raw_score=True))
     total = trees.values[leaves].sum(axis=1) - trees.reasons(leaves).sum(axis=1)
     assert np.allclose(total, total[0], atol=1e-3)  # what is left is the same for all: where the trees begin
 
 
 def test_every_measure_has_a_known_group() -> None:
-    assert {group for name in ("first", "second", "voted") for _, group in measures_of(name)} == set(GROUPS)
+    assert {group for name in ("first", "second") for _, group in measures_of(name)} == set(GROUPS)
     assert len({name for name, _ in MEASURES}) == len(MEASURES)
 
 
@@ -186,7 +190,7 @@ def test_centring_puts_the_threshold_at_one_half_and_keeps_the_order() -> None:
 
 def test_a_page_without_text_has_no_verdicts() -> None:
     page = read_html("<html><body><img src=a.png></body></html>")
-    assert judge(page, lambda: no_votes(page)) == []
+    assert judge(page) == []
 
 
 def test_the_shipped_files_are_small_and_name_no_host() -> None:
@@ -200,7 +204,7 @@ def test_the_shipped_files_are_small_and_name_no_host() -> None:
 def test_any_page_gets_one_score_a_block_and_the_same_one_twice(parts: list[tuple[str, str]]) -> None:
     markup = "<body>" + "".join(f"<{tag}>{words}" + f"</{tag}>" * (len(words) % 2) for tag, words in parts)
     page = read_html(markup)
-    verdicts = judge(page, lambda: no_votes(page))
+    verdicts = judge(page)
     assert len(verdicts) == len(page.blocks)
     assert all(0 <= score <= 1 for score, _ in verdicts)
-    assert verdicts == judge(read_html(markup), lambda: no_votes(page))
+    assert verdicts == judge(read_html(markup))

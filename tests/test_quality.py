@@ -29,13 +29,13 @@ from conftest import ROOT, corpus
 EVERY = {"wcxb": 20, "articles": 4, "portals": 3, "sites": 12}
 #: At least so much F1, and so many of the snippets that must stay.
 FLOORS = {
-    "wcxb": {"f1": 0.91, "keep": 0.798},
-    "articles": {"f1": 0.963},
-    "portals": {"f1": 0.874},
-    "sites": {"f1": 0.982},
+    "wcxb": {"f1": 0.914, "keep": 0.804},
+    "articles": {"f1": 0.975},
+    "portals": {"f1": 0.869},
+    "sites": {"f1": 0.987},
 }
 #: At most so many of the snippets and chrome lines that must go.
-CEILINGS = {"wcxb": {"leak": 0.045}, "sites": {"sites leak": 0.005}}
+CEILINGS = {"wcxb": {"leak": 0.035}, "sites": {"sites leak": 0.005}}
 
 Change = Callable[[Document, Policy], tuple[Document, Policy]]
 

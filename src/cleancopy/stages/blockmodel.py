@@ -1,9 +1,10 @@
 """How likely each block is main content: features of a page, two rounds of gradient-boosted trees, reasons.
 
 The first round of trees judges each block by itself: its words, links and shape, where it stands, what its
-elements are called. The second round sees the first one's scores of the blocks around it and, on pages that
-stay in doubt, trafilatura's vote. What a tree adds to a score on its way down is booked on the feature it
-asked (Saabas, "Interpreting random forests", 2014), so that a score comes with its reasons at no extra cost.
+elements are called, what kind of page it is on. The second round sees the first one's scores of the blocks
+around it. A block's log-odds are the mean of both rounds. What a tree adds to a score on its way down is booked
+on the feature it asked (Saabas, "Interpreting random forests", 2014), so that a score comes with its reasons at
+no extra cost.
 
 Reading a page costs some milliseconds: one step up the tree for each element, arrays for the rest.
 """
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +61,21 @@ PAGE_TYPES = (
     "ItemList", "CollectionPage", "Organization", "BreadcrumbList", "Recipe", "TechArticle", "Service",
     "LocalBusiness",
 )  # fmt: skip
+_ARTICLES = frozenset(["Article", "NewsArticle", "BlogPosting"])
+#: Texts that a page declares beside what it shows: JSON-LD's article body, posts and description of what
+#: the page is about, and the summary for search engines and previews.
+DECLARED = ("body", "posts", "description", "summary")
+#: Kinds of page that words and element names tell apart; those of WCXB.
+PAGE_KINDS = ("article", "documentation", "forum", "product", "collection", "listing", "service")
 #: How far up the tree a block's containers are measured.
 _UPS = (1, 2, 3, 4, 6)
 _AROUND = (-3, -2, -1, 1, 2, 3)
 #: No page is cut lower than this: below it there is no content to be expected.
 LEAST_CUT = 0.05
 #: The threshold of a page, as a share of the F1 that it lets expect.
-CUT_SHARE = 0.6
-#: What a whole vote adds to the log-odds of a block, against none, on pages that declare an article.
-LEAN = 0.5
-#: So many words of a block are looked up.
-_WORDS = 40
+CUT_SHARE = 0.55
+#: So many words of a block are looked up, in so many characters from its begin.
+_WORDS, _READ = 40, 280
 _STOP_WORDS = """
 the of and to a in is it you that he was for on are with as i his they be at one have this from or had by
 but what some we can out other were all your when up use how said an each she which do their if will way
@@ -95,18 +101,25 @@ MEASURES: tuple[tuple[str, str], ...] = (
     ("page_letters", "page"), ("page_blocks", "page"), ("page_links", "page"), ("page_prose", "page"),
     ("page_main", "page"), ("page_article", "page"), ("page_headings", "page"),
     *((f"type_{name}", "page") for name in PAGE_TYPES), ("og_article", "page"), ("og_product", "page"),
-    ("page_body", "page"), ("in_body", "declared"),
+    *((f"page_{what}", "page") for what in DECLARED), *((f"in_{what}", "declared") for what in DECLARED),
+    ("prose_held", "container"), ("prose_steps", "container"), ("prose_depth", "page"),
     *(
         (f"{what}{step:+d}", "neighbours")
         for step in _AROUND
         for what in ("letters", "words", "links", "stop_words", "kind")
     ),
 )  # fmt: skip
-#: Log-odds of the tokens that a block's elements are called by, near and far, and of its words.
-TOKEN_MEASURES = tuple(
-    (f"{table}_{what}", group)
-    for table, group in (("near", "names"), ("far", "names"), ("words", "vocabulary"))
-    for what in ("sum", "least", "most", "mean", "count")
+#: Log-odds of the tokens that a block's elements are called by, near and far, and of its words; the best name
+#: among them and how far it is behind the page's best; what kind of page all tokens together speak for.
+TOKEN_MEASURES = (
+    *(
+        (f"{table}_{what}", group)
+        for table, group in (("near", "names"), ("far", "names"), ("words", "vocabulary"))
+        for what in ("sum", "least", "most", "mean", "count")
+    ),
+    ("best_name", "names"),
+    ("behind_best", "names"),
+    *((f"kind_{kind}", "page") for kind in PAGE_KINDS),
 )
 _STEPS = tuple(step for step in range(-5, 6) if step)
 _RADII = (5, 15, 40)
@@ -119,31 +132,23 @@ ROUND_MEASURES = (
     ("first_before", "around"),
     ("first_after", "around"),
     ("first_so_far", "around"),
+    *((f"held_{what}", "around") for what in ("element", "container", "alike")),
+    ("main_steps", "around"),
+    ("main_depth", "around"),
 )
-VOTE_MEASURES = (
-    ("vote", "vote"),
-    ("comment_vote", "vote"),
-    *((f"vote{step:+d}", "vote") for step in (-2, -1, 1, 2)),
-    ("vote_container", "vote"),
-    ("vote_alike", "vote"),
-    ("vote_page", "vote"),
-    ("comment_page", "vote"),
-    ("vote_agrees", "vote"),
-)
-
 _COLUMN = {name: index for index, (name, _) in enumerate(MEASURES)}
-#: Where a page declares an article.
-_ARTICLE = [_COLUMN[name] for name in ("type_Article", "type_NewsArticle", "type_BlogPosting", "og_article")]
+#: What is also measured of a block's neighbours.
+_NEAR = [_COLUMN[name] for name in ("letters", "words", "links", "stop_words", "kind")]
 _SPLIT = re.compile(r"[^a-z]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d]\w*")
-_BODY = re.compile(r'"articleBody"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_TEXTS = re.compile(r'"(articleBody|text|description)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_KEYS = {"articleBody": "body", "text": "posts", "description": "description"}
 _MARKUP = re.compile(r"<[^<>]{1,500}>")
-_NOT_LETTER = re.compile(r"[\W_]+")
-#: A declared body shorter than this, in letters, is a teaser.
-_SHORTEST_BODY = 200
-#: So many letters at either end of a block are searched in the declared body.
-_EDGE = 30
+#: A declared text shorter than this, in letters, says nothing of the blocks.
+_SHORTEST = {"body": 200, "posts": 60, "description": 60, "summary": 40}
+#: So many characters of the scripts, and letters of a block or of the begin of a declared text, are compared.
+_DECLARING, _COMPARED = 300_000, 100
 _TYPE = re.compile(r'"@type"\s*:\s*\[?\s*"(\w{1,40})"')
 
 
@@ -151,15 +156,16 @@ _TYPE = re.compile(r'"@type"\s*:\s*\[?\s*"(\w{1,40})"')
 class Layout:
     """What the model reads off a page: measures of each block, and the tokens that tables give odds for.
 
-    ``names`` are the tokens of each node (an element that holds a block, or an ancestor of one), ``parents``
-    the node above it (-1 for none), ``nodes`` each block's own node; ``alike`` numbers the blocks whose
-    elements are called the same.
+    ``names`` are the tokens of elements, each set of them once; ``called`` says which of them each node (an
+    element that holds a block, or an ancestor of one) has, ``parents`` the node above it (-1 for none),
+    ``nodes`` each block's own node; ``alike`` numbers the blocks whose elements are called the same.
     """
 
     measures: Floats
     sizes: Floats
-    words: tuple[tuple[str, ...], ...]
+    words: tuple[list[str], ...]
     names: tuple[tuple[str, ...], ...]
+    called: Ints
     parents: tuple[int, ...]
     nodes: Ints
     alike: Ints
@@ -168,29 +174,34 @@ class Layout:
 def read_layout(page: Page) -> Layout:
     """The layout of an HTML page; reads the tree, changes nothing."""
     tree = _Nodes(page.elements)
-    words = [
-        _WORD.findall(page.text[b.start : min(b.end, b.start + 400)].lower())[:_WORDS] for b in page.blocks
-    ]
+    text = page.text
+    texts = [text[b.start : b.end] for b in page.blocks]
+    words = [_WORD.findall(own[:_READ].lower())[:_WORDS] for own in texts]
     counts, declared = _text_counts(page), _declared(page)
-    alike = np.unique(np.array(tree.paths, np.int64)[tree.of_blocks], return_inverse=True)[1]
-    columns = [
-        *_shape(page, tree, words, counts),
-        *_position(page, words, counts, alike),
-        *_flags(tree),
-        *_containers(tree, counts),
-        *_of_page(page, tree, counts, declared),
-        _in_body([page.text[b.start : b.end] for b in page.blocks], declared),
-    ]
-    own = [counts["letters"], counts["words"], counts["links"], columns[8], columns[1]]
-    columns += [_shifted(np.asarray(column, np.float32), step) for step in _AROUND for column in own]
+    alike = np.unique(tree.paths[tree.of_blocks], return_inverse=True)[1]
+    places = (tree.flags[tree.of_blocks][:, None] >> np.arange(len(PLACES))) & 1
     measures = np.empty((len(page.blocks), len(MEASURES)), np.float32)
-    for index, column in enumerate(columns):
-        measures[:, index] = column
+    at = 0
+    for column in (
+        *_shape(page, tree, texts, words, counts),
+        *_position(page, texts, words, counts, alike),
+        places,
+        *_containers(tree, counts),
+        *_of_page(page, counts, places, declared),
+        *_in_declared(words, declared),
+        *_of_prose(tree, counts),
+    ):
+        wide = column.shape[1] if column is places else 1
+        measures[:, at : at + wide] = column if column is places else np.reshape(column, (-1, 1))
+        at += wide
+    near = measures[:, _NEAR]
+    measures[:, at:] = np.concatenate([_shifted(near, step) for step in _AROUND], axis=1)
     return Layout(
         measures,
         counts["words"].astype(np.float32),
-        tuple(tuple(dict.fromkeys(own)) for own in words),
+        tuple(words),
         tuple(tree.names),
+        np.array(tree.called, np.int64),
         tuple(tree.parents),
         tree.of_blocks,
         alike,
@@ -202,16 +213,18 @@ class _Nodes:
 
     def __init__(self, elements: Sequence[html.HtmlElement]) -> None:
         self.parents: list[int] = []
-        self.tags: list[str] = []
-        self.flags: list[int] = []
-        self.depths: list[int] = []
-        self.names: list[tuple[str, ...]] = []
-        self.paths: list[int] = []
-        self.own: list[str] = []
-        self.seen: dict[tuple[str, str, str], int] = {}
+        self.names: dict[tuple[str, ...], int] = {}
+        self.called: list[int] = []
+        tags: list[str] = []
+        flags: list[int] = []
+        depths: list[int] = []
+        paths: list[int] = []
+        own: list[str] = []
+        seen: dict[tuple[str, str, str], int] = {}
         index: dict[html.HtmlElement, int] = {}
         nodes = []
         last: html.HtmlElement | None = None
+        node = -1
         for element in elements:
             if element is not last:
                 new, above, last = [], element, element
@@ -219,66 +232,80 @@ class _Nodes:
                     new.append(above)
                     above = above.getparent()
                 node = -1 if above is None else index[above]
-                for opened in reversed(new):
-                    node = index[opened] = self._add(opened, node)
+                while new:
+                    opened = new.pop()
+                    tag = opened.tag
+                    named, names, bits = _called(opened, tag)
+                    over = around = ""
+                    depth = 0
+                    if node >= 0:
+                        bits |= flags[node]
+                        depth = depths[node] + 1
+                        over = own[node]
+                        up = self.parents[node]
+                        around = own[up] if up >= 0 else ""
+                    self.parents.append(node)
+                    node = index[opened] = len(tags)
+                    tags.append(tag)
+                    flags.append(bits)
+                    depths.append(depth)
+                    own.append(named)
+                    self.called.append(self.names.setdefault(names, len(self.names)))
+                    paths.append(seen.setdefault((named, over, around), len(seen)))
             nodes.append(node)
         self.of_blocks = np.array(nodes, np.int64)
+        codes = [_TAGS.get(tag, -1) for tag in tags]
+        self.tags, self.flags, self.depths, self.paths = (
+            np.array(column, np.int64) for column in (codes, flags, depths, paths)
+        )
 
-    def _add(self, element: html.HtmlElement, parent: int) -> int:
-        tag = str(element.tag)
-        attributes = element.items()
-        named, names, flags = _called(tag, attributes) if attributes else _untitled(tag)
-        around = above = ""
-        depth = 0
-        if parent >= 0:
-            flags |= self.flags[parent]
-            depth = self.depths[parent] + 1
-            above = self.own[parent]
-            up = self.parents[parent]
-            around = self.own[up] if up >= 0 else ""
-        node = len(self.parents)
-        self.parents.append(parent)
-        self.tags.append(tag)
-        self.flags.append(flags)
-        self.depths.append(depth)
-        self.names.append(names)
-        self.own.append(named)
-        self.paths.append(self.seen.setdefault((named, above, around), len(self.seen)))
-        return node
+
+def _called(element: html.HtmlElement, tag: str) -> tuple[str, tuple[str, ...], int]:
+    """What an element is called: one name for it, its tokens, and the bits of what it and its role are."""
+    attributes = element.items()
+    if not attributes:
+        return _untitled(tag)
+    said = dict(attributes)
+    classes = said.get("class", "")[:400]
+    if len(said) == ("class" in said):
+        return _classed(tag, classes)
+    get = said.get
+    hidden = get("aria-hidden") == "true" or "hidden" in said
+    if style := get("style"):
+        hidden = hidden or "display:none" in style.replace(" ", "")
+    return _titled(tag, classes, get("id", "")[:100], get("itemprop", "")[:20], get("role", "")[:20], hidden)
 
 
 @cache
 def _untitled(tag: str) -> tuple[str, tuple[str, ...], int]:
     """What an element without attributes is called: its tag; see ``_called``."""
-    return (*_classed(tag, ""), _TAG_BITS.get(tag, 0))
-
-
-def _called(tag: str, attributes: Sequence[tuple[str, str]]) -> tuple[str, tuple[str, ...], int]:
-    """What an element is called: one name for it, its tokens, and the bits of what it and its role are."""
-    said = dict(attributes)
-    name, tokens = _classed(tag, said.get("class", ""))
-    bits = _TAG_BITS.get(tag, 0)
-    if len(said) == ("class" in said):
-        return name, tokens, bits
-    if mark := said.get("id"):
-        tokens += _tokens(mark)
-    if prop := said.get("itemprop"):
-        tokens = (*tokens, "itemprop:" + prop.lower()[:20])
-    if role := said.get("role", "").strip().lower():
-        tokens = (*tokens, "role:" + role[:20])
-        bits |= _BIT.get(_ROLES.get(role, ""), 0)
-    style = said.get("style")
-    gone = style is not None and "display:none" in style.replace(" ", "")
-    if gone or "hidden" in said or said.get("aria-hidden") == "true":
-        bits |= _BIT["hidden"]
-    return name, tokens, bits
+    return _classed(tag, "")
 
 
 @lru_cache(maxsize=20_000)
-def _classed(tag: str, classes: str) -> tuple[str, tuple[str, ...]]:
-    """One name for all elements of a tag with the same classes, and their tokens."""
+def _classed(tag: str, classes: str) -> tuple[str, tuple[str, ...], int]:
+    """What an element is called that has classes at most; see ``_called``."""
     name = tag + "." + ".".join(sorted(classes.split())[:3]) if classes else tag
-    return name, _tokens(classes) if tag in ("div", "span") else (*_tokens(classes), "tag:" + tag)
+    tokens = _tokens(classes)
+    return name, tokens if tag in ("div", "span") else (*tokens, "tag:" + tag), _TAG_BITS.get(tag, 0)
+
+
+@lru_cache(maxsize=20_000)
+def _titled(
+    tag: str, classes: str, mark: str, prop: str, role: str, hidden: bool
+) -> tuple[str, tuple[str, ...], int]:
+    """What an element with attributes is called; see ``_called``."""
+    name, tokens, bits = _classed(tag, classes)
+    if mark:
+        tokens += _tokens(mark)
+    if prop:
+        tokens = (*tokens, "itemprop:" + prop.lower())
+    if role := role.strip().lower():
+        tokens = (*tokens, "role:" + role)
+        bits |= _BIT.get(_ROLES.get(role, ""), 0)
+    if hidden:
+        bits |= _BIT["hidden"]
+    return name, tokens, bits
 
 
 @lru_cache(maxsize=20_000)
@@ -345,12 +372,14 @@ def _text_counts(page: Page) -> dict[str, Any]:
     }
 
 
-def _shape(page: Page, tree: _Nodes, words: list[list[str]], counts: Mapping[str, Any]) -> Iterator[Any]:
-    last = [page.text[block.end - 1] for block in page.blocks]
-    yield [_TAGS.get(tree.tags[node], -1) for node in tree.of_blocks]
+def _shape(
+    page: Page, tree: _Nodes, texts: list[str], words: list[list[str]], counts: Mapping[str, Any]
+) -> Iterator[Any]:
+    last = [text[-1] for text in texts]
+    yield tree.tags[tree.of_blocks]
     yield [_KINDS[block.kind] for block in page.blocks]
     yield [block.level for block in page.blocks]
-    yield np.array(tree.depths, np.int64)[tree.of_blocks]
+    yield tree.depths[tree.of_blocks]
     yield counts["letters"]
     yield counts["words"]
     yield counts["word_length"]
@@ -364,7 +393,9 @@ def _shape(page: Page, tree: _Nodes, words: list[list[str]], counts: Mapping[str
     yield counts["sentences"]
 
 
-def _position(page: Page, words: list[list[str]], counts: Mapping[str, Any], alike: Ints) -> Iterator[Any]:
+def _position(
+    page: Page, texts: list[str], words: list[list[str]], counts: Mapping[str, Any], alike: Ints
+) -> Iterator[Any]:
     number = len(page.blocks)
     nth = np.arange(number)
     total = max(float(counts["letters"].sum()), 1.0)
@@ -378,9 +409,9 @@ def _position(page: Page, words: list[list[str]], counts: Mapping[str, Any], ali
     yield nth
     yield number - nth
     yield nth - headline if headline >= 0 else np.full(number, -999)
-    texts = [page.text[block.start : block.end].casefold() for block in page.blocks]
-    copies = Counter(texts)
-    yield [copies[text] for text in texts]
+    folded = [text.casefold() for text in texts]
+    copies = Counter(folded)
+    yield [copies[text] for text in folded]
     sizes = np.bincount(alike)
     yield sizes[alike]
     yield (np.bincount(alike, counts["words"]) / sizes)[alike]
@@ -423,12 +454,6 @@ def _headline(page: Page, in_title: list[float], of_title: list[float]) -> int:
     return first
 
 
-def _flags(tree: _Nodes) -> Iterator[Any]:
-    flags = np.array(tree.flags, np.int64)[tree.of_blocks]
-    for bit in range(len(PLACES)):
-        yield (flags >> bit) & 1
-
-
 def _containers(tree: _Nodes, counts: Mapping[str, Any]) -> Iterator[Any]:
     """Of the containers of each block: their share of the page's text, links, blocks, prose."""
     parents = np.array([*tree.parents, -1], np.int64)
@@ -456,51 +481,62 @@ def _held_by(nodes: Ints, numbers: Doubles, parents: Sequence[int]) -> Doubles:
     return np.array(sums)
 
 
-def _of_page(page: Page, tree: _Nodes, counts: Mapping[str, Any], declared: _Declared) -> Iterator[float]:
+def _of_page(page: Page, counts: Mapping[str, Any], places: Ints, declared: _Declared) -> Iterator[float]:
     total = max(float(counts["letters"].sum()), 1.0)
-    flags = np.array(tree.flags, np.int64)[tree.of_blocks]
     prose = (counts["sentences"] > 0) & (counts["words"] >= 10)
     yield np.log1p(total)
     yield len(page.blocks)
     yield float((counts["letters"] * counts["links"]).sum()) / total
     yield float((counts["letters"] * prose).sum()) / total
-    yield float((counts["letters"] * (flags & _BIT["main"] > 0)).sum()) / total
-    yield float((counts["letters"] * (flags & _BIT["article"] > 0)).sum()) / total
+    yield float((counts["letters"] * places[:, PLACES.index("main")]).sum()) / total
+    yield float((counts["letters"] * places[:, PLACES.index("article")]).sum()) / total
     yield sum(block.kind == "heading" for block in page.blocks)
     for name in PAGE_TYPES:
         yield name in declared.types
     yield declared.kind == "article"
     yield declared.kind.startswith("product")
-    yield len(declared.body) / total
+    for what in DECLARED:
+        yield len(declared.texts[what]) / total
 
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    """What a page declares of itself: schema.org types, Open Graph type, the letters of its article's body."""
+    """What a page declares of itself: schema.org types, Open Graph type, the letters of declared texts."""
 
-    types: frozenset[str] = frozenset()
-    kind: str = ""
-    body: str = ""
+    types: frozenset[str]
+    kind: str
+    texts: Mapping[str, str]
 
 
 def _declared(page: Page) -> _Declared:
-    """What the page's JSON-LD and its ``og:type`` say."""
-    if page.tree is None:
-        return _Declared()
+    """What the page's JSON-LD and its ``meta`` elements say."""
     types: set[str] = set()
-    body = ""
-    for script in page.tree.iter("script"):
-        if "ld+json" in (script.get("type") or ""):
-            said = (script.text or "")[:300_000]
-            types.update(_TYPE.findall(said))
-            for found in _BODY.findall(said):
-                body = max(body, _letters(_unquoted(found)), key=len)
+    texts = dict.fromkeys(DECLARED, "")
     kind = ""
-    for meta in page.tree.iter("meta"):
-        if meta.get("property") == "og:type":
-            kind = (meta.get("content") or "").strip().lower()
-            break
-    return _Declared(frozenset(types), kind, body if len(body) >= _SHORTEST_BODY else "")
+    for element in () if page.tree is None else page.tree.iter("script", "meta"):
+        if element.tag == "script":
+            if "ld+json" in (element.get("type") or ""):
+                said = (element.text or "")[:_DECLARING]
+                types.update(_TYPE.findall(said))
+                for key, string in _TEXTS.findall(said):
+                    what, letters = _KEYS[key], _letters(_unquoted(string))
+                    texts[what] = (
+                        texts[what] + letters if what == "posts" else max(texts[what], letters, key=len)
+                    )
+            continue
+        name, content = element.get("property") or element.get("name"), element.get("content") or ""
+        if name == "og:type":
+            kind = kind or content.strip().lower()
+        elif name in ("description", "og:description"):
+            texts["summary"] = max(texts["summary"], _letters(content), key=len)
+    long = {what: text if len(text) >= _SHORTEST[what] else "" for what, text in texts.items()}
+    return _Declared(frozenset(types), kind, long)
+
+
+def declares_article(page: Page) -> bool:
+    """Whether the page says of itself that it is an article, to search engines or in previews."""
+    declared = _declared(page)
+    return declared.kind == "article" or not _ARTICLES.isdisjoint(declared.types)
 
 
 def _unquoted(string: str) -> str:
@@ -513,28 +549,57 @@ def _unquoted(string: str) -> str:
 
 
 def _letters(text: str) -> str:
-    return _NOT_LETTER.sub("", text).casefold()
+    return "".join(_WORD.findall(text.lower()))
 
 
-def _in_body(texts: Sequence[str], declared: _Declared) -> list[float]:
-    """For each block 1 where the declared body has it, 0.5 where it has its begin or end, 0, or -1: no body."""
-    if not declared.body:
-        return [-1.0] * len(texts)
-    shares = []
-    for text in texts:
-        letters = _letters(text)
-        if len(letters) < 8:
-            shares.append(0.25)
-        elif letters in declared.body:
-            shares.append(1.0)
-        else:
-            shares.append(0.5 * (letters[:_EDGE] in declared.body or letters[-_EDGE:] in declared.body))
-    return shares
+def _in_declared(words: Sequence[Sequence[str]], declared: _Declared) -> Iterator[list[float]]:
+    """By declared text, for each block 1 where both share a begin, 0 where not, 0.25 too short, -1: no text."""
+    letters = ["".join(own) for own in words] if any(declared.texts.values()) else []
+    for what in DECLARED:
+        said = declared.texts[what]
+        begin = said[:_COMPARED]
+        yield (
+            [0.25 if len(own) < 8 else float(own[:_COMPARED] in said or begin in own) for own in letters]
+            if said
+            else [-1.0] * len(words)
+        )
+
+
+def _of_prose(tree: _Nodes, counts: Mapping[str, Any]) -> Iterator[Any]:
+    """Where the page's prose stands, seen from each block; see ``_held``."""
+    prose = (counts["sentences"] > 0) & (counts["words"] >= 10) & (counts["links"] < 0.3)
+    held, steps, depth = _main(tree.of_blocks, counts["letters"] * prose, tree.parents)
+    up = np.maximum(np.array(tree.parents, np.int64)[tree.of_blocks], 0)
+    yield held[up]
+    yield steps[tree.of_blocks]
+    yield np.full(len(prose), depth)
+
+
+def _main(nodes: Ints, mass: Doubles, parents: Sequence[int]) -> tuple[Doubles, Ints, int]:
+    """For each node the share of the mass that it holds, and the steps to the main node; that node's depth.
+
+    The main node is the deepest that holds more than half; nodes in it stand some steps below (from 0), the
+    others branch off some steps above it (below 0).
+    """
+    held = _held_by(nodes, mass, parents) / max(float(mass.sum()), 1e-9)
+    up = int(np.flatnonzero(held > 0.5).max(initial=0))
+    steps: list[int] = [0] * len(parents)
+    inside, way = [False] * len(parents), 0
+    inside[up] = True
+    on_way = set()
+    while up >= 0:
+        on_way.add(up)
+        steps[up], up, way = way, parents[up], way - 1
+    for at, above in enumerate(parents):
+        if at not in on_way and above >= 0:
+            inside[at] = inside[above]
+            steps[at] = steps[above] + inside[above]
+    return held, np.array(steps, np.int64), -way
 
 
 def _shifted(column: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
-    """The column of the blocks so many places on; -1 where there is none."""
-    moved = np.full(len(column), -1, column.dtype)
+    """The rows of the blocks so many places on; -1 where there is none."""
+    moved = np.full_like(column, -1)
     if step > 0:
         moved[:-step] = column[step:]
     else:
@@ -545,11 +610,11 @@ def _shifted(column: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
 # ------------------------------------------------------------------------------------------ tokens in numbers
 
 
-Tables = Mapping[str, Mapping[str, float]]
+Tables = Mapping[str, Mapping[str, Any]]
 #: Sum, least, most and count of the log-odds of no token.
 _NONE = np.array([0.0, np.inf, -np.inf, 0.0])
-#: No block is asked for more elements above it than this.
-HIGHEST = 60
+#: The best name of a block whose elements have none that is known.
+_WORST = -9.0
 
 
 def token_measures(layout: Layout, tables: Tables) -> Floats:
@@ -557,30 +622,62 @@ def token_measures(layout: Layout, tables: Tables) -> Floats:
 
     Near are the block's own element and the two above it, far are all others above.
     """
-    kinds: dict[tuple[str, ...], int] = {}
-    kind = np.array([kinds.setdefault(names, len(kinds)) for names in layout.names])
     parents = np.array([*layout.parents, -1], np.int64)
-    at, place, columns = layout.nodes, np.arange(len(layout.nodes)), []
-    for table, steps in (("near", 3), ("far", HIGHEST)):
-        at, same = np.unique(at, return_inverse=True)
-        place = same[place]
-        odds = np.concatenate([_odds(list(kinds), tables[table])[kind], [_NONE]])
-        sums = np.tile(_NONE, (len(at), 1))
-        while steps and (at >= 0).any():
-            here = odds[at]
-            sums[:, ::3] += here[:, ::3]
-            sums[:, 1] = np.minimum(sums[:, 1], here[:, 1])
-            sums[:, 2] = np.maximum(sums[:, 2], here[:, 2])
-            at, steps = parents[at], steps - 1
-        columns.append(sums[place])
+    odds = np.concatenate([_odds(layout.names, tables["near"])[layout.called], [_NONE]])
+    at = layout.nodes
+    near = odds[at]
+    for _ in range(2):
+        at = parents[at]
+        near = _joined(near, odds[at])
+    far = _all_above(_odds(layout.names, tables["far"])[layout.called].tolist(), layout.parents)[parents[at]]
     words = _odds(layout.words, tables["words"])
-    return np.concatenate([_summed_up(sums) for sums in (*columns, words)], axis=1)
+    kinds = np.tile(_kind_odds(layout, tables["kinds"]), (len(words), 1))
+    best = np.maximum(np.maximum(near[:, 2], far[:, 2]), _WORST)
+    names = np.stack([best, best.max() - best], 1).astype(np.float32)
+    return np.concatenate([_summed_up(near), _summed_up(far), _summed_up(words), names, kinds], axis=1)
 
 
-def _odds(tokens: Sequence[tuple[str, ...]], table: Mapping[str, float]) -> Doubles:
-    """For each tuple of tokens sum, least, most and count of the log-odds of those that the table has."""
+def _all_above(odds: list[list[float]], parents: Sequence[int]) -> Doubles:
+    """Sum, least, most and count of the odds of each node's names and of all above it; none at the end."""
+    whole: list[list[float]] = []
+    for own, above in zip(odds, parents, strict=True):
+        if above >= 0:
+            total, least, most, count = own
+            over, low, high, number = whole[above]
+            own = [total + over, least if least < low else low, most if most > high else high, count + number]
+        whole.append(own)
+    return np.array([*whole, _NONE])
+
+
+def _joined(one: Doubles, other: Doubles) -> Doubles:
+    """Sums, least, most and counts of two sets of tokens together."""
+    return np.stack([
+        one[:, 0] + other[:, 0], np.minimum(one[:, 1], other[:, 1]), np.maximum(one[:, 2], other[:, 2]),
+        one[:, 3] + other[:, 3],
+    ], 1)  # fmt: skip
+
+
+def page_tokens(layout: Layout) -> set[str]:
+    """The words of a page and the names of its elements, each once."""
+    return set().union(*layout.words, *layout.names)
+
+
+def _kind_odds(layout: Layout, table: Mapping[str, Sequence[int]]) -> Floats:
+    """For each kind of page the log-odds of the page's tokens, in tenths, summed up.
+
+    They are whole numbers: the sum is the same in whatever order a set has its tokens.
+    """
+    found = [odds for odds in map(table.get, page_tokens(layout)) if odds is not None]
+    sums = np.array(found, np.int64).reshape(-1, len(PAGE_KINDS)).sum(axis=0)
+    kinds: Floats = (sums / np.sqrt(max(len(found), 1))).astype(np.float32)
+    return kinds
+
+
+def _odds(tokens: Sequence[Sequence[str]], table: Mapping[str, float]) -> Doubles:
+    """For some tokens each sum, least, most and count of the log-odds of those that the table has."""
     sizes = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    odds = np.array([table.get(token, np.nan) for own in tokens for token in own], np.float64)
+    # What the table does not have is None, and None is not a number.
+    odds = np.array(list(map(table.get, chain.from_iterable(tokens))), np.float64)
     known = ~np.isnan(odds)
     owners, odds = np.repeat(np.arange(len(tokens)), sizes)[known], odds[known]
     summed = np.tile(_NONE, (len(tokens), 1))
@@ -621,20 +718,16 @@ def round_measures(layout: Layout, first: Doubles) -> Floats:
     columns.append(np.maximum.accumulate(scores))
     columns.append(np.maximum.accumulate(scores[::-1])[::-1])
     columns.append(sums[:-1] / max(sums[-1], 1e-6))
+    columns += _held(layout, scores * weight)
     return np.stack(columns, 1).astype(np.float32)
 
 
-def vote_measures(layout: Layout, first: Doubles, votes: Sequence[float], comments: Sequence[float]) -> Floats:
-    """Trafilatura's vote on each block, on its neighbours and on the page (``VOTE_MEASURES``)."""
-    weight = layout.sizes.astype(np.float64)
-    vote, comment = np.array(votes, np.float64), np.array(comments, np.float64)
-    total = max(float(weight.sum()), 1.0)
-    _, parent, alike = _groups(layout)
-    columns = [vote, comment, *(_shifted(vote, step) for step in (-2, -1, 1, 2))]
-    columns += [_mean_by(parent, vote, weight), _mean_by(alike, vote, weight)]
-    for number in (vote @ weight / total, comment @ weight / total, 1 - np.abs(vote - first) @ weight / total):
-        columns.append(np.full(len(vote), number))
-    return np.stack(columns, 1).astype(np.float32)
+def _held(layout: Layout, mass: Doubles) -> list[npt.NDArray[Any]]:
+    """Where the page's content is expected: what share a block's surroundings hold, the way to most of it."""
+    held, steps, depth = _main(layout.nodes, mass, layout.parents)
+    node, parent, alike = _groups(layout)
+    shares = [held[node], held[parent], np.bincount(alike, mass)[alike] / max(float(mass.sum()), 1e-9)]
+    return [*shares, steps[node], np.full(len(mass), depth)]
 
 
 def _groups(layout: Layout) -> tuple[Ints, Ints, Ints]:
@@ -653,11 +746,11 @@ def _mean_by(group: Ints, scores: npt.NDArray[Any], weight: npt.NDArray[Any]) ->
 
 #: Where the files of the model are.
 FOLDER = Path(__file__).parent
-_ROUNDS = ("first", "second", "voted")
+_ROUNDS = ("first", "second")
 #: What a score can be booked on.
 GROUPS = (
     "links", "length", "prose", "wording", "shape", "places", "container", "position", "headline", "copies",
-    "alike", "names", "declared", "vocabulary", "neighbours", "around", "page", "vote", "first",
+    "alike", "names", "declared", "vocabulary", "neighbours", "around", "page", "first",
 )  # fmt: skip
 _GROUP = {group: index for index, group in enumerate(GROUPS)}
 
@@ -679,10 +772,10 @@ class Trees:
         found: npt.NDArray[Any] = self.booster.predict(rows, pred_leaf=True, num_threads=1)
         return found.reshape(len(rows), -1).astype(np.int64) + self.offsets
 
-    def scores(self, leaves: Ints) -> Doubles:
-        """The probability of each row."""
-        scores: Doubles = 1 / (1 + np.exp(-self.values[leaves].sum(axis=1)))
-        return scores
+    def odds(self, leaves: Ints) -> Doubles:
+        """The log-odds of each row."""
+        odds: Doubles = self.values[leaves].sum(axis=1)
+        return odds
 
     def reasons(self, leaves: Ints) -> Floats:
         """For each row, what each group of measures adds to its log-odds."""
@@ -737,18 +830,11 @@ def _booked(fields: Mapping[str, str], leaves: list[float], groups: Sequence[str
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """All that was learned: two rounds of trees, the second also with votes, and the odds of tokens.
-
-    A page whose expected F1 is below ``sure`` is in doubt: trafilatura is asked. One that declares an article
-    needs ``sure_article``: its vote is worth most there.
-    """
+    """All that was learned: two rounds of trees, the odds of tokens."""
 
     first: Trees
     second: Trees
-    voted: Trees
     tables: Tables
-    sure: float
-    sure_article: float
 
 
 @cache
@@ -756,18 +842,19 @@ def model() -> Model:
     """The model that comes with cleancopy, read once."""
     learned = json.loads((FOLDER / "content_model.json").read_text(encoding="utf-8"))
     texts = {name: (FOLDER / f"content_{name}.txt").read_text(encoding="utf-8") for name in _ROUNDS}
-    first, second, voted = (
-        read_trees(texts[name], [group for _, group in measures_of(name)]) for name in _ROUNDS
-    )
-    return Model(first, second, voted, learned["tables"], learned["sure"], learned["sure_article"])
+    first, second = (read_trees(texts[name], [group for _, group in measures_of(name)]) for name in _ROUNDS)
+    return Model(first, second, learned["tables"])
 
 
 def measures_of(name: str) -> list[tuple[str, str]]:
     """The measures that a round of trees asks for, in their order, each with its group."""
-    measures = [*MEASURES, *TOKEN_MEASURES]
-    measures += ROUND_MEASURES if name != "first" else ()
-    measures += VOTE_MEASURES if name == "voted" else ()
-    return measures
+    return [*MEASURES, *(TOKEN_MEASURES if name == "first" else ROUND_MEASURES)]
+
+
+def probabilities(odds: Doubles) -> Doubles:
+    """The probabilities that log-odds stand for."""
+    scores: Doubles = 1 / (1 + np.exp(-odds))
+    return scores
 
 
 def best_cut(scores: Doubles, sizes: Floats) -> tuple[float, float]:
@@ -785,25 +872,10 @@ def best_cut(scores: Doubles, sizes: Floats) -> tuple[float, float]:
     return max(CUT_SHARE * expected, LEAST_CUT), expected
 
 
-def in_doubt(layout: Layout, expected: float, sure: float, sure_article: float) -> bool:
-    """Whether trafilatura is to be asked of a page, given the F1 that it lets expect."""
-    return expected < (sure_article if _declares_article(layout) else sure)
-
-
-def leaned(scores: Doubles, layout: Layout, votes: Sequence[float]) -> Doubles:
-    """The scores with votes, moved a little further to the vote (``LEAN``) where the page declares an article.
-
-    The trees learn what is content of all kinds of pages; of articles trafilatura was made.
-    """
-    if not _declares_article(layout):
-        return scores
-    odds = scores * np.exp(LEAN * (np.array(votes, np.float64) - 0.5))
-    moved: Doubles = odds / (odds + 1 - scores)
-    return moved
-
-
-def _declares_article(layout: Layout) -> bool:
-    return bool(layout.measures[0, _ARTICLE].any())
+def final_scores(first: Doubles, second: Doubles, sizes: Floats) -> Doubles:
+    """The scores of a page's blocks from the log-odds of both rounds; the page's threshold stands at 0.5."""
+    scores = probabilities((first + second) / 2)
+    return centred(scores, best_cut(scores, sizes)[0])
 
 
 def centred(scores: Doubles, threshold: float) -> Doubles:
@@ -815,40 +887,25 @@ def centred(scores: Doubles, threshold: float) -> Doubles:
 
 # ------------------------------------------------------------------------------------------ the judgement
 
-#: Trafilatura's vote on each block, and the share of each that is in its comments.
-Votes = tuple[Sequence[float], Sequence[float]]
 
-
-def judge(page: Page, ask: Callable[[], Votes], *, known: Model | None = None) -> list[tuple[float, str]]:
+def judge(page: Page, *, known: Model | None = None) -> list[tuple[float, str]]:
     """For each block of an HTML page the probability that it is main content, and why it is low.
 
-    ``ask`` gets trafilatura's votes; it is called only where the page is in doubt, after the tree was read.
     Blocks that score 0.5 or more have no reason: they stay.
     """
     if not page.blocks:
         return []
     known = known or model()
     layout = read_layout(page)
-    rows = np.concatenate([layout.measures, token_measures(layout, known.tables)], axis=1)
-    leaves = known.first.leaves(rows)
-    first = known.first.scores(leaves)
-    rows = np.concatenate([rows, round_measures(layout, first)], axis=1)
-    trees, votes = known.second, None
-    later = trees.leaves(rows)
-    scores = trees.scores(later)
-    threshold, expected = best_cut(scores, layout.sizes)
-    if in_doubt(layout, expected, known.sure, known.sure_article):
-        votes = ask()
-        rows = np.concatenate([rows, vote_measures(layout, first, *votes)], axis=1)
-        trees = known.voted
-        later = trees.leaves(rows)
-        scores = leaned(trees.scores(later), layout, votes[0])
-        threshold, _ = best_cut(scores, layout.sizes)
-    scores = centred(scores, threshold)
-    cut = np.flatnonzero(scores < 0.5).tolist()
-    booked = _reasons(known.first.reasons(leaves[cut]), trees.reasons(later[cut]), first[cut])
-    said = _Words(page, layout, known.tables, first, votes)
-    why = dict(zip(cut, map(said.why, cut, _strongest(booked)), strict=True))
+    leaves = known.first.leaves(np.hstack([layout.measures, token_measures(layout, known.tables)]))
+    odds = known.first.odds(leaves)
+    first = probabilities(odds)
+    later = known.second.leaves(np.hstack([layout.measures, round_measures(layout, first)]))
+    scores = final_scores(odds, known.second.odds(later), layout.sizes)
+    cut = np.flatnonzero(scores < 0.5)
+    booked = _reasons(known.first.reasons(leaves[cut]), known.second.reasons(later[cut]), first[cut])
+    said = _Words(page, layout, known.tables, first)
+    why = dict(zip(cut.tolist(), map(said.why, cut.tolist(), _strongest(booked)), strict=True))
     return [(score, why.get(index, "")) for index, score in enumerate(scores.tolist())]
 
 
@@ -872,7 +929,7 @@ def _reasons(booked: Floats, later: Floats, first: Doubles) -> Floats:
     own = np.minimum(booked, 0)
     total = own.sum(axis=1, keepdims=True)
     share = np.where(total < 0, own / np.minimum(total, -1e-9), 0)
-    taken = later.copy()
+    taken = booked + later
     for group, whose in (("first", first >= 0), ("around", first < 0.5)):
         column = _GROUP[group]
         taken += share * np.where(whose, np.minimum(later[:, column], 0), 0)[:, None]
@@ -896,11 +953,17 @@ _PLACE_WORDS = {
 }  # fmt: skip
 
 
+_DECLARED_WORDS = {
+    "body": "the article body that the page declares", "posts": "the posts that the page declares",
+    "description": "the description that the page declares", "summary": "the page's summary of itself",
+}  # fmt: skip
+
+
 class _Words:
     """Scores put into words a person understands, for the blocks of one page."""
 
-    def __init__(self, page: Page, layout: Layout, tables: Tables, first: Doubles, votes: Votes | None) -> None:
-        self.page, self.layout, self.tables, self.votes = page, layout, tables, votes
+    def __init__(self, page: Page, layout: Layout, tables: Tables, first: Doubles) -> None:
+        self.page, self.layout, self.tables = page, layout, tables
         self.sums = [0.0, *np.cumsum(first).tolist()]
         self.worst: dict[int, tuple[float, str]] = {}
         self.named: dict[int, str] = {}
@@ -962,19 +1025,14 @@ class _Words:
             case "vocabulary":
                 return self._vocabulary(block)
             case "declared":
-                return (
-                    "not in the article body that the page declares"
-                    if value("in_body") >= 0
-                    else "this kind of page"
-                )
+                missed = [what for what in DECLARED if value(f"in_{what}") == 0]
+                return f"not in {_DECLARED_WORDS[missed[0]]}" if missed else "this kind of page"
             case "neighbours":
                 return _next_to(value)
             case "around":
                 low, high = max(0, block - 5), min(len(self.sums) - 1, block + 6)
                 mean = (self.sums[high] - self.sums[low]) / (high - low)
                 return f"the blocks around it score {mean:.2f}"
-            case "vote" if self.votes is not None:
-                return f"trafilatura keeps {self.votes[0][block]:.0%} of it"
             case _:
                 return "this kind of page"
 
@@ -999,7 +1057,7 @@ class _Words:
             node = self.layout.parents[node]
         worst = self.worst.get(node, (0.0, ""))
         for node in reversed(way):
-            worst = self.worst[node] = min(worst, self.least(self.layout.names[node]))
+            worst = self.worst[node] = min(worst, self.least(self.layout.names[self.layout.called[node]]))
         return worst
 
     def _vocabulary(self, block: int) -> str:

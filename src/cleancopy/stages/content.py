@@ -1,9 +1,9 @@
-"""Which blocks are main content: the block model's judgement, with trafilatura's vote where that is in doubt.
+"""Which blocks are main content: the block model's judgement, or trafilatura's.
 
-Trafilatura runs on the page's tree. What it returns is text; to know which blocks it means, its text
-is aligned to the page text by a forward search that ignores everything but letters and digits: long pieces
-first, as anchors, then the short ones between their neighbours' anchors. Its vote on a block is the
-share of the block's characters that the search found.
+Trafilatura, where the policy asks for it, runs on the page's tree. What it returns is text; to know which
+blocks it means, its text is aligned to the page text by a forward search that ignores everything but letters
+and digits: long pieces first, as anchors, then the short ones between their neighbours' anchors. Its share of
+a block is the share of the block's characters that the search found.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache, partial
 from itertools import accumulate
 from typing import Any
 
@@ -22,7 +21,7 @@ from lxml import html
 from cleancopy.blocks import DECLARED, Page
 from cleancopy.document import Block, Cut, Document
 from cleancopy.policy import ContentPolicy
-from cleancopy.stages.blockmodel import judge
+from cleancopy.stages.blockmodel import declares_article, judge
 
 #: From this share of its characters on a block is content.
 KEEP_FROM = 0.5
@@ -58,27 +57,32 @@ def _judged(page: Page, policy: ContentPolicy, url: str | None) -> tuple[Block, 
 
     What only the JSON-LD declares is content whatever the model says: it was read for want of other text.
     """
-    votes = cache(partial(trafilatura_votes, page, url))
     verdicts = [
         (1.0, "") if f"/{DECLARED}[" in block.path else verdict
-        for block, verdict in zip(page.blocks, judge(page, votes), strict=True)
+        for block, verdict in zip(page.blocks, judge(page), strict=True)
     ]
-    comments = votes()[1] if policy.comments else [0.0] * len(verdicts)
+    if policy.comments:
+        shares = block_shares(page, _extracted(page.tree, True, url)[1])
+        verdicts = [(max(score, share), why) for (score, why), share in zip(verdicts, shares, strict=True)]
     blocks = [
-        replace(block, score=round(max(score, comment), 3), why=f"score {score:.2f}: {why}" if why else "")
-        for block, (score, why), comment in zip(page.blocks, verdicts, comments, strict=True)
-    ]
-    return tuple(_with_headline(blocks) if policy.headline else blocks)
+        Block(
+            block.start, block.end, block.kind, block.level, block.path, block.link_share,
+            round(score, 3), f"score {score:.2f}: {why}" if why else "",
+        )
+        for block, (score, why) in zip(page.blocks, verdicts, strict=True)
+    ]  # fmt: skip
+    return tuple(_with_headline(page, blocks) if policy.headline else blocks)
 
 
-def _with_headline(blocks: list[Block]) -> list[Block]:
-    """The blocks with the page's headline kept: the last level-1 heading above the first block that is kept.
+def _with_headline(page: Page, blocks: list[Block]) -> list[Block]:
+    """The blocks with the page's headline kept: the last level-1 heading down to the first block that is kept.
 
-    Half of the corpora's gold texts begin with the headline and half below it, so the model cannot tell.
+    A page that declares an article is left to the model: what is gold of articles begins below the headline as
+    often as with it, and the metadata have it.
     """
     first = next((n for n, block in enumerate(blocks) if (block.score or 0) >= KEEP_FROM), 0)
-    above = [n for n, block in enumerate(blocks[:first]) if block.kind == "heading" and block.level == 1]
-    if above:
+    above = [n for n, block in enumerate(blocks[: first + 1]) if block.kind == "heading" and block.level == 1]
+    if above and not declares_article(page):
         blocks[above[-1]] = replace(blocks[above[-1]], score=1.0, why="")
     return blocks
 
@@ -103,16 +107,6 @@ def trafilatura_pieces(tree: html.HtmlElement, policy: ContentPolicy, url: str |
     """The texts of trafilatura's extraction, one an element, in its order; empty where it finds nothing."""
     body, comments = _extracted(tree, policy.comments, url)
     return body + comments
-
-
-def trafilatura_votes(page: Page, url: str | None = None) -> tuple[list[float], list[float]]:
-    """For each block the share of it in trafilatura's main text, and the share in its comments.
-
-    Changes ``page.tree``.
-    """
-    body, comments = _extracted(page.tree, True, url)
-    shares = block_shares(page, comments) if comments else [0.0] * len(page.blocks)
-    return block_shares(page, body), shares
 
 
 def _extracted(tree: html.HtmlElement | None, comments: bool, url: str | None) -> tuple[list[str], list[str]]:
