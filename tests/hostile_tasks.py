@@ -16,6 +16,8 @@ def behave(task: str) -> str:
     if task == "spin":
         while True:
             pass
+    if task == "doze":
+        time.sleep(60)
     if task == "grow":
         hoard = []
         while True:

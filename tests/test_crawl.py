@@ -95,7 +95,7 @@ def test_a_page_that_is_gone_leaves_the_corpus_and_may_come_back(server: Server,
     assert run(tmp_path, [source], fetching).live == 1
     page = server.pages.pop("/tides")
     gone = run(tmp_path, [source], fetching)
-    assert (gone.live, gone.rejected) == (0, {"http_error": 1})
+    assert (gone.live, gone.rejected) == (0, {"gone": 1})
     (document,) = corpus.heads(tmp_path / "clean")
     assert [one.status for one in corpus.history(tmp_path / "clean", document)] == ["live", "gone"]
     assert not list((tmp_path / "clean" / "text").glob("*/*.txt"))
@@ -149,7 +149,7 @@ def test_a_site_is_taken_by_the_sitemaps_that_its_robots_txt_names(server: Serve
     source = Source("site", "site", urls=(server.url("/"),), exclude=("*/moles",))
     summary = run(tmp_path, [source], quick(server.port))
     assert summary.counts == {"new": 5, "unchanged": 0, "duplicate": 0, "rejected": 1}
-    assert outcomes(tmp_path)[server.url("/locks")] == ("rejected", "ignored")
+    assert outcomes(tmp_path)[server.url("/locks")] == ("rejected", "robots_disallowed")
     assert {"/locks", "/moles", "/"} & set(server.paths) == set()
 
 
@@ -189,7 +189,7 @@ def test_every_address_of_a_list_ends_as_exactly_one_thing(server: Server, tmp_p
     assert summary.captures == len(wanted)
     assert outcomes(tmp_path) == {
         wanted[0]: ("new", None),
-        wanted[1]: ("rejected", "http_error"),
+        wanted[1]: ("rejected", "gone"),
         wanted[2]: ("rejected", "forbidden_scheme"),
         wanted[3]: ("rejected", "forbidden_address"),
         wanted[4]: ("rejected", "bad_url"),
@@ -205,7 +205,7 @@ def test_a_sitemap_in_raw_is_a_list_of_pages_to_fetch(server: Server, tmp_path: 
         found = outcomes(tmp_path)
         assert found["map.xml"] == (outcome, None)
         assert found[server.url("/tides")] == (outcome, None)
-        assert found["http://example.org/a"] == ("rejected", "ignored")  # no contact is set
+        assert found["http://example.org/a"] == ("rejected", "no_contact")  # no contact is set
 
 
 def test_sources_of_files_and_archives_are_read_where_they_lie(server: Server, tmp_path: Path) -> None:

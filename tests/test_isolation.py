@@ -62,6 +62,16 @@ def test_messages_say_what_happened(workers: int) -> None:
     assert "ZeroDivisionError: three words here" in failed.message
 
 
+def test_a_document_has_less_time_to_compute_than_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cleancopy.isolation._CPU_SHARE", 0.001)
+    limits = Limits(wall_seconds=300.0)
+    (_, spun), (_, fine) = run_isolated(behave, ["spin", "a"], workers=1, limits=limits)
+    assert isinstance(spun, Rejected)
+    assert (spun.kind, fine) == (Kind.TIMEOUT, "A")
+    assert "more than 0.3 CPU-seconds" in str(spun)
+    assert outcomes(behave, ["doze", "b"]) == {"doze": "timeout", "b": "B"}
+
+
 def test_a_result_that_cannot_be_sent_is_an_internal_fault() -> None:
     assert outcomes(unpicklable, ["a"]) == {"a": "internal"}
 
@@ -216,3 +226,8 @@ def test_what_inflates_too_far_or_not_at_all_is_refused(data: bytes, coding: Cod
     with pytest.raises(Rejected) as error:
         inflate(data, coding, Limits(inflated_bytes=2_000_000))
     assert error.value.kind is kind
+
+
+def test_a_file_of_many_members_is_inflated_in_one_go() -> None:
+    members = gzip.compress(b"", mtime=0) * 20_000 + gzip.compress(b"text", mtime=0) + bytes(100)
+    assert inflate(members, "gzip", Limits()) == b"text"

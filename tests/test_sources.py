@@ -21,7 +21,8 @@ from cleancopy.document import Capture
 from cleancopy.errors import Kind, Rejected
 from cleancopy.policy import Limits
 from cleancopy.sources.files import Input, Refusal, find_inputs, printable, read_input
-from cleancopy.sources.warc import canonical_url, read_warc, utc_time
+from cleancopy.sources.settings import Source
+from cleancopy.sources.warc import Choice, canonical_url, read_warc, utc_time
 
 LIMITS = Limits()
 SMALL = Limits(payload_bytes=2_000, inflated_bytes=4_000)
@@ -499,6 +500,72 @@ def test_other_records_are_passed_over_and_counted(tmp_path: Path) -> None:
     }
 
 
+CHOICES = {
+    "responses alone": (Choice(records=frozenset(["response"])), {2, 5}),
+    "what other programs made of pages": (Choice(records=frozenset(["conversion", "resource"])), {6, 7}),
+    "pages that a server no longer had": (Choice(statuses=frozenset([404])), {4, 6, 7}),
+    "both": (Choice(statuses=frozenset([200, 404])), {2, 4, 5, 6, 7}),
+    "text": (Choice(media_types=frozenset(["text/plain"])), {5, 6}),
+    "one host": (Choice(hosts=("*.example.test",)), {2, 6}),
+    "one host, responses, text": (
+        Choice(frozenset(["response"]), media_types=frozenset(["text/plain"]), hosts=("example.org",)),
+        {5},
+    ),
+    "nothing": (Choice(hosts=("nowhere.test",)), set()),
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_choice_takes_records_by_type_status_media_type_and_host(tmp_path: Path, name: str) -> None:
+    choice, expected = CHOICES[name]
+    of, text = "https://www.example.test/{}", "text/plain"
+    content = [
+        record(2, http(page(2)), url=of.format(2)),
+        record(3, b"GET / HTTP/1.1\r\n\r\n", type_="request", url=of.format(3)),
+        record(4, http(page(4), status=404), url="https://example.org/4"),
+        record(5, http(page(5), content_type=text), url="https://example.org/5"),
+        record(6, page(6), type_="conversion", content_type=text, url=of.format(6)),
+        record(7, page(7), type_="resource", content_type="text/html", url="https://example.org/7"),
+    ]
+    path = put(tmp_path / "a.warc.gz", b"".join(map(gzip.compress, content)))
+    skipped: Counter[str] = Counter()
+    outcomes = list(read_warc(path, LIMITS, choice=choice, skipped=skipped))
+    assert pages(outcomes) == [page(number) for number in sorted(expected)]
+    assert len(outcomes) + skipped.total() == len(content)
+
+
+def test_a_record_that_is_not_chosen_costs_no_look_into_its_body(tmp_path: Path) -> None:
+    bomb = record(1, http(BOMB, "Content-Encoding: gzip\r\n"), url="https://example.org/")
+    path = put(tmp_path / "a.warc", bomb + RECORDS[2])
+    outcomes = list(read_warc(path, LIMITS, choice=Choice(hosts=("*.test",))))
+    assert pages(outcomes) == [PAGES[2]]
+    assert len(outcomes) == 1
+
+
+def test_a_source_of_archives_chooses_from_pages_and_from_extracted_text(tmp_path: Path) -> None:
+    text = record(1, b"High water twice a day.", type_="conversion", content_type="text/plain")
+    put(tmp_path / "crawl.warc.wet.gz", gzip.compress(record(0, type_="warcinfo") + text, mtime=0))
+    put(tmp_path / "crawl.warc.gz", gzip.compress(RECORDS[0], mtime=0))
+    found = [one for one in find_inputs([], tmp_path) if isinstance(one, Input)]
+    for records, expected in ((("response",), [PAGES[0]]), (("conversion",), [b"High water twice a day."])):
+        source = Source("crawl", "warc", paths=(tmp_path,), records=records)
+        outcomes = [one for each in found for one in read_input(replace(each, source=source), LIMITS)]
+        assert pages(outcomes) == expected
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize("body", [page(3), b"<p>one\r\ntwo\nthree\n"], ids=["no lines", "lines"])
+def test_an_archive_whose_line_ends_were_changed_gives_its_pages_with_a_note(
+    tmp_path: Path, position: int, body: bytes
+) -> None:
+    changed = record(3, http(body)).replace(b"\r\n", b"\n")
+    content = [*RECORDS[:position], changed, *RECORDS[position:2]]
+    outcomes = archive(tmp_path, b"".join(content))
+    assert sorted(pages(outcomes)) == sorted([*PAGES[:2], body.replace(b"\r\n", b"\n")])
+    (note,) = [one for one in outcomes if isinstance(one, Refusal)]
+    assert (note.kind, note.lost) == (Kind.WARC_MALFORMED, False)
+
+
 def chunked(body: bytes) -> bytes:
     return b"".join(b"%x;a=b\r\n%s\r\n" % (len(part), part) for part in (body[:9], body[9:])) + b"0\r\n\r\n"
 
@@ -534,7 +601,7 @@ def test_transfer_and_content_codings_are_undone(tmp_path: Path) -> None:
         (record(1, length=999), Kind.WARC_MALFORMED),
         (record(1, length=50_000_000), Kind.TOO_LARGE),
         (record(1).replace(b"Content-Length", b"Content-Size"), Kind.WARC_MALFORMED),
-        (record(1).replace(b"\r\n", b"\n"), Kind.WARC_MALFORMED),
+        (record(1)[:90], Kind.WARC_MALFORMED),
         (record(1, extra="X: " + "x" * 300_000 + "\r\n"), Kind.WARC_MALFORMED),
         (b"noise" * 1_000 + b"\r\n", Kind.WARC_MALFORMED),
         (record(1, PAGE), Kind.WARC_MALFORMED),
@@ -582,6 +649,19 @@ def test_what_is_doubtful_is_kept_and_noted(tmp_path: Path, extra: str, date: st
     assert isinstance(capture, Capture)
     assert isinstance(note, Refusal)
     assert (capture.payload, note.kind, note.lost) == (page(1), kind, False)
+
+
+def test_what_is_made_of_very_many_parts_is_read_in_one_go(tmp_path: Path) -> None:
+    """Each of these once cost the square of its length."""
+    te = "Transfer-Encoding: chunked\r\n"
+    chunks = record(1, http(b"1\r\na\r\n" * 50_000 + b"0\r\n\r\n", te))
+    assert pages(archive(tmp_path, chunks)) == [b"a" * 50_000]
+    beginnings = b"WARC/1.1\r\nWARC-Type: response\r\n" * 10_000
+    outcomes = archive(tmp_path, RECORDS[0] + beginnings + RECORDS[2])
+    assert pages(outcomes) == [PAGES[0], PAGES[2]]
+    assert len(outcomes) < 10
+    members = gzip.compress(b"", mtime=0) * 20_000
+    assert pages(archive(tmp_path, members + gzip.compress(RECORDS[0], mtime=0))) == [PAGES[0]]
 
 
 def test_digests_that_fit_are_quiet_in_every_form(tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def test_a_redirect_is_followed_under_the_rules_of_where_it_leads(server: Server
     good = got[server.url("/a")]
     assert isinstance(good, Fetched)
     assert good.url == f"{there}/b"
-    assert kind(got[server.url("/c")]) is Kind.IGNORED
+    assert kind(got[server.url("/c")]) is Kind.ROBOTS_DISALLOWED
     assert "/private" not in server.paths
 
 
@@ -287,7 +287,7 @@ def test_passing_faults_are_tried_again_and_lasting_ones_are_not(
 def test_a_host_that_asks_for_patience_is_left_alone(server: Server, tmp_path: Path) -> None:
     server.pages |= {"/a": made(b"", "429 Too Many", Retry_After="4000"), "/b": made(PAGE.encode())}
     got = fetch([server.url("/a"), server.url("/b")], tmp_path, quick(server.port))
-    assert "put off" in str(got[server.url("/b")])
+    assert {kind(one) for one in got.values()} == {Kind.PUT_OFF}
     assert "/b" not in server.paths
 
 
@@ -334,7 +334,7 @@ def test_a_delay_beyond_reason_lets_one_page_through_and_puts_off_the_rest(
     server.pages |= {"/robots.txt": made(robots), "/a": made(b"page a"), "/b": made(b"page b")}
     got = fetch([server.url("/a"), server.url("/b")], tmp_path, quick(server.port))
     assert isinstance(got[server.url("/a")], Fetched)
-    assert "put off" in str(got[server.url("/b")])
+    assert kind(got[server.url("/b")]) is Kind.PUT_OFF
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_robots_txt_is_asked_for_once_a_day(server: Server, tmp_path: Path) -> N
     }
     for _ in range(2):
         got = fetch([server.url("/a"), server.url("/private/b")], tmp_path, quick(server.port))
-        assert kind(got[server.url("/private/b")]) is Kind.IGNORED
+        assert kind(got[server.url("/private/b")]) is Kind.ROBOTS_DISALLOWED
     assert server.paths == ["/robots.txt", "/a", "/a"]
     rules = fetch([Ask(server.url("/"), "/", "test", kind="rules")], tmp_path, quick(server.port))["/"]
     assert isinstance(rules, Rules)
@@ -531,17 +531,15 @@ def zoo() -> Iterator[ModuleType]:
         pytest.skip(f"the zoo's port is taken: {error}")
 
 
-#: What the zoo's words mean here, and what they say where the kinds are fewer than the words.
+#: What the zoo's words mean here, where they are not a kind's name.
 MEANING: Mapping[str, set[Kind | None]] = {
     "extracted": {None},
     "extracted (not followed)": {None},
-    "extracted or protocol": {None, Kind.HTTP_ERROR},
-    "excluded or flagged": {Kind.IGNORED},
-    "redirect_loop": {Kind.HTTP_ERROR},
-    "protocol": {Kind.HTTP_ERROR},
-    "protocol|timeout": {Kind.HTTP_ERROR, Kind.TIMEOUT},
-    "truncated|protocol": {Kind.HTTP_ERROR},
-    "bad_url|protocol": {Kind.BAD_URL, Kind.HTTP_ERROR},
+    "extracted or protocol": {None, Kind.PROTOCOL},
+    "excluded or flagged": {Kind.RESERVED},
+    "protocol|timeout": {Kind.PROTOCOL, Kind.TIMEOUT},
+    "truncated|protocol": {Kind.TRUNCATED, Kind.PROTOCOL},
+    "bad_url|protocol": {Kind.BAD_URL, Kind.PROTOCOL},
     "each once": {Kind.NOT_HTML},
     '304 on the second fetch with If-None-Match "v1"; body must be had from the store': {None},
 }

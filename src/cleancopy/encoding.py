@@ -259,6 +259,10 @@ _LATIN_SCRIPT = {
     *("windows-1250", "windows-1252", "windows-1254", "windows-1257", "windows-1258", "macintosh"),
     *(f"iso-8859-{part}" for part in (2, 3, 4, 10, 13, 14, 15, 16)),
 }
+_OTHER_SCRIPTS = {
+    *("windows-1251", "windows-1253", "windows-1255", "windows-1256", "windows-874", "koi8-r", "koi8-u"),
+    *("iso-8859-5", "iso-8859-6", "iso-8859-7", "iso-8859-8", "ibm866", "x-mac-cyrillic"),
+}
 # What windows-1252 has for signs, and other encodings hardly for letters; and the letters of Albanian.
 _SIGNS_1252 = bytes.fromhex(
     "80 82 84 85 86 87 88 89 8b 91 92 93 94 95 96 97 98 99 9b a0 a1 a2 a3 a4 a6 a7 a8 a9 ab ac ad ae"
@@ -273,13 +277,11 @@ _LATIN_9 = re.compile(rb"\xa4|[A-Za-z][\xa6\xa8\xb4\xb8\xbc-\xbe][A-Za-z]")
 def _plausible(ranking: dict[str, float], sample: bytes) -> dict[str, float]:
     """The detector's ranking without what it is known to get wrong.
 
-    Latin script never has four letters beyond ASCII in a row, other scripts have little else (short Hebrew was
-    taken for French). Mere signs have no language, and Albanian, which the detector does not know, it takes for
-    Lithuanian. Where windows-1252 is about as good as another encoding of Latin script, it is the one.
+    Mere signs have no language, and Albanian, which the detector does not know, it takes for Lithuanian. Where
+    windows-1252 is about as good as another encoding of Latin script, it is the one.
     """
+    ranking = _of_its_script(ranking, sample)
     beyond = sample.translate(None, bytes(range(0x80)))
-    if len(b"".join(re.findall(rb"[\xc0-\xff]{4,}", sample))) > 0.35 * len(beyond):
-        return {name: score for name, score in ranking.items() if name not in _LATIN_SCRIPT} or ranking
     best = max(ranking, key=lambda name: ranking[name], default="windows-1252")
     if (
         best in {"windows-1252", "iso-8859-15"}
@@ -287,8 +289,8 @@ def _plausible(ranking: dict[str, float], sample: bytes) -> dict[str, float]:
         and not re.search(rb"[\x80-\x9f]", sample)
     ):
         others = {name: score for name, score in ranking.items() if name != "windows-1252"}
-        return others | {"iso-8859-15": ranking[best]}
-    western = ranking.get("windows-1252", 0.0) / ranking.get(best, 1.0)
+        return others | {"iso-8859-15": ranking.get(best, 0.1)}
+    western = ranking.get("windows-1252", 0.0) / (ranking.get(best) or 1.0)
     signs = len(beyond.translate(None, _SIGNS_1252)) <= 0.02 * len(beyond)
     sparse = len(beyond) < 0.04 * len(sample.translate(None, b" \t\r\n"))
     if best == "iso-8859-15" or not (signs or best in _LATIN_SCRIPT):
@@ -296,6 +298,42 @@ def _plausible(ranking: dict[str, float], sample: bytes) -> dict[str, float]:
     if western >= 0.97 or (best != "macintosh" and (signs or (sparse and western >= 0.85))):
         return ranking | {"windows-1252": ranking.get(best, 0.1) * 1.001}
     return ranking
+
+
+def _of_its_script(ranking: dict[str, float], sample: bytes) -> dict[str, float]:
+    """The ranking without encodings of a script, or of a system, that the bytes cannot be of.
+
+    A letter of Latin script beyond ASCII stands beside ASCII letters and hardly ever in a row of four; letters
+    of other scripts make whole words (short Hebrew was taken for French, Italian for Russian). Bytes from 80 to
+    9F are letters or signs of windows and Macintosh encodings, of ISO's they are nothing.
+    """
+    letters = len(re.findall(rb"[\xc0-\xff]", sample))
+    beside = len(re.findall(rb"(?<=[A-Za-z])[\xc0-\xff]|[\xc0-\xff](?=[A-Za-z])", sample))
+    lower = len(re.findall(rb"(?<=[A-Za-z])[\x80-\xbf]|[\x80-\xbf](?=[A-Za-z])", sample))
+    rows = len(b"".join(re.findall(rb"[\xc0-\xff]{2,}", sample)))
+    long_rows = len(b"".join(re.findall(rb"[\xc0-\xff]{4,}", sample)))
+    beyond = len(sample.translate(None, bytes(range(0x80))))
+    out, top = set[str](), max(ranking.values(), default=0.0)
+    if long_rows > 0.35 * beyond or (
+        letters >= 8 and rows >= 0.9 * letters and beside + lower <= 0.05 * beyond
+    ):
+        out |= _LATIN_SCRIPT
+    elif letters and beside >= 0.5 * letters:
+        out |= _OTHER_SCRIPTS
+    if re.search(rb"[\x80-\x9f]", sample):
+        out |= {name for name in ranking if name.startswith("iso-8859-")}
+    if min(ranking.get("windows-1251", 0.0), ranking.get("x-mac-cyrillic", 0.0)) >= 0.98 * top > 0:
+        windows, macintosh = len(_CYRILLIC_WINDOWS.findall(sample)), len(_CYRILLIC_MACINTOSH.findall(sample))
+        out.add("x-mac-cyrillic" if windows >= macintosh else "windows-1251")
+    return {name: score for name, score in ranking.items() if name not in out} or ranking
+
+
+# The two have the small letters but one in common. They differ in that one, in where the capitals stand, and in
+# that windows-1251 has the letters of Serbian and Macedonian, too, where the other has capitals.
+_CYRILLIC_WINDOWS = re.compile(
+    rb"[\xe0-\xfe]\xff|\xff[\xe0-\xfe]|(?<![\x80-\xff])[\xc0-\xde][\xe0-\xfe]|[\xe0-\xfe][\x80-\x9f][\xe0-\xfe]"
+)
+_CYRILLIC_MACINTOSH = re.compile(rb"[\xe0-\xfe]\xdf|\xdf[\xe0-\xfe]|(?<![\x80-\xff])[\x80-\x9f][\xe0-\xfe]")
 
 
 def _sample(payload: bytes, html: bool) -> bytes:
@@ -374,6 +412,9 @@ _MAGIC = (
     (0, b"SQLite format 3\0", "SQLite"),
     (0, b"PAR1", "Parquet"),
 )
+# For the first look: the marks at the very start, all at once, and the others.
+_FIRST = tuple(mark for offset, mark, _ in _MAGIC if not offset)
+_INSIDE = tuple(one for one in _MAGIC if one[0])
 # Escape, SO and SI are text: ISO-2022 has them.
 _NOT_TEXT = bytes([*range(9), *range(0x10, 0x1B), *range(0x1C, 0x20), 0x7F])
 
@@ -384,9 +425,8 @@ def looks_binary(payload: bytes) -> str | None:
     Asked by its first bytes, then by its share of control characters: text in any encoding has next to none,
     random bytes have one in nine. UTF-16 and UTF-32 are text.
     """
-    for offset, mark, name in _MAGIC:
-        if payload.startswith(mark, offset):
-            return name
+    if payload.startswith(_FIRST) or any(payload.startswith(mark, offset) for offset, mark, _ in _INSIDE):
+        return next(name for offset, mark, name in _MAGIC if payload.startswith(mark, offset))
     if payload.startswith(b"MZ") and b"\0" in payload[:256]:
         return "Windows program"
     if b"%PDF-" in payload[:64]:

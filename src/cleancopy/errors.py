@@ -4,7 +4,8 @@
     ├── Rejected            one input cannot become a document; carries its kind, the run goes on
     ├── PolicyError         the settings are wrong
     ├── StoreError          clean/ cannot be read or written as it is
-    │   └── Busy            another run holds what this one needs
+    │   ├── Busy            another run holds what this one needs
+    │   └── Overtaken       another run published first; what was decided must be decided again
     └── ConservationError   clean text + cuts would not be the page text: a defect of cleancopy itself
 
 Every message says what, why and what to do.
@@ -16,7 +17,10 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Why an input was rejected; each rejected input has exactly one kind."""
+    """Why an input was rejected; each rejected input has exactly one kind.
+
+    docs/sources.md says of each what it means and what to do.
+    """
 
     TOO_LARGE = "too_large"
     DECOMPRESS_LIMIT = "decompress_limit"
@@ -44,7 +48,18 @@ class Kind(StrEnum):
     FORBIDDEN_SCHEME = "forbidden_scheme"
     FORBIDDEN_ADDRESS = "forbidden_address"
     BAD_URL = "bad_url"
+    ROBOTS_DISALLOWED = "robots_disallowed"
+    RESERVED = "reserved"
+    NO_CONTACT = "no_contact"
+    PUT_OFF = "put_off"
     HTTP_ERROR = "http_error"
+    GONE = "gone"
+    REDIRECT_LOOP = "redirect_loop"
+    UNRESOLVED = "unresolved"
+    UNREACHABLE = "unreachable"
+    INSECURE = "insecure"
+    PROTOCOL = "protocol"
+    TRUNCATED = "truncated"
     NO_CONTENT = "no_content"
     TAKEN_DOWN = "taken_down"
 
@@ -78,6 +93,10 @@ class StoreError(CleancopyError):
 
 class Busy(StoreError):
     """Another run holds what this one needs: the store, or its source."""
+
+
+class Overtaken(StoreError):
+    """Another run published first: read the store again, and decide again."""
 
 
 class ConservationError(CleancopyError):

@@ -110,20 +110,32 @@ def inflate(data: bytes, coding: Coding, limits: Limits) -> bytes:
 
 
 def _inflate_zlib(data: bytes, coding: Coding, allowed: int) -> bytes:
-    """All gzip members, or the one deflate stream, of the data; at most one byte more than allowed."""
+    """All gzip members, or the one deflate stream, of the data; at most one byte more than allowed.
+
+    Each member is fed by small steps that grow: what is fed beyond its end is copied, and a file may have
+    hundreds of thousands of members.
+    """
     window = 31 if coding == "gzip" else (15 if data[:1] and data[0] & 15 == 8 else -15)
-    parts: list[bytes] = []
-    size = 0
-    while data and size <= allowed:
-        inflater = zlib.decompressobj(window)
-        parts.append(inflater.decompress(data, allowed - size + 1))
-        size += len(parts[-1])
-        if size <= allowed and not inflater.eof:
+    view, parts, size, position = memoryview(data), list[bytes](), 0, 0
+    while position < len(data):
+        inflater, step = zlib.decompressobj(window), 512
+        while not inflater.eof and position < len(data) and size <= allowed:
+            fed = view[position : position + step]
+            parts.append(inflater.decompress(fed, allowed - size + 1))
+            size += len(parts[-1])
+            position += len(fed) - len(inflater.unused_data) - len(inflater.unconsumed_tail)
+            step = min(2 * step, 1 << 18)
+        if size > allowed:
+            break
+        if not inflater.eof:
             raise ValueError("it ends too early")
-        data = inflater.unused_data.lstrip(b"\0")
-        if data and not (coding == "gzip" and data.startswith(GZIP_MAGIC)):
+        position += len(_ZEROS.match(data, position)[0])  # type: ignore[index]
+        if position < len(data) and not (coding == "gzip" and data.startswith(GZIP_MAGIC, position)):
             raise ValueError("other data follows it")
     return b"".join(parts)
+
+
+_ZEROS = re.compile(rb"\0*")
 
 
 def _inflate_other(data: bytes, coding: Coding, allowed: int) -> bytes:

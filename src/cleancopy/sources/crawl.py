@@ -15,7 +15,6 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +34,7 @@ from cleancopy.sources.visits import NAME, Visits
 from cleancopy.sources.warc import Refusal, read_records
 from cleancopy.spool import Spool, read_spool
 from cleancopy.store.archive import Archive, read_capture, read_member
+from cleancopy.store.layout import Place, scratch
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -93,7 +93,7 @@ def crawl(
     fetching: Fetching,
     *,
     limits: Limits,
-    root: Path,
+    root: Place,
     name: str,
     work: Path,
     workers: int,
@@ -115,7 +115,7 @@ def crawl(
         return
     with (
         Archive(root, f"{name}-web") as archive,
-        Visits(root / NAME) as visits,
+        Visits(scratch(root) / NAME) as visits,
         asyncio.Runner() as runner,
     ):
         session = runner.run(_opened(fetching, resolver))
@@ -151,7 +151,7 @@ class _Front:
     fetching: Fetching
     found: Callable[[Found], object]
     refused: Callable[[str, str | None], str | None]
-    root: Path
+    root: Place
     seen: set[int] = field(default_factory=set)
     taken: Counter[str] = field(default_factory=Counter)
     full: set[str] = field(default_factory=set)
@@ -244,7 +244,7 @@ class _Front:
                 self.paged.add(source.name)
             if not may_ask(address, self.fetching):
                 name = printable(url)
-                self.found(Refusal(name, "", Kind.IGNORED, f"{name}: {_NO_CONTACT}"))
+                self.found(Refusal(name, "", Kind.NO_CONTACT, f"{name}: {_NO_CONTACT}"))
                 continue
             if kind == "page" and (why := self.refused(address, source.site)):
                 name = printable(url)
@@ -331,7 +331,7 @@ def read_dropped(
     return sources
 
 
-def open_page(root: Path, page: Page, limits: Limits) -> Capture | Refusal:
+def open_page(root: Place, page: Page, limits: Limits) -> Capture | Refusal:
     """The capture of a fetched page, read from the archive; or why there is none in its response."""
     member = io.BytesIO(read_member(root, page.got.ref))
     refused: Refusal | None = None
@@ -361,23 +361,13 @@ def of_source(source: Source | None, captures: Iterable[Capture | Refusal]) -> I
     for one in captures:
         if source is None or isinstance(one, Refusal):
             yield one
-        elif source.kind != "warc" or _chosen(source, one):
+        elif source.kind != "warc" or source.takes(one.url or ""):
             yield replace(
                 one,
                 site=source.site or one.site,
                 language=source.language or one.language,
                 licence=source.licence or one.licence,
             )
-
-
-def _chosen(source: Source, page: Capture) -> bool:
-    """Whether a source of archives takes a page: by its address, its host and its media type."""
-    host = (urlsplit(page.url).hostname or "") if page.url else ""
-    return (
-        (not source.media_types or page.media_type in source.media_types)
-        and (not source.hosts or any(fnmatchcase(host, pattern) for pattern in source.hosts))
-        and source.takes(page.url or "")
-    )
 
 
 def _named(source: Source) -> Iterator[str]:

@@ -37,7 +37,7 @@ from cleancopy.document import Capture
 from cleancopy.encoding import looks_binary
 from cleancopy.errors import Kind, Rejected
 from cleancopy.limits import GZIP_MAGIC, inflate
-from cleancopy.sources.warc import PAGE_TYPES, Refusal, canonical_url, read_records, utc_time
+from cleancopy.sources.warc import PAGE_TYPES, Choice, Refusal, canonical_url, read_records, utc_time
 
 if TYPE_CHECKING:
     from cleancopy.policy import Limits
@@ -89,7 +89,8 @@ class Input:
 
     ``name`` is its path relative to raw/, or as the user gave it, fit to print; ``key`` the same as an URI
     (``file:a%20page.html``); ``root`` the folder that it must not lead out of; ``facts`` its folder's;
-    ``source`` the source that it belongs to, if sources.toml names one.
+    ``source`` the source that it belongs to, if sources.toml names one. ``described`` says whether a sidecar
+    may lie beside it.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Input:
     key: str
     facts: Facts = Facts()
     source: Source | None = None
+    described: bool = True
 
 
 def find_inputs(paths: Sequence[Path], raw: Path) -> Iterator[Input | Refusal]:
@@ -199,23 +201,24 @@ def _rooted(path: Path, raw: Path) -> tuple[Path, tuple[str, ...], str]:
     folder = given if given.is_dir() else given.parent
     # A name outside of raw/ must never be one inside it: ``./a.html`` is not ``a.html``.
     before = str(folder) if folder.is_absolute() else "." if folder == Path() else f"./{folder}"
-    return folder, () if folder == given else (given.name,), before
+    # Absolute: whoever reads it may be a worker that started in another folder.
+    return folder.absolute(), () if folder == given else (given.name,), before
 
 
 def _walk(
     root: Path, parts: tuple[str, ...], before: str, facts: Facts | Rejected, *, is_raw: bool
 ) -> Iterator[Input | Refusal]:
     """Depth first, by name; with a stack, because folders may be nested deeper than Python recurses."""
-    stack = [(parts, facts)]
+    stack = [(parts, facts, True)]
     while stack:
-        parts, facts = stack.pop()
+        parts, facts, described = stack.pop()
         refusal = _refused(root, parts, before) if parts else None
         if refusal:
             yield refusal
             continue
         path = root.joinpath(*parts)
         if parts and not path.is_dir():
-            yield _input(path, root, parts, before, facts)
+            yield _input(path, root, parts, before, facts, described)
             continue
         try:
             entries = set(os.listdir(path))
@@ -225,17 +228,19 @@ def _walk(
         inner = _folder_facts(root, parts, facts) if SITE_FILE in entries else facts
         passed = _NOT_INPUTS if is_raw and not parts else frozenset()
         chosen = [entry for entry in entries - passed if not _is_sidecar(entry, entries)]
-        stack += [((*parts, entry), inner) for entry in sorted(chosen, key=os.fsencode, reverse=True)]
+        ordered = sorted(chosen, key=os.fsencode, reverse=True)
+        stack += [((*parts, entry), inner, entry + SIDECAR in entries) for entry in ordered]
 
 
 def _input(
-    path: Path, root: Path, parts: tuple[str, ...], before: str, facts: Facts | Rejected
+    path: Path, root: Path, parts: tuple[str, ...], before: str, facts: Facts | Rejected, described: bool
 ) -> Input | Refusal:
     name = _name(before, parts)
     if isinstance(facts, Rejected):
         return Refusal(name, "", facts.kind, f"{name}: {facts}")
     relative = "/".join([before, *parts] if before else parts)
-    return Input(name, path, root, "file:" + quote(os.fsencode(relative), safe="/!$&'()+,;=@~"), facts)
+    key = "file:" + quote(os.fsencode(relative), safe="/!$&'()+,;=@~")
+    return Input(name, path, root, key, facts, described=described)
 
 
 def _refused(root: Path, parts: tuple[str, ...], before: str) -> Refusal | None:
@@ -249,7 +254,7 @@ def _refused(root: Path, parts: tuple[str, ...], before: str) -> Refusal | None:
         message = f"{name}: the file that it describes is not there; add that file or delete this one"
         return Refusal(name, "", Kind.BAD_SIDECAR, message)
     try:
-        mode = os.lstat(root.joinpath(*parts)).st_mode
+        mode = os.lstat(os.path.join(root, *parts)).st_mode
     except OSError as error:
         return _unreadable(name, error)
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
@@ -297,7 +302,10 @@ def _open(root: Path, path: Path) -> BinaryIO:
 
     Raises OSError, or Rejected(special_file) where it is no regular file.
     """
-    *folders, last = path.relative_to(root).parts
+    above = root.parts
+    if path.parts[: len(above)] != above:
+        raise ValueError(f"{path}: does not lie below {root}")
+    *folders, last = path.parts[len(above) :]
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for folder in folders:
@@ -331,7 +339,8 @@ def _read_archive(found: Input, file: BinaryIO, limits: Limits) -> Iterator[Capt
     known = {
         key: value for key in ("site", "language", "licence") if (value := getattr(facts, key)) is not None
     }
-    for one in read_records(file, found.name, limits):
+    choice = found.source.choice if found.source else Choice()
+    for one in read_records(file, found.name, limits, choice):
         yield replace(one, **known) if isinstance(one, Capture) else one
 
 
@@ -372,7 +381,7 @@ def _capture(found: Input, data: bytes, limits: Limits) -> Capture:
         source=facts.source or "raw",
         language=facts.language,
         licence=facts.licence,
-        folder=printable(found.path.absolute().parent.name),
+        folder=printable(found.path.parent.name or found.path.absolute().parent.name),
     )
 
 
@@ -419,6 +428,8 @@ def _no_page_of_xml(root: str, payload: bytes) -> Rejected:
 
 def _file_facts(found: Input) -> Facts:
     """What is known of a file from its sidecar and its folders; raises Rejected(bad_sidecar)."""
+    if not found.described:
+        return found.facts
     settings = _toml(found.root, found.path.with_name(found.path.name + SIDECAR))
     return replace(found.facts, **_checked(settings, _FILE_KEYS, f"its {SIDECAR}"))
 

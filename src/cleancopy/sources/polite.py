@@ -246,14 +246,14 @@ class Fetcher:
     def _refused(self, host: _Host, ask: Ask, rules: Rules) -> Outcome | None:
         """What can be said of an ask without a request, if anything."""
         if host.closed:
-            return Rejected(Kind.HTTP_ERROR, f"put off, as {host.closed}; the next run asks again")
+            return _put_off(host.closed)
         if rules.text is None:
             return _without_rules(rules.fault)
         if ask.kind == "rules":
             return rules
         if not rules.allows(ask.url):
             return Rejected(
-                Kind.IGNORED, "the site's robots.txt does not allow it; leave it out, or ask the site"
+                Kind.ROBOTS_DISALLOWED, "the site's robots.txt does not allow it; leave it out, or ask the site"
             )
         return None
 
@@ -280,7 +280,9 @@ class Fetcher:
             kept = self._archived(answer, ref if answer.status == 304 else same)
             if self._again(host, ask, answer):
                 return
-            if answer.fault:
+            if host.closed and answer.fault is None and answer.status in PASSING:
+                self._settled(ask, _put_off(f"it answers {answer.status}, and {host.closed}"))
+            elif answer.fault:
                 # Not raised: a fault that is raised and its answer would keep each other, and the body, alive.
                 self._settled(ask, answer.fault)
             else:
@@ -328,9 +330,11 @@ class Fetcher:
         url = check_url(answer.location, self._fetching)
         hops = (*ask.hops, ask.url)
         if url in hops:
-            raise Rejected(Kind.HTTP_ERROR, f"redirects in a circle, back to {url[:80]!r}; open it to see why")
+            said = f"redirects in a circle, back to {url[:80]!r}; open it to see why"
+            raise Rejected(Kind.REDIRECT_LOOP, said)
         if len(hops) > self._fetching.redirects:
-            raise Rejected(Kind.HTTP_ERROR, f"redirects more than {self._fetching.redirects} times")
+            said = f"redirects more than {self._fetching.redirects} times; list the address that it leads to"
+            raise Rejected(Kind.REDIRECT_LOOP, said)
         return replace(ask, url=url, hops=hops, tries=0)
 
     def _again(self, host: _Host, ask: Ask, answer: Answer) -> bool:
@@ -397,9 +401,11 @@ def _without_rules(fault: Rejected | None) -> Rejected:
     """Why a page is not asked for whose robots.txt could not be had."""
     if fault and fault.kind in (Kind.FORBIDDEN_ADDRESS, Kind.BAD_URL):
         return fault
-    return Rejected(
-        Kind.HTTP_ERROR, f"put off, as its robots.txt cannot be had: {fault}; the next run asks again"
-    )
+    return _put_off(f"its robots.txt cannot be had: {fault}")
+
+
+def _put_off(why: str) -> Rejected:
+    return Rejected(Kind.PUT_OFF, f"put off, as {why}; the next run asks again")
 
 
 def _digest(answer: Answer) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cleancopy.errors import PolicyError
+from cleancopy.sources.warc import PAGE_RECORDS, PAGE_TYPES, Choice
 
 SourceKind = Literal["files", "urls", "sitemap", "feed", "warc", "site"]
 
@@ -61,7 +62,8 @@ class Source:
     ``urls`` are the pages, sitemaps or feeds, or where a site begins; ``list`` a file of addresses, one a line;
     ``paths`` files, folders or archives. ``include`` and ``exclude`` are patterns (``*`` stands for anything)
     for addresses, or for paths in a source of files. ``pages`` is the most that is taken in a run, ``depth``
-    how many links a site is followed. ``media_types`` and ``hosts`` choose among the pages of an archive.
+    how many links a site is followed. ``records``, ``statuses``, ``media_types`` and ``hosts`` choose among the
+    records of an archive.
     """
 
     name: str
@@ -76,6 +78,8 @@ class Source:
     licence: str | None = None
     depth: int = 3
     pages: int = 10_000
+    records: tuple[str, ...] = ()
+    statuses: tuple[int, ...] = ()
     media_types: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     schedule: tuple[tuple[str, str | float], ...] = ()
@@ -84,6 +88,17 @@ class Source:
         """Whether an address or path is taken: ``include`` has it, or is empty, and ``exclude`` has not."""
         included = not self.include or any(fnmatchcase(name, pattern) for pattern in self.include)
         return included and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
+
+    @property
+    def choice(self) -> Choice:
+        """Which records of an archive are read: what the source names, else what any archive is read for."""
+        usual = Choice()
+        return Choice(
+            frozenset(self.records) or usual.records,
+            frozenset(self.statuses) or usual.statuses,
+            frozenset(self.media_types) or usual.media_types,
+            self.hosts,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +227,17 @@ def _each(check: Callable[[object, str], Any]) -> Callable[[object, str], tuple[
     return checked
 
 
+def _one_of(allowed: Iterable[str]) -> Callable[[object, str], str]:
+    names = sorted(allowed)
+
+    def check(value: object, where: str) -> str:
+        if isinstance(value, str) and value in names:
+            return value
+        raise PolicyError(f"{where} has {value!r}; allowed: {', '.join(names)}")
+
+    return check
+
+
 def _flag(value: object, where: str) -> bool:
     if not isinstance(value, bool):
         raise PolicyError(f"{where} is {value!r}; it must be true or false")
@@ -246,6 +272,54 @@ def _zone(value: object, where: str) -> str:
     return name
 
 
+#: The fields of a cron line: what each is called, its numbers, and the names that some of these have.
+_CRON: Sequence[tuple[str, int, int, Sequence[str]]] = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day of the month", 1, 31, ()),
+    ("month", 1, 12, ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]),
+    ("day of the week", 0, 7, ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
+)
+_CRON_WORDS = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
+
+
+def _cron(value: object, where: str) -> str:
+    text = _text(r"\S+(?: \S+){4}|@\w+", "five fields, such as 0 6 * * *")(value, where)
+    if text.startswith("@"):
+        if text not in _CRON_WORDS:
+            raise PolicyError(f"{where} is {value!r}; allowed: {', '.join(_CRON_WORDS)}, or five fields")
+        return text
+    for part, (name, low, high, names) in zip(text.split(), _CRON, strict=True):
+        known = {word: low + at for at, word in enumerate(names)}
+        if not all(_is_cron(one.lower(), low, high, known) for one in part.split(",")):
+            raise PolicyError(
+                f"{where} is {value!r}; its {name} is {part!r}, which must be * or from {low} to {high}, such "
+                f"as {low}, {low}-{low + 2} or */2"
+            )
+    return text
+
+
+def _is_cron(part: str, low: int, high: int, names: Mapping[str, int]) -> bool:
+    """Whether a part of a field of a cron line is ``*``, a number, a name or a range of these, with a step."""
+    if part in ("*", "?") or (part == "l" and high == 31):  # the last day of the month
+        return True
+    said = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/[1-9]\d?)?", part, re.ASCII)
+    ends = [one for one in said.groups() if one] if said else [""]
+    return all(low <= names.get(end, int(end) if end.isdecimal() else -1) <= high for end in ends)
+
+
+def _rrule(value: object, where: str) -> str:
+    from dateutil.rrule import rrulestr
+
+    meaning = "a rule of RFC 5545, such as FREQ=DAILY"
+    text = _text(r"(?:RRULE:)?FREQ=[A-Z]+(?:;[A-Z]+=[^;\s]+)*", meaning)(value, where)
+    try:
+        rrulestr(text)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise PolicyError(f"{where} is {value!r}; it must be {meaning} ({error})") from None
+    return text
+
+
 _line = _text(r".{1,500}", "a line of text")
 _address = _text(r"https?://\S+", "an http or https address")
 _COUNT = _number(1, 10_000_000, int)
@@ -277,13 +351,15 @@ _SOURCE: Mapping[str, Callable[[object, str], Any]] = {
     "licence": _line,
     "depth": _number(0, 100, int),
     "pages": _COUNT,
-    "media_types": _each(_text(r"[a-z]+/[a-z0-9.+-]+", "a media type, such as text/html")),
+    "records": _each(_one_of(PAGE_RECORDS)),
+    "statuses": _each(_number(100, 599, int)),
+    "media_types": _each(_one_of(PAGE_TYPES)),
     "hosts": _each(_text(r"[\w*][\w.*-]{0,252}", "a host name, * stands for anything")),
 }
 _SCHEDULE: Mapping[str, Callable[[object, str], Any]] = {
-    "cron": _text(r"\S+(?: \S+){4}|@\w+", "five fields, such as 0 6 * * *"),
+    "cron": _cron,
     "interval": _number(1, 31_536_000, float),
-    "rrule": _text(r"(?:RRULE:)?FREQ=[A-Z]+(?:;[A-Z]+=[^;\s]+)*", "a rule of RFC 5545, such as FREQ=DAILY"),
+    "rrule": _rrule,
     "timezone": _zone,
     "jitter": _number(0, 86_400, float),
 }
@@ -302,6 +378,6 @@ _OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "urls": ("pages",),
     "sitemap": ("pages",),
     "feed": ("pages",),
-    "warc": ("media_types", "hosts"),
+    "warc": ("records", "statuses", "media_types", "hosts"),
     "site": ("depth", "pages"),
 }

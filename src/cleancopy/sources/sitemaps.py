@@ -54,7 +54,7 @@ def _take(element: etree._Element, found: dict[str, None]) -> None:
     name, parent = _local(element), element.getparent()
     if name == "loc" and parent is not None and _local(parent) in ("url", "sitemap"):
         # Pictures and videos have a loc of their own, in namespaces of their own.
-        if etree.QName(element).namespace == etree.QName(parent).namespace:
+        if _namespace(element) == _namespace(parent):
             found.setdefault((element.text or "").strip())
         if len(found) > MAX_URLS:
             raise Rejected(Kind.TOO_MANY_URLS, f"names more than {MAX_URLS:,} addresses; split it into several")
@@ -89,4 +89,9 @@ def _malformed(error: etree.XMLSyntaxError) -> Rejected:
 
 
 def _local(element: etree._Element) -> str:
-    return etree.QName(element).localname.lower() if isinstance(element.tag, str) else ""
+    return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
+
+
+def _namespace(element: etree._Element) -> str:
+    # Not by QName: that refuses a name that the parser let through, such as ``{a}}feed``.
+    return element.tag.rpartition("}")[0] if isinstance(element.tag, str) else ""

@@ -1,12 +1,13 @@
 """Reading web archives: ``.warc``, ``.warc.gz``, ``.warc.zst`` and ``.wet``, whole or damaged.
 
-    read_warc(path, limits)                          Iterator[Capture | Refusal]
-    read_records(file, name, limits, skipped=None)   the same for an open file
+    read_warc(path, limits, choice=Choice())         Iterator[Capture | Refusal]
+    read_records(file, name, limits, ...)            the same for an open file
 
 Every intact page comes out as a ``Capture``: ``response`` records with status 200 and ``resource`` records
-that hold HTML or text, and ``conversion`` records (WET) as plain text. ``url`` is the WARC-Target-URI, ``key``
-its canonical form, ``source`` is ``<name>@<offset>``. Everything else that a sound archive holds (requests,
-images, redirects, ...) is passed over and counted in ``skipped``.
+that hold HTML or text, and ``conversion`` records (WET) as plain text; a ``Choice`` takes fewer, or pages of
+other statuses. ``url`` is the WARC-Target-URI, ``key`` its canonical form, ``source`` is ``<name>@<offset>``.
+Everything else that a sound archive holds (requests, images, redirects, ...) is passed over, without a look
+into its body, and counted in ``skipped``.
 
 What is wrong is a ``Refusal`` with its kind, and reading goes on at the next record: after a damaged gzip
 member or zstd frame at the next one that begins with a record, otherwise where the next one begins.
@@ -24,8 +25,9 @@ import re
 import zlib
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from cleancopy.policy import Limits
 
 PAGE_TYPES = frozenset(["text/html", "application/xhtml+xml", "text/plain"])
+#: The types of records that can hold a page (ISO 28500, 6).
+PAGE_RECORDS = frozenset(["response", "resource", "conversion"])
 
 _CHUNK = 1 << 16
 # A header that holds a long URL is read so that the URL can be named; nothing sound comes near this.
@@ -85,20 +89,44 @@ class Refusal:
     lost: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which records of an archive are read as pages.
+
+    ``records`` are of ``PAGE_RECORDS``, ``statuses`` those of HTTP (a record that is no response has none),
+    ``media_types`` of ``PAGE_TYPES``, as the record names them. ``hosts`` are patterns for the host of the
+    address, ``*`` stands for anything; none means all.
+    """
+
+    records: frozenset[str] = PAGE_RECORDS
+    statuses: frozenset[int] = frozenset([200])
+    media_types: frozenset[str] = PAGE_TYPES
+    hosts: tuple[str, ...] = ()
+
+
 def read_warc(
-    path: Path, limits: Limits, *, name: str | None = None, skipped: Counter[str] | None = None
+    path: Path,
+    limits: Limits,
+    *,
+    name: str | None = None,
+    choice: Choice = Choice(),
+    skipped: Counter[str] | None = None,
 ) -> Iterator[Capture | Refusal]:
     """The pages of a web archive, and a refusal for each record that is damaged or not to be had.
 
     ``name`` is what messages call the archive (its path, if not given); ``skipped`` counts what a sound
-    archive holds besides pages, by reason. Raises OSError where the file cannot be opened.
+    archive holds besides the pages chosen, by reason. Raises OSError where the file cannot be opened.
     """
     with path.open("rb") as file:
-        yield from read_records(file, name or str(path), limits, skipped)
+        yield from read_records(file, name or str(path), limits, choice, skipped)
 
 
 def read_records(
-    file: BinaryIO, name: str, limits: Limits, skipped: Counter[str] | None = None
+    file: BinaryIO,
+    name: str,
+    limits: Limits,
+    choice: Choice = Choice(),
+    skipped: Counter[str] | None = None,
 ) -> Iterator[Capture | Refusal]:
     """As ``read_warc``, for a seekable file that is open."""
     tape = _Tape(_pieces(file, limits))
@@ -107,12 +135,12 @@ def read_records(
     while tape.skip_blank() or tape.fault:
         member, found = f"offset {tape.place()}", True
         try:
-            record = _next_record(tape, limits)
+            record = _next_record(tape, limits, choice)
         except _Damaged as damage:
             yield Refusal(name, member, damage.kind, f"{name}, {member}: {damage}", damage.payload)
         else:
             if record is not None:
-                yield from _captures(record, name, member, limits, skipped)
+                yield from _captures(record, name, member, limits, choice, skipped)
     if not found:
         yield Refusal(name, "", Kind.EMPTY_INPUT, f"{name}: holds no record; get the archive again")
 
@@ -196,6 +224,7 @@ class _Tape:
         self.ended = False
         self._pieces = pieces
         self._before = 0  # bytes of the archive before the window
+        self._without = 0  # bytes of the archive that no header's end is in, behind the last one that was
         self._marks: deque[tuple[int, int]] = deque()  # where members begin: in the bytes, in the file
 
     def fill(self, size: int) -> bool:
@@ -221,6 +250,18 @@ class _Tape:
         with memoryview(self.window) as view:
             return bytes(view[self.at + start : self.at + end])
 
+    def search(self, pattern: re.Pattern[bytes], size: int) -> int:
+        """Where the pattern's first match within so many bytes ends, counted from ``at``; 0 for none.
+
+        What had no match is not looked at again: a file may be full of beginnings without an end.
+        """
+        start = max(self.at, self._without - self._before - 3)
+        found = pattern.search(self.window, start, self.at + size) if start < self.at + size else None
+        if found:
+            return found.end() - self.at
+        self._without = max(self._without, self._before + min(len(self.window), self.at + size))
+        return 0
+
     def skip_blank(self) -> bool:
         """Whether something follows the empty lines here, after going there."""
         while self.fill(1):
@@ -240,6 +281,15 @@ class _Tape:
             if _BEGIN.match(self.window, found) is not None:
                 return found - self.at
             found = self.window.find(b"WARC/", found + 1, last)
+        return None
+
+    def last_record_within(self, start: int, end: int) -> int | None:
+        """Where the last record that begins in that range does, both counted from ``at``; None if none does."""
+        found = self.window.rfind(b"WARC/", self.at + start, self.at + end)
+        while found >= 0:
+            if _BEGIN.match(self.window, found) is not None:
+                return found - self.at
+            found = self.window.rfind(b"WARC/", self.at + start, found)
         return None
 
     def seek_record(self) -> None:
@@ -277,18 +327,25 @@ class _Tape:
 
 
 def _pieces(file: BinaryIO, limits: Limits) -> Iterator[_Piece]:
-    """The uncompressed bytes of an archive, in the form that its first bytes or its first record show."""
+    """The uncompressed bytes of an archive, in the form that its first record or its first bytes show.
+
+    The first bytes alone do not decide where no record follows them: they may be the damage.
+    """
     file.seek(0)
     start = file.read(_CHUNK)
-    if start.startswith(GZIP_MAGIC):
-        return _gzip_pieces(file, limits)
-    if start.startswith((ZSTD_MAGIC, _ZSTD_DICTIONARY_MAGIC)):
+    if start.startswith(_ZSTD_DICTIONARY_MAGIC):
         return _zstd_pieces(file, limits)
+    forms = ((_GZIP_START, _gzip_pieces), (ZSTD_MAGIC, _zstd_pieces))
+    for magic, pieces in forms:
+        if start.startswith(magic) and _begins_record(file, 0, magic):
+            return pieces(file, limits)
     if not _BEGIN.search(start):
-        if _next_member(file, 0, _GZIP_START) is not None:
-            return _gzip_pieces(file, limits)
-        if _next_member(file, 0, ZSTD_MAGIC) is not None:
-            return _zstd_pieces(file, limits)
+        for magic, pieces in forms:
+            if _next_member(file, 0, magic) is not None:
+                return pieces(file, limits)
+        for magic, pieces in forms:
+            if start.startswith(magic[:2]):
+                return pieces(file, limits)
     return _plain_pieces(file)
 
 
@@ -311,7 +368,8 @@ def _gzip_pieces(file: BinaryIO, limits: Limits) -> Iterator[_Piece]:
 def _gzip_member(file: BinaryIO, offset: int, limits: Limits) -> Generator[_Piece, None, int | None]:
     """The bytes of one gzip member; the last of them only once its checksum is right. Returns where it ends."""
     file.seek(offset)
-    data = file.read(_CHUNK)
+    # A little at first: what is read beyond a member's end is read again, and members may be tiny.
+    data = file.read(_CHUNK >> 4)
     if not data.strip(b"\0"):
         return None
     inflater, read, size, held = zlib.decompressobj(31), len(data), 0, b""
@@ -429,7 +487,7 @@ class _Record:
         return self.fields.get("warc-type", b"").decode("latin-1").lower()
 
 
-def _next_record(tape: _Tape, limits: Limits) -> _Record | None:
+def _next_record(tape: _Tape, limits: Limits, choice: Choice) -> _Record | None:
     """The record at the tape's place, None where it is too large and no page; the tape then stands behind it.
 
     Raises _Damaged where there is none to be had; the tape then stands where the next may begin.
@@ -441,6 +499,8 @@ def _next_record(tape: _Tape, limits: Limits) -> _Record | None:
         _leave(tape)
         raise _Damaged(Kind.WARC_MALFORMED, "here are bytes that belong to no record; get the archive again")
     head = _head(tape)
+    if (inner := tape.last_record_within(5, head)) is not None:
+        raise _lost(tape, inner, "its header runs into the next record")
     header = tape.take(0, head)
     fields = _fields(header)
     length = fields.get("content-length", b"")
@@ -450,14 +510,18 @@ def _next_record(tape: _Tape, limits: Limits) -> _Record | None:
         )
     size = int(length)
     if size > limits.payload_bytes + _MAX_HEAD:
-        _pass_over(tape, fields, head, size)
+        _pass_over(tape, fields, head, size, choice)
         return None
-    notes = () if b"\r\n" in header else ("its header lines end in LF alone",)
-    _check_end(tape, head, size, notes)
-    wanted = fields.get("warc-type", b"").lower() in (b"response", b"resource", b"conversion")
-    block = tape.take(head, head + size) if wanted else b""
+    notes: tuple[str, ...] = () if b"\r\n" in header else ("its header lines end in LF alone",)
+    if notes and (shorter := _without_returns(tape, head, size)):
+        size, notes = shorter, ("its line ends were made LF after its Content-Length was written",)
+    else:
+        _check_end(tape, head, size, notes)
+    record = _Record(fields, b"", notes)
+    if record.type in choice.records:
+        record = replace(record, block=tape.take(head, head + size))
     tape.skip(head + size)
-    return _Record(fields, block, notes)
+    return record
 
 
 def _head(tape: _Tape) -> int:
@@ -465,12 +529,13 @@ def _head(tape: _Tape) -> int:
     size, full = 1024, True
     while full and size <= _MAX_HEAD:
         full = tape.fill(size)
-        found = _HEAD_END.search(tape.window, tape.at, tape.at + size)
-        if found:
-            return found.end() - tape.at
+        if found := tape.search(_HEAD_END, size):
+            return found
         size *= 4
     if full:
-        raise _lost(tape, 5, f"its header is longer than {_MAX_HEAD:,} bytes")
+        # What begins before a beginning without an end between them has none of its own.
+        last = tape.last_record_within(5, size // 4 - 64)
+        raise _lost(tape, last or 5, f"its header is longer than {_MAX_HEAD:,} bytes")
     if tape.fault:
         raise _fault(tape)
     tape.drop()
@@ -501,6 +566,18 @@ def _check_end(tape: _Tape, head: int, size: int, notes: tuple[str, ...]) -> Non
     raise _Damaged(Kind.WARC_TRUNCATED, f"the archive ends within this record ({got}); get it again", payload)
 
 
+def _without_returns(tape: _Tape, head: int, size: int) -> int | None:
+    """The size of a block whose line ends lost their CR, None where its length is wrong for another reason."""
+    tape.fill(head + size + 4)
+    found = tape.record_within(head, head + size)
+    if found is None and not tape.ended:
+        return None
+    block = tape.take(head, len(tape.window) - tape.at if found is None else found)
+    lost = size + 2 - len(block)
+    whole = block.endswith(b"\n\n") and 0 < lost <= block.count(b"\n") - 2
+    return len(block) - 2 if whole else None
+
+
 def _lost(tape: _Tape, size: int, message: str, payload: bytes | None = None) -> _Damaged:
     """The error for a malformed record, after going so far and then on to the next."""
     member = tape.member
@@ -526,7 +603,7 @@ def _fault(tape: _Tape, payload: bytes | None = None) -> _Damaged:
     return _Damaged(fault.kind, fault.message, payload)
 
 
-def _pass_over(tape: _Tape, fields: Fields, head: int, size: int) -> None:
+def _pass_over(tape: _Tape, fields: Fields, head: int, size: int, choice: Choice) -> None:
     """Pass over a record that is too large to be a page; raises _Damaged if it says that it is one.
 
     The next record is looked for, not counted off: the length may be the fault.
@@ -539,7 +616,7 @@ def _pass_over(tape: _Tape, fields: Fields, head: int, size: int) -> None:
     if tape.fault and tape.member == member:
         raise _fault(tape)
     try:
-        page = _not_a_page(record) is None
+        page = _not_a_page(record, choice) is None
     except Rejected:
         page = True
     if page:
@@ -560,11 +637,11 @@ def _fields(head: bytes) -> Fields:
 
 
 def _captures(
-    record: _Record, name: str, member: str, limits: Limits, skipped: Counter[str]
+    record: _Record, name: str, member: str, limits: Limits, choice: Choice, skipped: Counter[str]
 ) -> Iterator[Capture | Refusal]:
     """The capture of a record, or why there is none, and what is to be noted of it."""
     try:
-        if (reason := _not_a_page(record)) is not None:
+        if (reason := _not_a_page(record, choice)) is not None:
             skipped[reason] += 1
             return
         capture, notes = _capture(record, f"{name}@{member.removeprefix('offset ')}", limits)
@@ -574,28 +651,41 @@ def _captures(
         return
     yield capture
     for kind, note in notes:
-        yield Refusal(name, member, kind, f"{name}, {member}: {note}; the page itself was kept", lost=False)
+        yield Refusal(
+            name, member, kind, f"{name}, {member}: {kind}: {note}; the page itself was kept", lost=False
+        )
 
 
-def _not_a_page(record: _Record) -> str | None:
-    """Why a sound record is not read: a few words to count by; None for a page."""
-    if record.type not in ("response", "resource", "conversion"):
+def _not_a_page(record: _Record, choice: Choice) -> str | None:
+    """Why a sound record is not read: a few words to count by; None for a page that is chosen."""
+    if record.type not in choice.records:
         return record.type or "no type"
+    if choice.hosts and not _on_hosts(_url(record.fields), choice.hosts):
+        return "host"
     if record.type == "response":
         if _essence(record.fields) not in ("application/http", ""):
             return f"type {_essence(record.fields)}"
         status, fields, start = _http(record.block)
-        if status != 200:
+        if status not in choice.statuses:
             return f"status {status}"
-        return _unread_type(fields, record.block[start : start + 64])
-    return _unread_type(record.fields, record.block[:64])
+        return _unread_type(fields, record.block[start : start + 64], choice)
+    return _unread_type(record.fields, record.block[:64], choice)
 
 
-def _unread_type(fields: Fields, start: bytes) -> str | None:
+def _unread_type(fields: Fields, start: bytes, choice: Choice) -> str | None:
     essence = _essence(fields)
     if not essence:
-        return None if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else "no type"
-    return None if essence in PAGE_TYPES else f"type {essence}"
+        markup = start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        return None if markup and "text/html" in choice.media_types else "no type"
+    return None if essence in choice.media_types else f"type {essence}"
+
+
+def _on_hosts(url: str, patterns: tuple[str, ...]) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return any(fnmatchcase(host, pattern.lower()) for pattern in patterns)
 
 
 def _capture(record: _Record, source: str, limits: Limits) -> tuple[Capture, list[tuple[Kind, str]]]:
@@ -702,7 +792,8 @@ def _dechunked(body: bytes, fields: Fields) -> bytes:
         if position + length > len(body):
             break
         parts.append(body[position : position + length])
-        size = _CHUNK_SIZE.match(body, position + length + (2 if body[position + length :][:1] == b"\r" else 1))
+        after = position + length
+        size = _CHUNK_SIZE.match(body, after + (2 if body[after : after + 1] == b"\r" else 1))
     else:
         if size is not None:
             return b"".join(parts)

@@ -147,7 +147,7 @@ def payload_of(answer: Answer, limits: Limits, *, a_list: bool = False, reserved
         or answer.headers.get("tdm-reservation", "").strip() == "1"
     ):
         raise Rejected(
-            Kind.IGNORED, "its headers reserve it against text mining; set fetch.reserved if you may take it"
+            Kind.RESERVED, "its headers reserve it against text mining; set fetch.reserved if you may take it"
         )
     essence = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not a_list and essence and essence not in PAGE_TYPES:
@@ -246,15 +246,15 @@ def _fault(error: Exception) -> tuple[Rejected, bool]:
         return Rejected(Kind.BAD_URL, "is an address that cannot be asked for; check it"), False
     why = _one_line(str(cause) or type(error).__name__)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Rejected(Kind.HTTP_ERROR, f"its host has no address ({why}); check the name"), False
+        return Rejected(Kind.UNRESOLVED, f"its host has no address ({why}); check the name"), False
     if isinstance(error, aiohttp.ClientSSLError):
-        return Rejected(Kind.HTTP_ERROR, f"its certificate or encryption is not sound ({why})"), False
-    lost = isinstance(
-        error, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)
-    )
-    if lost or isinstance(error, OSError):
-        return Rejected(Kind.HTTP_ERROR, f"the connection failed ({why}); try again later"), True
-    return Rejected(Kind.HTTP_ERROR, f"does not answer as HTTP asks ({why}); open it to see why"), False
+        said = f"its certificate or encryption is not sound ({why}); open it to see why"
+        return Rejected(Kind.INSECURE, said), False
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Rejected(Kind.TRUNCATED, f"its answer ended too early ({why}); try again later"), True
+    if isinstance(error, (aiohttp.ServerDisconnectedError, OSError)):
+        return Rejected(Kind.UNREACHABLE, f"the connection failed ({why}); try again later"), True
+    return Rejected(Kind.PROTOCOL, f"does not answer as HTTP asks ({why}); open it to see why"), False
 
 
 def _one_line(text: str) -> str:
