@@ -1,6 +1,6 @@
 """What kill -9 and many writers cost: nothing, or this says what.
 
-    python benchmarks/faults.py [--kills 500] [--seed 1] [--writers 4] [--batches 100]
+    python benchmarks/faults.py [--kills 500] [--remote-kills 60] [--seed 1] [--writers 4] [--batches 100]
 
 Four processes do what users do, each in a store of its own, until they are killed at a random moment of their
 first or second round: ``commit`` (archive writing and releases), ``ingest`` (the whole pipeline), ``maintain``
@@ -10,8 +10,11 @@ kill, before anything is mended, a reader looks: every acknowledged batch must b
 at all, each document once. Then the next process runs on what is there. In the end a maintenance must leave a
 store in which ``verify`` finds no fault.
 
+The first three are also killed with their store in an object store (moto's S3 server on this machine), where a
+lease of 1.5 seconds stands for the one of 30, so that the next process need not wait that long.
+
 Then several writers store the same batches at once, with the lock and, as on a file system where locks do not
-hold, without it.
+hold, without it; and so in an object store, with the lease and without it.
 """
 
 from __future__ import annotations
@@ -24,15 +27,22 @@ import os
 import random
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.object_server import Server
+
+    from cleancopy.store.layout import Place
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 3
@@ -57,6 +67,28 @@ class Tally:
         return not (self.lost or self.half_visible or self.doubled or self.faults)
 
 
+# ---- where the stores are
+
+
+def place_remotely(home: Path, server: Server) -> None:
+    """Let the store of a home be in an object store."""
+    home.mkdir(parents=True, exist_ok=True)
+    said = {"root": f"{server.bucket}/{secrets.token_hex(4)}", "environment": server.environment}
+    (home / "remote.json").write_text(json.dumps(said))
+
+
+def root_of(home: Path) -> Place:
+    """The store of a home: its folder ``clean``, or the object store that was named."""
+    from cleancopy.store import layout, lease
+
+    if not (home / "remote.json").exists():
+        return home / "clean"
+    said = json.loads((home / "remote.json").read_text())
+    os.environ.update(said["environment"], CLEANCOPY_WORK=str(home / "work"))
+    lease.LEASE, lease.BEAT = 1.5, 0.3
+    return layout.place(said["root"])
+
+
 # ---- what the processes do; each runs until it is killed
 
 
@@ -75,13 +107,15 @@ def _batch() -> dict[str, str]:
     return {f"{name}/{n}.txt": " ".join(secrets.token_hex(4) for _ in range(40)) + "\n" for n in range(BATCH)}
 
 
-def _store(root: Path, texts: dict[str, str], release: int) -> None:
+def _store(root: Place, texts: dict[str, str], release: int) -> None:
     """Archive and commit a batch as a release."""
     from cleancopy.document import Block, Capture, Document
     from cleancopy.store import archive, releases, rows
 
     versions, entries = [], []
-    with archive.Archive(root, f"{release:06d}-0000") as raw:
+    # Where the lock is a lease, a writer that is taken for dead must not write the file of another.
+    name = "0000" if isinstance(root, Path) else secrets.token_hex(6)
+    with archive.Archive(root, f"{release:06d}-{name}") as raw:
         for key, text in texts.items():
             capture = Capture(text.encode(), f"file:{key}")
             ref = raw.append(capture)
@@ -109,10 +143,11 @@ def commit(home: Path) -> None:
     """Archive and commit one batch after the other."""
     from cleancopy.store import releases
 
+    root = root_of(home)
     while True:
         texts = _batch()
-        with releases.writing(home / "clean", wait=30) as release:
-            _store(home / "clean", texts, release)
+        with releases.writing(root, wait=30) as release:
+            _store(root, texts, release)
         _acknowledge(home, next(iter(texts)).partition("/")[0])
         _end_round(home)
 
@@ -122,6 +157,7 @@ def ingest(home: Path) -> None:
     from cleancopy.pipeline import begin
     from cleancopy.pipeline import ingest as run_ingest
 
+    root = root_of(home)
     while True:
         texts = _batch()
         name = next(iter(texts)).partition("/")[0]
@@ -131,7 +167,7 @@ def ingest(home: Path) -> None:
             (home / "aside" / key).write_text(text)
         (home / "raw").mkdir(exist_ok=True)
         aside.rename(home / "raw" / name)
-        with begin(raw=home / "raw", root=home / "clean", workers=0) as run:
+        with begin(raw=home / "raw", root=root, workers=0) as run:
             run_ingest(run)
         _acknowledge(home, name)
         _end_round(home)
@@ -144,14 +180,15 @@ def maintain(home: Path) -> None:
 
     maintenance.time = SimpleNamespace(time=lambda: time.time() + DAYS)  # type: ignore[attr-defined]
     maintenance.LOG_ENTRIES = 4
+    root = root_of(home)
     while True:
         for _ in range(4):
             texts = _batch()
-            with releases.writing(home / "clean", wait=30) as release:
-                _store(home / "clean", texts, release)
+            with releases.writing(root, wait=30) as release:
+                _store(root, texts, release)
             _acknowledge(home, next(iter(texts)).partition("/")[0])
-        with maintenance.maintaining(home / "clean"):
-            views.mend_tree(home / "clean", release)
+        with maintenance.maintaining(root):
+            views.mend_tree(root, release)
         _end_round(home)
 
 
@@ -243,10 +280,11 @@ def look(home: Path, tally: Tally) -> None:
     """Count what a reader would miss, see half or see twice, as the store stands."""
     from cleancopy.store import corpus
 
-    keys = corpus.latest(home / "clean", ["key"]).column("key").to_pylist()
+    root = root_of(home)
+    keys = corpus.latest(root, ["key"]).column("key").to_pylist()
     # Under another pipeline, as when the code is edited meanwhile, a capture is noted again.
     columns = ["key", "payload_sha256", "fingerprint"]
-    ledger = list(map(tuple, map(dict.values, corpus.captures(home / "clean", columns).to_pylist())))
+    ledger = list(map(tuple, map(dict.values, corpus.captures(root, columns).to_pylist())))
     batches = Counter(key.removeprefix("file:").partition("/")[0] for key in set(keys))
     acknowledged = _acknowledged(home)
     tally.acknowledged = len(acknowledged) * BATCH
@@ -280,7 +318,7 @@ def _mend(home: Path, name: str, tally: Tally) -> None:
     from cleancopy import views
     from cleancopy.store import maintenance, releases, verification
 
-    root = home / "clean"
+    root = root_of(home)
     if name == "ingest":
         _ingest_all(home)
     real = maintenance.time
@@ -300,19 +338,20 @@ def _ingest_all(home: Path) -> None:
     from cleancopy.pipeline import begin
     from cleancopy.pipeline import ingest as run_ingest
 
-    with begin(raw=home / "raw", root=home / "clean", workers=0) as run:
+    with begin(raw=home / "raw", root=root_of(home), workers=0) as run:
         run_ingest(run)
 
 
 # ---- several writers
 
 
-def _write_all(root: Path, batches: int, lock: bool) -> None:
-    """Store every batch that is not there yet, as long as it takes."""
+def _write_all(home: Path, batches: int, lock: bool) -> None:
+    """Store every batch that is not there yet, as long as it takes; with the lock, compact now and then."""
     from cleancopy.document import doc_id
-    from cleancopy.errors import StoreError
-    from cleancopy.store import corpus, layout, releases
+    from cleancopy.errors import Busy, StoreError
+    from cleancopy.store import corpus, layout, maintenance, releases
 
+    root = root_of(home)
     for number in range(batches):
         texts = {f"{number:04d}/{n}.txt": f"text {n} of {number}\n" for n in range(BATCH)}
         wanted = {doc_id(f"file:{key}") for key in texts}
@@ -328,9 +367,13 @@ def _write_all(root: Path, batches: int, lock: bool) -> None:
                     if not wanted <= corpus.heads(root).keys():
                         _store(root, texts, release)
                 break
+        with contextlib.suppress(Busy):
+            if lock and number % 20 == 19:
+                with maintenance.maintaining(root):
+                    pass
 
 
-def _store_as(root: Path, texts: dict[str, str], release: int) -> None:
+def _store_as(root: Place, texts: dict[str, str], release: int) -> None:
     """Commit a batch under an archive name that no other writer has."""
     from cleancopy.document import Block, Document
     from cleancopy.store import releases, rows
@@ -356,21 +399,18 @@ def race(home: Path, writers: int, batches: int, lock: bool, context: ForkServer
     from cleancopy.store import releases, verification
 
     home.mkdir(parents=True, exist_ok=True)
-    runs = [
-        context.Process(target=_write_all, args=(home / "clean", batches, lock), daemon=True)
-        for _ in range(writers)
-    ]
+    runs = [context.Process(target=_write_all, args=(home, batches, lock), daemon=True) for _ in range(writers)]
     for run in runs:
         run.start()
     for run in runs:
         run.join()
     for number in range(batches):
         _acknowledge(home, f"{number:04d}")
-    releases.recover(home / "clean")
+    releases.recover(root_of(home), wait=10)
     tally = Tally()
     look(home, tally)
     tally.faults += [f"a writer ended with {run.exitcode}" for run in runs if run.exitcode]
-    tally.faults += [str(fault) for fault in verification.verify(home / "clean")]
+    tally.faults += [str(fault) for fault in verification.verify(root_of(home))]
     return tally
 
 
@@ -379,26 +419,40 @@ def race(home: Path, writers: int, batches: int, lock: bool, context: ForkServer
 
 def main() -> None:
     """Print and write the figures."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from benchmarks.object_server import serving
+
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--kills", type=int, default=500)
+    options.add_argument("--remote-kills", type=int, default=60)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--writers", type=int, default=4)
     options.add_argument("--batches", type=int, default=100)
     chosen = options.parse_args()
     chance, context = random.Random(chosen.seed), processes()
     tallies: dict[str, Tally] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, serving() as server:
         for number, name in enumerate(WORK):
             kills = chosen.kills // len(WORK) + (number < chosen.kills % len(WORK))
             tallies[f"kill -9 of {name}"] = campaign(Path(folder) / name, name, kills, chance, context)
             _print(tallies)
-        for lock in (True, False):
-            what = (
-                f"{chosen.writers} writers x {chosen.batches} batches, {'with' if lock else 'without'} the lock"
-            )
-            tallies[what] = race(Path(folder) / str(lock), chosen.writers, chosen.batches, lock, context)
+            _write(tallies)
+        for name in ("commit", "ingest", "maintain"):
+            home = Path(folder) / f"remote-{name}"
+            place_remotely(home, server)
+            what = f"kill -9 of {name}, in an object store"
+            tallies[what] = campaign(home, name, chosen.remote_kills // 3, chance, context)
             _print(tallies)
-    _write(tallies)
+            _write(tallies)
+        for remote, lock in product((False, True), (True, False)):
+            what = f"{chosen.writers} writers x {chosen.batches} batches, {'with' if lock else 'without'} the "
+            what += "lease, in an object store" if remote else "lock"
+            home = Path(folder) / f"writers-{remote}-{lock}"
+            if remote:
+                place_remotely(home, server)
+            tallies[what] = race(home, chosen.writers, chosen.batches, lock, context)
+            _print(tallies)
+            _write(tallies)
     raise SystemExit(0 if all(tally.sound() for tally in tallies.values()) else 1)
 
 

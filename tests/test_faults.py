@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.context import ForkServerContext
@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from cleancopy.errors import StoreError
-from cleancopy.store import compaction, corpus, layout, maintenance, releases, verification
+from cleancopy.store import compaction, corpus, layout, lease, maintenance, releases, verification
 from conftest import ROOT
 from test_store import page, publish, texts
 
@@ -54,6 +54,39 @@ def test_kill_9_loses_nothing_and_the_next_run_mends_itself(
 ) -> None:
     tally = faults.campaign(tmp_path, work, KILLS, random.Random(work), processes)
     assert tally.kills == KILLS
+    assert tally.sound(), tally
+
+
+@pytest.fixture
+def server(faults: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An object store on this machine; what ``faults`` sets for it is as it was when the test ends."""
+    for name in ("LEASE", "BEAT"):
+        monkeypatch.setattr(lease, name, getattr(lease, name))
+    with import_module("benchmarks.object_server").serving() as served:
+        for name in (*served.environment, "CLEANCOPY_WORK"):
+            monkeypatch.setenv(name, "")
+        yield served
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", ["commit", "ingest"])
+def test_kill_9_loses_nothing_in_an_object_store(
+    tmp_path: Path, faults: Any, processes: ForkServerContext, server: Any, work: str
+) -> None:
+    faults.place_remotely(tmp_path, server)
+    tally = faults.campaign(tmp_path, work, KILLS, random.Random(work), processes)
+    assert tally.kills == KILLS
+    assert tally.sound(), tally
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lock", [True, False], ids=["with the lease", "without it"])
+def test_four_writers_in_an_object_store_store_each_batch_once(
+    tmp_path: Path, faults: Any, processes: ForkServerContext, server: Any, lock: bool
+) -> None:
+    faults.place_remotely(tmp_path, server)
+    tally = faults.race(tmp_path, 4, 5, lock, processes)
+    assert tally.acknowledged == 5 * faults.BATCH
     assert tally.sound(), tally
 
 

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from cleancopy import views, work
 from cleancopy.document import Cut, Document, doc_id
-from cleancopy.errors import PolicyError, StoreError
+from cleancopy.errors import Overtaken, PolicyError, StoreError
 from cleancopy.store import archive, corpus, releases, rows
-from cleancopy.store.layout import atomic_write
+from cleancopy.store.layout import Place, state
+from cleancopy.store.layout import change as changed
 from cleancopy.store.rows import LedgerEntry, Version
 
 DecisionKind = Literal["restore", "pin", "takedown", "undo"]
@@ -82,6 +82,8 @@ class Decisions:
 
     def down(self, key: str, url: str | None, site: str | None, payload: str | None) -> Made | None:
         """The takedown that a capture falls under, by its key, address, site or payload."""
+        if not self.made:
+            return None
         names = {doc_id(key), f"url:{url}", f"url:{key}", f"site:{site}", f"capture:{payload}"}
         return next((one for one in self.made if one.kind == "takedown" and one.target in names), None)
 
@@ -104,16 +106,19 @@ def plain(document: Document, cut: Cut) -> str:
     return " ".join(document.text[cut.start : cut.end].split())
 
 
-def path(root: Path) -> Path:
+def path(root: Place) -> Place:
     """The file of decisions."""
     return root / "decisions.jsonl"
 
 
-def every(root: Path) -> list[Made]:
+def every(root: Place) -> list[Made]:
     """All decisions that were ever made, undone ones and undos too."""
-    file = path(root)
+    return _parsed(path(root), state(path(root))[0])
+
+
+def _parsed(file: Place, content: bytes) -> list[Made]:
     try:
-        lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else []
+        lines = content.decode().split("\n")
         made = [json.loads(line) for line in lines if line]
         return [Made(**{**one, "purged": tuple(one.get("purged", ()))}) for one in made]
     except (ValueError, TypeError) as error:
@@ -122,7 +127,7 @@ def every(root: Path) -> list[Made]:
         ) from error
 
 
-def read(root: Path) -> Decisions:
+def read(root: Place) -> Decisions:
     """The decisions that hold."""
     made = every(root)
     undone = {int(one.target) for one in made if one.kind == "undo"}
@@ -156,7 +161,7 @@ def as_case(document: Document, name: str | None = None, width: int = 60) -> str
     return "\n".join(lines) + "\n"
 
 
-def purged(root: Path) -> frozenset[str]:
+def purged(root: Place) -> frozenset[str]:
     """The record ids of what takedowns have overwritten in the archive; undoing them brings nothing back."""
     return frozenset(name for one in every(root) for name in one.purged)
 
@@ -175,7 +180,7 @@ class Applied:
     held: tuple[int, ...] = ()
 
 
-def restore_cut(root: Path, document: str, number: int, note: str = "") -> Applied:
+def restore_cut(root: Place, document: str, number: int, note: str = "") -> Applied:
     """Let a cut stay in a document's text, now and in later versions; ``number`` counts its cuts from 1."""
 
     cut = _version(root, document).document
@@ -189,7 +194,7 @@ def restore_cut(root: Path, document: str, number: int, note: str = "") -> Appli
     return _apply(root, made, lambda: [document], change)
 
 
-def restore(root: Path, document: str, note: str = "") -> Applied:
+def restore(root: Place, document: str, note: str = "") -> Applied:
     """Let a document that was taken for a copy of another stand by itself."""
     version = _version(root, document)
     if version.status == "gone":
@@ -203,7 +208,7 @@ def restore(root: Path, document: str, note: str = "") -> Applied:
     return _apply(root, Made(0, "restore", document, "", note), lambda: [document], change)
 
 
-def pin(root: Path, document: str, note: str = "") -> Applied:
+def pin(root: Place, document: str, note: str = "") -> Applied:
     """Let a document's text stay as it is."""
     if read(root).pinned(document):
         raise PolicyError(f"{document}: is pinned already; see cleancopy decisions list")
@@ -211,7 +216,7 @@ def pin(root: Path, document: str, note: str = "") -> Applied:
     return _apply(root, Made(0, "pin", document, "", note), list, lambda version: version)
 
 
-def takedown(root: Path, target: str, note: str = "", *, purge: bool = False) -> Applied:
+def takedown(root: Place, target: str, note: str = "", *, purge: bool = False) -> Applied:
     """Take a document (by id), ``url:...``, ``site:...`` or ``capture:...`` down, now and for later ingests.
 
     ``purge`` also overwrites what the archive has of these documents. Older releases keep their text; which
@@ -226,11 +231,11 @@ def takedown(root: Path, target: str, note: str = "", *, purge: bool = False) ->
     return replace(done, documents=tuple(documents), held=tuple(held))
 
 
-def _live(root: Path, documents: Iterable[str]) -> list[str]:
+def _live(root: Place, documents: Iterable[str]) -> list[str]:
     return [one for one in documents if _version(root, one).status != "gone"]
 
 
-def _alone(root: Path, documents: Sequence[str]) -> list[archive.ArchiveRef]:
+def _alone(root: Place, documents: Sequence[str]) -> list[archive.ArchiveRef]:
     """The archived records of documents, but for those that another document, not gone, was read from too."""
     mine = {ref for document in documents for ref in _archived(root, document)}
     others = corpus.latest(root, columns=["doc_id", "status", "archive"]).to_pylist()
@@ -242,7 +247,7 @@ def _alone(root: Path, documents: Sequence[str]) -> list[archive.ArchiveRef]:
     return sorted(ref for ref in mine if ref.record_id not in shared)
 
 
-def undo(root: Path, number: int, note: str = "") -> Applied:
+def undo(root: Place, number: int, note: str = "") -> Applied:
     """Let a decision hold no more.
 
     A restored cut goes at the next reclean, a page that was down comes back at the next ingest, a pinned text
@@ -254,23 +259,40 @@ def undo(root: Path, number: int, note: str = "") -> Applied:
 
 
 def _apply(
-    root: Path, made: Made, about: Callable[[], Sequence[str]], change: Callable[[Version], Version]
+    root: Place, made: Made, about: Callable[[], Sequence[str]], change: Callable[[Version], Version]
 ) -> Applied:
     """Write a decision down, then what it changes as a release; killed in between, the next run honours it."""
-    with releases.writing(root, PATIENCE, keep=partial(work.names, root)) as release:
-        known, documents = every(root), about()
-        made = replace(made, number=len(known) + 1, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-        lines = [json.dumps(asdict(one), ensure_ascii=False) for one in [*known, made]]
-        atomic_write(path(root), ("\n".join(lines) + "\n").encode("utf-8", "replace"))
-        if not documents:
-            return Applied(made, None)
-        _publish(root, release, made, partial(_changed, root, release, set(documents), made, change))
-        views.refresh(root, release - 1, release, set(documents), [], {})
-    return Applied(made, release, tuple(documents))
+    written: list[Made] = []
+
+    def decided() -> Applied:
+        with releases.writing(root, PATIENCE, keep=partial(work.names, root)) as release:
+            documents = about()
+            if not written:
+                written.append(_written_down(root, made))
+            (one,) = written
+            if not documents:
+                return Applied(one, None)
+            _publish(root, release, one, partial(_changed, root, release, set(documents), one, change))
+            views.refresh(root, release - 1, release, set(documents), [], {})
+        return Applied(one, release, tuple(documents))
+
+    return releases.again(decided)
+
+
+def _written_down(root: Place, made: Made) -> Made:
+    """The decision with its number and time, once it stands in the file."""
+    file = path(root)
+    content, mark = state(file)
+    known = _parsed(file, content)
+    made = replace(made, number=len(known) + 1, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    lines = [json.dumps(asdict(one), ensure_ascii=False) for one in [*known, made]]
+    if not changed(file, ("\n".join(lines) + "\n").encode("utf-8", "replace"), mark):
+        raise Overtaken(f"{file}: another decision was made at the same time; decide again")
+    return made
 
 
 def _changed(
-    root: Path, release: int, documents: set[str], made: Made, change: Callable[[Version], Version]
+    root: Place, release: int, documents: set[str], made: Made, change: Callable[[Version], Version]
 ) -> Iterator[Version]:
     for batch in corpus.latest_batches(root, documents=documents):
         for version in rows.table_to_versions(batch):
@@ -280,7 +302,7 @@ def _changed(
             yield replace(after, seq=version.seq + 1, release=release, change=why, parent=parent)
 
 
-def _publish(root: Path, release: int, made: Made, versions: Callable[[], Iterable[Version]]) -> None:
+def _publish(root: Place, release: int, made: Made, versions: Callable[[], Iterable[Version]]) -> None:
     before = releases.current(root)
     releases.commit(
         root,
@@ -296,14 +318,14 @@ def _publish(root: Path, release: int, made: Made, versions: Callable[[], Iterab
 # ---- what a decision is about
 
 
-def _version(root: Path, document: str) -> Version:
+def _version(root: Place, document: str) -> Version:
     found = corpus.version(root, document)
     if found is None:
         raise PolicyError(f"{document}: no such document; see cleancopy status --inputs")
     return found
 
 
-def _meant(root: Path, target: str) -> list[str]:
+def _meant(root: Place, target: str) -> list[str]:
     """The stored documents that a takedown is about; raises PolicyError for a target that cannot be read."""
     kind, _, name = target.partition(":")
     if kind == "capture" and not re.fullmatch(r"[0-9a-f]{64}", name):
@@ -322,7 +344,7 @@ def _meant(root: Path, target: str) -> list[str]:
     return [_version(root, target).doc_id]
 
 
-def _holding(root: Path, document: str) -> list[int]:
+def _holding(root: Place, document: str) -> list[int]:
     """The releases in which a document is live or a copy."""
     history = corpus.history(root, document)
     ends = [version.release for version in history[1:]] + [releases.next_number(root)]
@@ -330,7 +352,7 @@ def _holding(root: Path, document: str) -> list[int]:
     return [n for version, end in spans if version.status != "gone" for n in range(version.release, end)]
 
 
-def _archived(root: Path, document: str) -> list[archive.ArchiveRef]:
+def _archived(root: Place, document: str) -> list[archive.ArchiveRef]:
     """Every archived record of a document, those of captures that made no version too."""
     refs = {version.archive for version in corpus.history(root, document) if version.archive}
     table = corpus.captures(root, columns=["doc_id", "archive"])

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -27,6 +26,7 @@ from cleancopy import schema
 from cleancopy.document import Document, doc_id
 from cleancopy.errors import StoreError
 from cleancopy.store import archive, corpus, releases
+from cleancopy.store.layout import Place, place
 from cleancopy.store.releases import Manifest
 from cleancopy.store.rows import SCHEMA_VERSION, Change, Status, Version
 from cleancopy.trace import Piece, pieces, source_of
@@ -85,7 +85,7 @@ class ReleaseDiff:
 class Corpus:
     """A store to read from; ``cleancopy.open`` makes one."""
 
-    root: Path
+    root: Place
 
     def latest(
         self,
@@ -173,8 +173,8 @@ class Corpus:
 
 
 def open(path: str | os.PathLike[str] = "clean") -> Corpus:
-    """The corpus of a store, to read from; raises StoreError where nothing was published yet."""
-    root = Path(path)
+    """The corpus of a store, a folder or ``s3://bucket/prefix``; StoreError where nothing was published yet."""
+    root = place(path)
     manifest = releases.current(root)
     if manifest is None:
         raise StoreError(f"{root}: nothing was published yet; run cleancopy ingest")
@@ -186,7 +186,7 @@ def open(path: str | os.PathLike[str] = "clean") -> Corpus:
     return Corpus(root)
 
 
-def payload_of(root: Path, version: Version) -> bytes:
+def payload_of(root: Place, version: Version) -> bytes:
     """The archived bytes of a version, checked; raises StoreError where the archive has none."""
     document = version.document
     if version.archive is None:
@@ -198,7 +198,7 @@ def _id(doc: str) -> str:
     return doc if re.fullmatch("[0-9a-f]{32}", doc) else doc_id(doc)
 
 
-def _differences(root: Path, low: int, high: int) -> Iterator[Difference]:
+def _differences(root: Place, low: int, high: int) -> Iterator[Difference]:
     """How each document that got a version between two releases differs, if it does."""
     versions = corpus.touched(root, low, high).sort_by([("doc_id", "ascending"), ("seq", "ascending")])
     names = ["doc_id", "key", "seq", "release", "status", "text_sha256", "change"]

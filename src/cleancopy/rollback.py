@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from cleancopy import views, work
 from cleancopy.store import corpus, releases, rows
+from cleancopy.store.layout import Place
 from cleancopy.store.releases import Manifest
 from cleancopy.store.rows import Version
 
@@ -41,12 +41,16 @@ class Rollback:
     kept_down: int
 
 
-def rollback(root: Path, to: int) -> Rollback:
+def rollback(root: Place, to: int) -> Rollback:
     """Publish a release in which every document stands as it did in release ``to``, but for takedowns.
 
     Holds the store's writing lock and is published whole or not at all. Raises StoreError if there is no such
     release.
     """
+    return releases.again(partial(_rollback, root, to))
+
+
+def _rollback(root: Place, to: int) -> Rollback:
     with releases.writing(root, PATIENCE, keep=partial(work.names, root)) as release:
         target = releases.read(root, to)
         now, then = _states(root, None), _states(root, to)
@@ -72,7 +76,7 @@ class _State:
     change: str
 
 
-def _states(root: Path, as_of: int | None) -> dict[str, _State]:
+def _states(root: Place, as_of: int | None) -> dict[str, _State]:
     """How each document stands, or stood in a release."""
     table = corpus.latest(root, columns=_STATE, as_of=as_of)
     ids, *rest = (table.column(name).to_pylist() for name in _STATE)
@@ -87,7 +91,7 @@ def _differs(now: _State, then: _State | None) -> bool:
 
 
 def _versions(
-    root: Path, to: int, release: int, back: set[str], gone: set[str], now: dict[str, _State]
+    root: Place, to: int, release: int, back: set[str], gone: set[str], now: dict[str, _State]
 ) -> Iterator[Version]:
     """The rows to write: those of the older release again, and the latest ones of documents that it lacks."""
     for documents, as_of in ((back, to), (gone, None)):
@@ -103,7 +107,7 @@ def _versions(
                 yield again if documents is back else rows.gone(again)
 
 
-def _publish(root: Path, release: int, versions: Iterator[Version], target: Manifest) -> None:
+def _publish(root: Place, release: int, versions: Iterator[Version], target: Manifest) -> None:
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-rollback-{target.release}"
     releases.commit(
         root,

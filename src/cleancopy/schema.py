@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleancopy.sinks.columns import BLOCK, kept_blocks
-from cleancopy.store.layout import archive_folder
+from cleancopy.store.layout import Place, archive_folder
 from cleancopy.store.rows import ADDED, CAPTURES, DOCUMENTS, SCHEMA_VERSION
 
 
@@ -57,14 +56,14 @@ def stored_columns(columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(part for name in columns for part in _MADE_OF.get(name, (name,))))
 
 
-def derive(batch: pa.RecordBatch, columns: Sequence[str], root: Path) -> pa.RecordBatch:
+def derive(batch: pa.RecordBatch, columns: Sequence[str], root: Place) -> pa.RecordBatch:
     """A batch of stored columns as these columns of ``CORPUS``, in their order."""
     schema = pa.schema([CORPUS.field(name) for name in columns])
     arrays = [_derived(name, batch, root) if name in _MADE_OF else batch.column(name) for name in columns]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _derived(name: str, batch: pa.RecordBatch, root: Path) -> pa.Array:
+def _derived(name: str, batch: pa.RecordBatch, root: Place) -> pa.Array:
     if name == "text_blocks":
         return kept_blocks(batch.column("blocks"), batch.column("cuts"))
     if name == "spans":

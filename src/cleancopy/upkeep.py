@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from cleancopy import views
 from cleancopy.errors import StoreError
 from cleancopy.store import maintenance, releases, verification
+from cleancopy.store.layout import Place
 from cleancopy.store.maintenance import KEEP_DAYS
 from cleancopy.store.verification import Fault
 from cleancopy.work import names
 
 
-def maintain(root: Path, *, keep_days: float = KEEP_DAYS, dry_run: bool = False) -> dict[str, Any]:
+def maintain(root: Place, *, keep_days: float = KEEP_DAYS, dry_run: bool = False) -> dict[str, Any]:
     """Compact and checkpoint the tables, remove what nobody needs, mend the text tree; what was done.
 
     The fields are those of ``store.maintenance.Maintained`` and ``texts``, the files written anew. Raises
@@ -32,7 +32,7 @@ def maintain(root: Path, *, keep_days: float = KEEP_DAYS, dry_run: bool = False)
     return known
 
 
-def faults(root: Path) -> Iterator[Fault]:
+def faults(root: Place) -> Iterator[Fault]:
     """Every missing, altered or extra file of a store: what, why, how to mend it."""
     yield from verification.verify(root, names(root))
     try:

@@ -2,13 +2,15 @@
 
 Both are views, made from the tables and the run: what is missing or stale is made anew, and nothing is lost
 with them. ``clean/text/<site>/<slug>-<id>.txt`` is the clean text, the ``.json`` beside it its provenance.
+A store in an object store has no text tree: two small objects a document cost more requests than all else, and
+nobody pages through them; ``cleancopy export --format text`` makes the tree in a folder.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,18 @@ from cleancopy.document import doc_id
 from cleancopy.errors import StoreError
 from cleancopy.slugs import site_slug, slug
 from cleancopy.store import corpus, rows
-from cleancopy.store.layout import atomic_write
+from cleancopy.store.layout import Place, atomic_write, change, state
 from cleancopy.store.rows import LedgerEntry, Version
 
 _MARK = ".release"
 _ID_DIGITS = 12
+#: All that the tree shows of a version; its blocks, by far the most values, are not shown.
+_SHOWN = [name for name in rows.DOCUMENTS.names if name != "blocks"]
 _NAMED = re.compile(rf"-[0-9a-f]{{{_ID_DIGITS}}}\.(txt|json)$")
 
 
 def refresh(
-    root: Path,
+    root: Place,
     before: int,
     release: int | None,
     touched: set[str],
@@ -39,6 +43,9 @@ def refresh(
     release before (a run was interrupted), it is made anew as a whole. ``statuses`` are the new outcomes of
     documents that became copies, or ceased to be, without being read.
     """
+    if not isinstance(root, Path):
+        write_inputs(root, entries, statuses)
+        return
     mark = root / "text" / _MARK
     at = mark.read_text(encoding="utf-8", errors="replace").strip() if mark.is_file() else ""
     whole = at != str(before)
@@ -68,11 +75,13 @@ def write_tree(root: Path, documents: set[str] | None) -> None:
                 file.unlink()
 
 
-def check_tree(root: Path) -> Iterator[tuple[Path, str, str | None]]:
+def check_tree(root: Place) -> Iterator[tuple[Path, str, str | None]]:
     """Each file of the text tree that is not as the last release has it, why, and the document it is of.
 
     A file that no live document has comes with None. Files that are named otherwise are left alone.
     """
+    if not isinstance(root, Path):
+        return
     there = {file for files in _files(root).values() for file in files if _NAMED.search(file.name)}
     for version in _latest(root, None):
         if version.status != "live":
@@ -91,8 +100,10 @@ def check_tree(root: Path) -> Iterator[tuple[Path, str, str | None]]:
     yield from ((file, "is of no live document", None) for file in sorted(there))
 
 
-def mend_tree(root: Path, release: int) -> int:
+def mend_tree(root: Place, release: int) -> int:
     """Make the text tree as a release, the last one, has it; how many files were not."""
+    if not isinstance(root, Path):
+        return 0
     faults = list(check_tree(root))
     write_tree(root, {document for _, _, document in faults if document})
     for file in (file for file, _, document in faults if document is None):
@@ -148,8 +159,8 @@ def cuts(version: Version) -> list[dict[str, Any]]:
     return [{"number": n, **fields_of(cut), "text": text[cut.start : cut.end]} for n, cut in found]
 
 
-def _latest(root: Path, documents: set[str] | None) -> Iterator[Version]:
-    for batch in corpus.latest_batches(root, documents=documents):
+def _latest(root: Place, documents: set[str] | None) -> Iterator[Version]:
+    for batch in corpus.latest_batches(root, columns=_SHOWN, documents=documents):
         yield from rows.table_to_versions(batch)
 
 
@@ -178,27 +189,36 @@ def fields_of(record: Any) -> dict[str, Any]:
 # ---- inputs
 
 
-def write_inputs(root: Path, entries: Iterable[LedgerEntry], statuses: Mapping[str, str]) -> None:
+def write_inputs(root: Place, entries: Iterable[LedgerEntry], statuses: Mapping[str, str]) -> None:
     """Bring ``clean/inputs.jsonl`` up to date: the last outcome of every input that was ever seen."""
-    latest = {(line["input"], line.get("member")): line for line in read_inputs(root)}
-    seen = list(entries)
+    path, seen = root / "inputs.jsonl", list(entries)
+    content, mark = state(path)
+    while not change(path, _updated(_parsed(path, content), seen, statuses), mark):
+        content, mark = state(path)
+
+
+def _updated(
+    lines: Iterable[dict[str, Any]], seen: Sequence[LedgerEntry], statuses: Mapping[str, str]
+) -> bytes:
     fresh = {entry.input for entry in seen}
-    kept = {key: line for key, line in latest.items() if key[0] not in fresh}
+    kept = {(line["input"], line.get("member")): line for line in lines if line["input"] not in fresh}
     for line in kept.values():
         line["outcome"] = statuses.get(line["document"], line["outcome"])
     kept |= {(line["input"], line["member"]): line for line in map(_line, seen)}
     ordered = sorted(kept.values(), key=lambda line: (line["input"], line["member"] or ""))
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
-    atomic_write(root / "inputs.jsonl", text.encode())
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered).encode()
 
 
-def read_inputs(root: Path) -> Iterator[dict[str, Any]]:
+def read_inputs(root: Place) -> Iterator[dict[str, Any]]:
     """The last outcome of every input and archive member, by name."""
     path = root / "inputs.jsonl"
+    yield from _parsed(path, state(path)[0])
+
+
+def _parsed(path: Place, content: bytes) -> list[dict[str, Any]]:
     try:
         # Not splitlines: a message may hold one of the other characters that it takes for a line end.
-        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-        yield from [json.loads(line) for line in lines if line]
+        return [json.loads(line) for line in content.decode().split("\n") if line]
     except ValueError as error:
         raise StoreError(
             f"{path}: is damaged ({error}); remove it: ingesting the same inputs writes it anew"
@@ -216,7 +236,7 @@ def _line(entry: LedgerEntry) -> dict[str, Any]:
     }
 
 
-def inputs(root: Path) -> Iterator[dict[str, Any]]:
+def inputs(root: Place) -> Iterator[dict[str, Any]]:
     """What became of each input: ``input``, ``outcome``, ``error``, ``message``, ``documents`` (ids).
 
     An archive is one input, with the best outcome of its members and the ids of all its documents; each
@@ -252,7 +272,7 @@ def _names(doc: str, name: str) -> bool:
     return doc == name or doc.endswith("/" + name) or name.endswith("/" + doc)
 
 
-def find(root: Path, doc: str) -> list[str]:
+def find(root: Place, doc: str) -> list[str]:
     """The ids that a user may mean: by id or its start, key, URL, input, or file of the text tree."""
     table = corpus.latest(root, columns=["doc_id", "key", "url"])
     ids = table["doc_id"].to_pylist()

@@ -1,5 +1,6 @@
 """The folder of a run under way, ``clean/.work/<source>``: held by a lock that dies with its run.
 
+For an object store it lies on the machine of the run (``layout.scratch``), and is held by a lease there, too.
 So two runs of one source never overlap, whatever becomes of either. What a dead run left there is taken up by
 the next run with the same plan (same paths, policy and code), else it is swept, with the archive files that it
 wrote and no release names.
@@ -16,7 +17,17 @@ from pathlib import Path
 
 from cleancopy.errors import Busy
 from cleancopy.store import releases
-from cleancopy.store.layout import LOCK, archive_folder, atomic_write, locked, mendable, work_folder
+from cleancopy.store.layout import (
+    LOCK,
+    Place,
+    archive_folder,
+    atomic_write,
+    locked,
+    matching,
+    mendable,
+    scratch,
+    work_folder,
+)
 
 _PLAN = "plan.json"
 #: Seconds that a run waits at its begin while another one publishes.
@@ -24,7 +35,7 @@ PATIENCE = 600.0
 
 
 @contextmanager
-def claimed(root: Path, source: str, plan: str, name: str) -> Iterator[str]:
+def claimed(root: Place, source: str, plan: str, name: str) -> Iterator[str]:
     """Hold a source's work folder for a run; gives the run's name, or that of the run it takes up.
 
     ``plan`` is a digest of all that decides what the run will leave in the folder. When the run ends well the
@@ -35,42 +46,62 @@ def claimed(root: Path, source: str, plan: str, name: str) -> Iterator[str]:
     with mendable(place, "making the folder of the run"):
         place.mkdir(parents=True, exist_ok=True)
     try:
-        with locked(place):
+        with _alone(root, place):
             with releases.writing(root, PATIENCE, keep=partial(names, root)):
                 taken_up = _taken_up(root, place, plan)
             if taken_up is None:
+                if not isinstance(root, Path):
+                    atomic_write(_mark(root, place, name), b"{}\n")
                 atomic_write(place / _PLAN, json.dumps({"run": name, "plan": plan}).encode(), durable=False)
             yield taken_up or name
-            _clear(place)
+            _clear(root, place)
     except Busy as error:
-        if str(place) not in str(error):
+        if f".work/{place.name}/{LOCK}" not in str(error):
             raise
         raise Busy(
             f"{source}: another run of this source is under way and does what this one would; let it end"
         ) from None
 
 
-def _taken_up(root: Path, place: Path, plan: str) -> str | None:
+@contextmanager
+def _alone(root: Place, place: Path) -> Iterator[None]:
+    """Hold a source: its folder on this machine, and where others see the store, too, its lease there."""
+    with locked(place):
+        if isinstance(root, Path):
+            yield
+            return
+        with locked(root / ".work" / place.name):
+            yield
+
+
+def _taken_up(root: Place, place: Path, plan: str) -> str | None:
     """The name of the dead run whose work fits the plan; work that does not fit is swept."""
     left = _read(place)
     if left is None:
-        _clear(place)
+        _clear(root, place)
         return None
     done = any(manifest.run == left["run"] for manifest in releases.newest_first(root))
     if left["plan"] == plan and not done:
         return left["run"]
-    _clear(place)
+    _clear(root, place)
     if not done:
         with mendable(archive_folder(root), "removing what an interrupted run archived"):
-            for path in archive_folder(root).glob(f"*{left['run']}-*"):
-                path.unlink(missing_ok=True)
+            for folder in {archive_folder(root), archive_folder(scratch(root))}:
+                for path in folder.glob(f"*{left['run']}-*"):
+                    path.unlink(missing_ok=True)
     return None
 
 
-def names(root: Path) -> frozenset[str]:
-    """The names of all runs that have left work, dead or alive."""
-    found = (_read(place) for place in (root / ".work").glob("*"))
-    return frozenset(left["run"] for left in found if left)
+def names(root: Place) -> frozenset[str]:
+    """The names of all runs that have left work, dead or alive, on whatever machine."""
+    found = (_read(place) for place in (scratch(root) / ".work").glob("*"))
+    marks = matching(root / ".work", "*/*.run") if not isinstance(root, Path) else []
+    return frozenset(left["run"] for left in found if left) | {mark.stem for mark in marks}
+
+
+def _mark(root: Place, place: Path, run: str) -> Place:
+    """What tells other machines of a run, so that they leave alone what it has archived."""
+    return root / ".work" / place.name / f"{run}.run"
 
 
 def _read(place: Path) -> dict[str, str] | None:
@@ -81,10 +112,13 @@ def _read(place: Path) -> dict[str, str] | None:
         return None
 
 
-def _clear(place: Path) -> None:
+def _clear(root: Place, place: Path) -> None:
     """Empty the folder, but for its lock; the plan goes first, so that half of the rest is never taken up."""
+    left = _read(place)
     with mendable(place, "sweeping the folder of a run"):
         (place / _PLAN).unlink(missing_ok=True)
+        if left and not isinstance(root, Path):
+            _mark(root, place, left["run"]).unlink(missing_ok=True)
         for path in place.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

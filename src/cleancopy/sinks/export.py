@@ -20,6 +20,7 @@ from cleancopy.sinks.columns import EXPORT
 from cleancopy.sinks.folder import File
 from cleancopy.sinks.selection import Plan, Shard, tables
 from cleancopy.store import releases
+from cleancopy.store.layout import Place
 
 #: Raised whenever the same documents would make other files.
 EXPORT_VERSION = 1
@@ -204,8 +205,10 @@ def _manifest(chosen: Plan, identity: Mapping[str, Any], files: Sequence[File]) 
     }
 
 
-def _check_apart(root: Path, out: Path) -> None:
+def _check_apart(root: Place, out: Path) -> None:
     """Raise StoreError where an export would stand among the store's own files."""
+    if not isinstance(root, Path):
+        return
     store, place = root.resolve(), out.resolve()
     if place == store or (store in place.parents and place.relative_to(store).parts[0] != "exports"):
         raise StoreError(f"{out}: lies inside the store {root}; name a place outside it, or {root / 'exports'}")

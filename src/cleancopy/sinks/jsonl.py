@@ -18,6 +18,7 @@ import pyarrow as pa
 from cleancopy.sinks.lines import Lines, by_suffix, write_file
 from cleancopy.sinks.selection import Plan, plan
 from cleancopy.store import releases
+from cleancopy.store.layout import Place
 
 _METADATA = ("title", "author", "date", "site_name", "description", "language", "licence", "canonical_url")
 _BESIDE = ("version", "release", "key", "media_type", "captured", "text_sha256")
@@ -25,7 +26,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00
 _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
-def write_jsonl(root: Path, out: Path, as_of: int | None = None) -> int:
+def write_jsonl(root: Place, out: Path, as_of: int | None = None) -> int:
     """Write every live document of a release (the latest by default) to one file; how many there are.
 
     The file appears whole or not at all; its suffix says whether it is compressed (``.gz``, ``.zst``).

@@ -31,6 +31,7 @@ from cleancopy.errors import PolicyError
 
 if TYPE_CHECKING:
     from cleancopy.run import Run, Summary
+    from cleancopy.store.layout import Place
 
 SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _FACETS = "https://openlineage.io/spec/facets/"
@@ -204,7 +205,7 @@ def _schema(table: str) -> Event:
     return _facet("1-1-1/SchemaDatasetFacet", fields=fields)
 
 
-def _added(root: Path, table: str, release: int) -> Event:
+def _added(root: Place, table: str, release: int) -> Event:
     from cleancopy.store import releases
 
     files = releases.read(root, release).files.get(table, [])

@@ -8,11 +8,11 @@ raw capture --used by--> decode --generates--> page text --used by--> clean --ge
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from cleancopy.errors import StoreError
 from cleancopy.store import corpus, releases
+from cleancopy.store.layout import Place
 from cleancopy.store.rows import Version, sha256
 
 _NAMES = ("document", "capture", "page", "version", "activity", "software", "plan", "cleancopy")
@@ -26,7 +26,7 @@ Node = dict[str, Any]
 Graph = dict[str, dict[str, Node]]
 
 
-def prov_json(root: Path, doc_id: str, as_of: int | None = None) -> Graph:
+def prov_json(root: Place, doc_id: str, as_of: int | None = None) -> Graph:
     """Where the versions of a document come from, up to a release; nothing of one that is gone."""
     history = corpus.history(root, doc_id)
     versions = [one for one in history if as_of is None or one.release <= as_of]

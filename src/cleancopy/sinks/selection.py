@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from cleancopy.errors import StoreError
 from cleancopy.sinks.columns import EXPORT, STORED, exported
 from cleancopy.store import corpus, releases
-from cleancopy.store.layout import mendable
+from cleancopy.store.layout import Place, mendable
 
 #: A shard has at most so many documents (350 MB of memory while it is made, at 4 kB a text) ...
 SHARD_DOCUMENTS = 10_000
@@ -53,7 +53,7 @@ class Plan:
     row a document, sorted, with what a dataset card says of it.
     """
 
-    root: Path
+    root: Place
     release: int
     site: str | None
     max_documents: int | None
@@ -73,7 +73,7 @@ class Plan:
 
 
 def plan(
-    root: Path,
+    root: Place,
     *,
     as_of: int | None = None,
     site: str | None = None,

@@ -1,16 +1,19 @@
 """The store: everything that cleancopy keeps, in the one folder ``clean/`` (``root`` below).
 
+The folder may also be a prefix in an object store (``layout.place("s3://bucket/prefix")``): what differs is in
+layout.py, objects.py and lease.py; what is marked * lies on each machine then (``layout.scratch``).
+
     clean/archive/RUN-0000.warc.gz   raw captures, one compressed WARC record each     (archive.py)
     clean/tables/documents/          Delta table, one row a document version           (rows.py, corpus.py)
     clean/tables/captures/           Delta table, the ledger: one row an input that needed work
     clean/releases/000007.json       manifest of release 7, written last               (releases.py)
     clean/releases/000007.pending    release 7 while it is committed; the next run finishes it
     clean/compactions/000003.json    record of a compaction: files that went and came   (compaction.py)
-    clean/index/                     signatures and bands of all texts, derived           (index.py)
+    clean/index/                     signatures and bands of all texts, derived; * too     (index.py)
     clean/chrome/                    the chrome of each site, and what people say of it   (chromes.py)
     clean/decisions.jsonl            what people decided                                  (decisions.py)
-    clean/visits.sqlite              validators and robots.txt of what was fetched        (sources/visits.py)
-    clean/.work/<source>/            the run of a source that is under way                (work.py)
+    clean/visits.sqlite              * validators and robots.txt of what was fetched      (sources/visits.py)
+    clean/.work/<source>/            * the run of a source that is under way              (work.py)
     clean/.lock                      held by the run that writes                        (layout.py)
 
 How the pieces fit, one run:
@@ -53,6 +56,7 @@ Signatures:
     rows.DOCUMENTS, rows.CAPTURES: the Arrow schemas, a comment on each field; rows.SCHEMA_VERSION
 
     releases.writing(root, wait=0.0) -> context manager of int
+    releases.again(decide) -> what ``decide`` gives, which is called once more where it was Overtaken
     releases.commit(root, release, documents, captures, *, run, fingerprint, parts) -> Manifest
         ``documents`` is used up before ``captures`` is begun, so captures may be a list that documents fills
     releases.recover(root) -> list[int]     the releases finished or rebuilt; ``writing`` calls it
@@ -69,13 +73,13 @@ Signatures:
     corpus.history(root, doc_id) -> list[Version]
     corpus.touched(root, after, until) -> pyarrow.Table              all versions of what releases changed
     corpus.captures(root, columns=None, release=None) -> pyarrow.Table
-    corpus.data_files(root, "documents") -> list[Path]               for DuckDB's read_parquet and the like
+    corpus.data_files(root, "documents") -> list[Place]              for DuckDB's read_parquet and the like
 
     maintenance.maintaining(root, keep_days=7, dry_run=False, wait=0.0, keep=()) context manager of Maintained
     verification.verify(root, keep=()) -> Iterator[Fault]            Fault(what, why, mend)
     compaction.records(root) -> list[Compaction];  releases.expected(root, table) -> dict[path, DataFile]
 
-    layout.atomic_write(path, data: bytes) -> None
+    layout.place(name) -> Place: Path | ObjectPath;  layout.atomic_write(path, data: bytes) -> None
 
 ``archive`` and ``layout`` import nothing heavy; ``rows``, ``corpus`` and ``releases`` import pyarrow and
 deltalake, so a command imports them when it needs them.

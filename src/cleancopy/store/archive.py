@@ -2,7 +2,7 @@
 
 The form is WARC/1.1 (ISO 28500) with gzip after its annex D, because every WARC tool reads it; zstd was 11 %
 smaller at half the CPU, but its WARC form is a draft that few tools know. Files are written under a temporary
-name and renamed when they are complete and on the disk.
+name on this machine, and brought to their place when they are complete and on the disk.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from cleancopy.document import Capture
 from cleancopy.errors import Rejected, StoreError
 from cleancopy.policy import Limits
 from cleancopy.sources.warc import response_payload
-from cleancopy.store.layout import archive_folder, atomic_write, mendable, sync_folder
+from cleancopy.store.layout import Place, archive_folder, atomic_write, mendable, scratch, settle
+from cleancopy.store.objects import ObjectPath
 
 # On 500 pages (229 kB each on average): level 4 is 3 % bigger than level 6 at 20 % less CPU.
 COMPRESSION_LEVEL = 4
@@ -67,9 +68,9 @@ class Archive:
     seen, are not written again. A file of the same name is replaced: name it after the release.
     """
 
-    def __init__(self, root: Path, name: str, known: Mapping[str, ArchiveRef] | None = None) -> None:
+    def __init__(self, root: Place, name: str, known: Mapping[str, ArchiveRef] | None = None) -> None:
         self.path = archive_folder(root) / f"{name}.warc.gz"
-        self._temporary = self.path.with_name(f".{self.path.name}{TEMPORARY}")
+        self._temporary = _unfinished(root) / f".{self.path.name}{TEMPORARY}"
         self._known = known or {}
         self._written: dict[str, ArchiveRef] = {}
         self._opened = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -138,8 +139,14 @@ class Archive:
             with file:
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(self._temporary, self.path)
-            sync_folder(self.path.parent)
+            settle(self._temporary, self.path)
+
+
+def _unfinished(root: Place) -> Path:
+    """The folder of archive files that are being written."""
+    folder = archive_folder(scratch(root))
+    assert isinstance(folder, Path)
+    return folder
 
 
 def record_id(sha256: str, key: str) -> str:
@@ -148,7 +155,7 @@ def record_id(sha256: str, key: str) -> str:
     return f"<{UUID(bytes=digest[:16], version=5).urn}>"
 
 
-def read_capture(root: Path, ref: ArchiveRef, sha256: str | None = None) -> bytes:
+def read_capture(root: Place, ref: ArchiveRef, sha256: str | None = None) -> bytes:
     """The payload of an archived capture, checked against its record's digest (and ``sha256``, if given).
 
     Of an HTTP response it is the body without its content coding.
@@ -179,20 +186,23 @@ def read_capture(root: Path, ref: ArchiveRef, sha256: str | None = None) -> byte
     return payload
 
 
-def read_member(root: Path, ref: ArchiveRef) -> bytes:
+def read_member(root: Place, ref: ArchiveRef) -> bytes:
     """The compressed record of an archived capture: an archive of one record."""
     path = archive_folder(root) / ref.file
+    if isinstance(path, ObjectPath):
+        with mendable(path, "reading a capture"):
+            return path.read_range(ref.offset, ref.length)
     with mendable(path, "reading a capture"), open(path, "rb") as file:
         file.seek(ref.offset)
         return file.read(ref.length)
 
 
-def sweep(root: Path, keep: Collection[str] = ()) -> list[Path]:
+def sweep(root: Place, keep: Collection[str] = ()) -> list[Path]:
     """Remove what interrupted writers left behind; only for a run that holds the writing lock.
 
     ``keep`` are the names of runs under way: files with one of them in their name stay.
     """
-    folder = archive_folder(root)
+    folder = _unfinished(root)
     left = [p for p in sorted(folder.glob(f".*{TEMPORARY}")) if not any(name in p.name for name in keep)]
     with mendable(folder, "removing unfinished archive files"):
         for path in left:
@@ -200,7 +210,7 @@ def sweep(root: Path, keep: Collection[str] = ()) -> list[Path]:
     return left
 
 
-def _damaged(path: Path, ref: ArchiveRef, cause: str) -> StoreError:
+def _damaged(path: Place, ref: ArchiveRef, cause: str) -> StoreError:
     return StoreError(
         f"{path}: the record at byte {ref.offset} ({ref.record_id}) is damaged, {cause}; "
         "restore the file from a backup"
@@ -299,7 +309,7 @@ def _one_line(value: str) -> str:
     return " ".join(value.encode("utf-8", "replace").decode().split())
 
 
-def purge(root: Path, refs: Iterable[ArchiveRef]) -> None:
+def purge(root: Place, refs: Iterable[ArchiveRef]) -> None:
     """Overwrite records with empty ones of the same length, so that all others stay where they are.
 
     A file appears with all of its records overwritten, or as it was.

@@ -7,30 +7,31 @@ people decide (``decide``) makes a version of its own, and learning carries it o
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePath
 
 from cleancopy.errors import PolicyError, StoreError
 from cleancopy.slugs import site_slug
 from cleancopy.stages.chrome import SiteChrome, chrome_from_json, chrome_to_json, with_decision
 from cleancopy.stages.sitechrome import Decision
-from cleancopy.store.layout import atomic_write, locked
+from cleancopy.store.layout import Place, atomic_write, create, locked, matching
+from cleancopy.store.objects import ObjectPath
 
 #: Seconds that a decision waits for a run that is writing to the store.
 _WAIT = 10.0
 
 
-def path(root: Path, chrome: SiteChrome) -> Path:
+def path(root: Place, chrome: SiteChrome) -> Place:
     """Where a version of a site's chrome is kept."""
     return _folder(root, chrome.site) / f"{chrome.version:04d}.json"
 
 
-def current(root: Path, site: str) -> SiteChrome | None:
+def current(root: Place, site: str) -> SiteChrome | None:
     """The latest version of a site's chrome, or None where nothing was learned yet."""
-    files = sorted(_folder(root, site).glob("[0-9]*.json"))
+    files = matching(_folder(root, site), "[0-9]*.json")
     return read(files[-1]) if files else None
 
 
-def write(root: Path, chrome: SiteChrome) -> Path:
+def write(root: Place, chrome: SiteChrome) -> Place:
     """Keep a version of a site's chrome; only for a run that holds the writing lock.
 
     Of a version that is there already counts and dates are brought up to date. Where the latest one is as new
@@ -41,14 +42,17 @@ def write(root: Path, chrome: SiteChrome) -> Path:
     if last is not None and last.version >= chrome.version and last.digest != chrome.digest:
         chrome = replace(chrome, version=last.version + 1)
         file = path(root, chrome)
-    if not file.exists() or read(file).digest == chrome.digest:
-        text = chrome_to_json(chrome)
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            atomic_write(file, text.encode())
+    text = chrome_to_json(chrome)
+    there = file.exists()
+    if not there and isinstance(file, ObjectPath):
+        # Where a lease was lost, another run may write the same version: then this one comes after it.
+        return file if create(file, text.encode()) else write(root, chrome)
+    if not there or (read(file).digest == chrome.digest and file.read_text(encoding="utf-8") != text):
+        atomic_write(file, text.encode())
     return file
 
 
-def decide(root: Path, site: str, entry: str, decision: Decision | None, day: str) -> SiteChrome:
+def decide(root: Place, site: str, entry: str, decision: Decision | None, day: str) -> SiteChrome:
     """The new chrome of a site after an entry was pinned or dropped, or for None left to learning again.
 
     ``entry`` is an id that ``chrome show`` prints, or the line itself; ``day`` an ISO date. Takes the writing
@@ -63,14 +67,13 @@ def decide(root: Path, site: str, entry: str, decision: Decision | None, day: st
     return decided
 
 
-def sites(root: Path) -> list[SiteChrome]:
+def sites(root: Place) -> list[SiteChrome]:
     """The latest chrome of every site, by site."""
-    folders = sorted((root / "chrome").glob("*/"))
-    files = [sorted(folder.glob("[0-9]*.json"))[-1:] for folder in folders]
-    return [read(found[0]) for found in files if found]
+    files: dict[PurePath, Place] = {file.parent: file for file in matching(root / "chrome", "*/[0-9]*.json")}
+    return [read(files[folder]) for folder in sorted(files)]
 
 
-def read(file: Path) -> SiteChrome:
+def read(file: Place) -> SiteChrome:
     """The chrome of a file; raises StoreError or PolicyError where it is damaged."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -81,5 +84,5 @@ def read(file: Path) -> SiteChrome:
     return chrome_from_json(text, str(file))
 
 
-def _folder(root: Path, site: str) -> Path:
+def _folder(root: Place, site: str) -> Place:
     return root / "chrome" / site_slug(site)

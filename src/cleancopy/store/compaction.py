@@ -36,15 +36,25 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
-from cleancopy.errors import StoreError
+from cleancopy.errors import Overtaken, StoreError
 from cleancopy.store import corpus
 from cleancopy.store.corpus import DataFile, TableName
-from cleancopy.store.layout import atomic_write, mendable, published, sync_file, sync_folder, table_folder
+from cleancopy.store.layout import (
+    Place,
+    atomic_write,
+    confirm,
+    create,
+    listed,
+    mendable,
+    published,
+    sync_file,
+    sync_folder,
+    table_folder,
+)
 
 #: A file of this many bytes is left alone; as many are compacted into one, which bounds the memory (a file of
 #: documents takes up to six times its size while it is rewritten).
@@ -84,27 +94,27 @@ class Compaction:
     added: DataFile
 
 
-def folder(root: Path) -> Path:
+def folder(root: Place) -> Place:
     """The folder of the records."""
     return root / "compactions"
 
 
-def record_path(root: Path, number: int) -> Path:
+def record_path(root: Place, number: int) -> Place:
     """The record of a compaction that is done."""
     return folder(root) / f"{number:06d}.json"
 
 
-def pending_path(root: Path, number: int) -> Path:
+def pending_path(root: Place, number: int) -> Place:
     """The note of a compaction under way."""
     return folder(root) / f"{number:06d}.pending"
 
 
-def records(root: Path) -> list[Compaction]:
+def records(root: Place) -> list[Compaction]:
     """The records of all compactions that were done, in order."""
     return [read(path) for path in _paths(root, "json")]
 
 
-def read(path: Path) -> Compaction:
+def read(path: Place) -> Compaction:
     """A record from its file; raises StoreError where it is damaged."""
     with mendable(path, "reading the record of a compaction"):
         text = path.read_bytes()
@@ -133,7 +143,7 @@ def plan(files: Sequence[DataFile], at_least: int = AT_LEAST, target: int = TARG
     return [group for group in groups if len(group) >= max(2, at_least)]
 
 
-def compact(root: Path, table: TableName, group: Sequence[DataFile]) -> Compaction:
+def compact(root: Place, table: TableName, group: Sequence[DataFile]) -> Compaction:
     """Make one file of a group of a table's files; only for who holds the writing lock.
 
     Raises StoreError, with the table as it was, where a file is not what its record says, so that damage is
@@ -152,7 +162,7 @@ def compact(root: Path, table: TableName, group: Sequence[DataFile]) -> Compacti
             removed=tuple(group),
             added=added,
         )
-        atomic_write(pending_path(root, record.number), _to_json(record))
+        _note(root, record)
     except BaseException:
         (table_folder(root, table) / added.path).unlink(missing_ok=True)
         raise
@@ -162,21 +172,33 @@ def compact(root: Path, table: TableName, group: Sequence[DataFile]) -> Compacti
             f"{table_folder(root, table)}: another writer was faster than the compaction; nothing was changed, "
             "run cleancopy maintain again"
         )
-    _complete(root, record.number)
+    _complete(root, record)
     return record
 
 
-def check(root: Path, table: TableName, file: DataFile) -> None:
+def _note(root: Place, record: Compaction) -> None:
+    """Leave the note of a compaction that begins."""
+    path = pending_path(root, record.number)
+    if isinstance(path, Path):
+        atomic_write(path, _to_json(record))
+    elif not create(path, _to_json(record)):
+        raise Overtaken(f"{path}: another maintenance is under way; let it end")
+
+
+def check(root: Place, table: TableName, file: DataFile) -> None:
     """Raise StoreError unless a data file has the digest that it was written with."""
     path = table_folder(root, table) / file.path
     if corpus.describe(path) != file:
         raise StoreError(f"{path}: is not the file that was written; restore it from a backup of clean/tables")
 
 
-def _rows(root: Path, table: TableName, group: Sequence[DataFile]) -> pa.Table:
+def _rows(root: Place, table: TableName, group: Sequence[DataFile]) -> pa.Table:
     """The rows of data files as readers see them."""
     schema = corpus.SCHEMAS[table]
-    found = [_adapted(pq.read_table(table_folder(root, table) / file.path), schema) for file in group]
+    found = []
+    for one in group:
+        with corpus.parquet(table_folder(root, table) / one.path) as file:
+            found.append(_adapted(file.read(), schema))
     return pa.concat_tables(found).combine_chunks()
 
 
@@ -190,13 +212,13 @@ def _adapted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, names=schema.names).cast(schema)
 
 
-def _write(root: Path, table: TableName, rows: pa.Table) -> DataFile:
+def _write(root: Place, table: TableName, rows: pa.Table) -> DataFile:
     """The rows in one new file on the disk, sorted, read back and compared."""
     order = pc.sort_indices(rows, sort_keys=_ORDER[table])
     (added,) = corpus.write_file(root, table, None, _groups(rows, order, GROUP[table]))
     path = table_folder(root, table) / added.path
     try:
-        with corpus.readable(path), pq.ParquetFile(path) as file:
+        with corpus.parquet(path) as file:
             for number, group in enumerate(_groups(rows, order, GROUP[table])):
                 written = file.read_row_group(number).cast(rows.schema)
                 if not written.equals(pa.Table.from_batches([group])):
@@ -216,13 +238,14 @@ def _groups(rows: pa.Table, order: pa.Array, size: int) -> Iterator[pa.RecordBat
         yield rows.take(order[start : start + size]).combine_chunks().to_batches()[0]
 
 
-def _swap(root: Path, record: Compaction) -> bool:
+def _swap(root: Place, record: Compaction) -> bool:
     """Commit a compaction to the table's Delta log, on the very version that it was planned on.
 
     False where another commit came first.
     """
     place, now = table_folder(root, record.table), int(time.time() * 1000)
     add = record.added
+    confirm(root)
     with corpus.readable(place):
         delta = corpus.open_table(place)
         if delta.version() != record.version:
@@ -241,12 +264,13 @@ def _swap(root: Path, record: Compaction) -> bool:
                 ),
             )
         except CommitFailedError:
-            return False
+            # Of a commit whose answer was lost on its way, the client's second try fails.
+            return add.path in active(root, record.table)
     sync_file(place / "_delta_log" / f"{record.version + 1:020d}.json")
     return True
 
 
-def _version(root: Path, table: TableName) -> int:
+def _version(root: Place, table: TableName) -> int:
     place = table_folder(root, table)
     with corpus.readable(place):
         return corpus.open_table(place).version()
@@ -256,15 +280,14 @@ def _to_json(record: Compaction) -> bytes:
     return (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode()
 
 
-def _paths(root: Path, kind: str) -> list[Path]:
-    with mendable(folder(root), "listing the compactions"):
-        names = os.listdir(folder(root)) if folder(root).is_dir() else []
+def _paths(root: Place, kind: str) -> list[Place]:
+    names = listed(folder(root), "listing the compactions")
     return sorted(
         folder(root) / name for name in names if (found := _RECORD.fullmatch(name)) and found[2] == kind
     )
 
 
-def _next_number(root: Path) -> int:
+def _next_number(root: Place) -> int:
     numbers = [int(path.stem) for kind in ("json", "pending") for path in _paths(root, kind)]
     return max(numbers, default=0) + 1
 
@@ -272,7 +295,7 @@ def _next_number(root: Path) -> int:
 # ---- recovering
 
 
-def recover(root: Path) -> list[int]:
+def recover(root: Place) -> list[int]:
     """Complete the compactions that a kill cut short and the log has, forget the others; the completed ones.
 
     A record whose swap is gone from the log, because its entry was deleted, is forgotten as well where the
@@ -283,10 +306,12 @@ def recover(root: Path) -> list[int]:
         try:
             record = read(path)
         except StoreError:
+            if not isinstance(path, Path):
+                raise  # notes in an object store are whole
             path.unlink(missing_ok=True)  # cut off while it was written: nothing was committed
             continue
         if record.added.path in active(root, record.table):
-            _complete(root, record.number)
+            _complete(root, record)
             completed.append(record.number)
         else:
             _forget(root, record)
@@ -296,14 +321,14 @@ def recover(root: Path) -> list[int]:
     return completed
 
 
-def is_lost(root: Path, record: Compaction, done: Sequence[Compaction]) -> bool:
+def is_lost(root: Place, record: Compaction, done: Sequence[Compaction]) -> bool:
     """Whether the log has the files that a compaction took, all of them, and not the one that it brought."""
     there = active(root, record.table)
     later = any(record.added in one.removed for one in done)
     return not later and record.added.path not in there and {one.path for one in record.removed} <= there
 
 
-def _mend(root: Path, record: Compaction) -> None:
+def _mend(root: Place, record: Compaction) -> None:
     """Forget a compaction whose log entry is lost, or commit it again where the files it took are gone."""
     place = table_folder(root, record.table)
     if all((place / file.path).exists() for file in record.removed):
@@ -315,21 +340,29 @@ def _mend(root: Path, record: Compaction) -> None:
         atomic_write(record_path(root, record.number), _to_json(again))
 
 
-def active(root: Path, table: TableName) -> set[str]:
+def active(root: Place, table: TableName) -> set[str]:
     """The paths of the data files that a table's log names."""
     return {path.name for path in corpus.data_files(root, table)}
 
 
-def _complete(root: Path, number: int) -> None:
-    path = pending_path(root, number)
-    with mendable(path, "completing the record of a compaction"):
-        os.replace(path, record_path(root, number))
-        sync_folder(path.parent)
+def _complete(root: Place, record: Compaction) -> None:
+    note, path = pending_path(root, record.number), record_path(root, record.number)
+    with mendable(note, "completing the record of a compaction"):
+        if isinstance(note, Path):
+            os.replace(note, path)
+            sync_folder(path.parent)
+        else:
+            atomic_write(path, _to_json(record))
+            note.unlink()
 
 
-def _forget(root: Path, record: Compaction) -> None:
-    """Remove a compaction that the log does not have: its note or record first, then its file."""
+def _forget(root: Place, record: Compaction) -> None:
+    """Remove a compaction that the log does not have: its note or record first, then its file.
+
+    In an object store the file stays until it is a week old: a run that lost its lease may be about to name it.
+    """
     with mendable(folder(root), "forgetting a compaction"):
         for path in (pending_path(root, record.number), record_path(root, record.number)):
             path.unlink(missing_ok=True)
-        (table_folder(root, record.table) / record.added.path).unlink(missing_ok=True)
+        if isinstance(root, Path):
+            (table_folder(root, record.table) / record.added.path).unlink(missing_ok=True)

@@ -40,13 +40,18 @@ from cleancopy.document import Document
 from cleancopy.errors import StoreError
 from cleancopy.store.archive import ArchiveRef
 from cleancopy.store.layout import (
+    Place,
+    digest,
     manifest_path,
     mendable,
     published,
+    scratch,
+    settle,
     sync_file,
     sync_folder,
     table_folder,
 )
+from cleancopy.store.objects import ObjectPath, delta_options, known_refusal, opened_ahead
 from cleancopy.store.rows import CAPTURES, DOCUMENTS, SCHEMA_VERSION, Version, table_to_versions
 
 TableName = Literal["documents", "captures"]
@@ -54,6 +59,10 @@ Positions = npt.NDArray[np.int64]
 SCHEMAS: dict[str, pa.Schema] = {"documents": DOCUMENTS, "captures": CAPTURES}
 APPLICATION = "cleancopy"
 COMMIT_ATTEMPTS = 20
+_CONFIGURATION = {"delta.appendOnly": "true"}
+#: In an object store each entry of the log is a request, whoever opens the table; a checkpoint stands for all
+#: entries before it.
+_REMOTE_CONFIGURATION = {"delta.checkpointInterval": "10"}
 
 # What identifies a version and its state: all that a release's content root and the latest versions need.
 IDENTITY = ["doc_id", "seq", "version_id", "text_sha256", "status", "site", "release"]
@@ -101,7 +110,7 @@ class Head(NamedTuple):
 
 
 def write_file(
-    root: Path, table: TableName, release: int | None, batches: Iterable[pa.RecordBatch]
+    root: Place, table: TableName, release: int | None, batches: Iterable[pa.RecordBatch]
 ) -> list[DataFile]:
     """Write batches to one Parquet file, a row group each, and put it on the disk; no reader sees it yet.
 
@@ -110,22 +119,29 @@ def write_file(
     """
     name = "compacted" if release is None else f"{release:06d}"
     path = table_folder(root, table) / f"{name}-{uuid4().hex}.parquet"
-    with mendable(path, "writing a data file"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "w+b")  # noqa: SIM115
+    # In an object store a file appears whole, so it is made here first.
+    here = path if isinstance(path, Path) else table_folder(scratch(root), table) / path.name
+    assert isinstance(here, Path)
+    with mendable(here, "writing a data file"):
+        here.parent.mkdir(parents=True, exist_ok=True)
+        file = open(here, "w+b")  # noqa: SIM115
     try:
         with file:
-            rows = _write(file, path, table, release, batches)
-            with mendable(path, "completing a data file"):
-                digest = _digest(file)
+            rows = _write(file, here, table, release, batches)
+            with mendable(here, "completing a data file"):
+                sha256 = _digest(file)
+        size = here.stat().st_size
+        if rows and here != path:
+            with mendable(path, "storing a data file"):
+                settle(here, path)
     except BaseException:
-        path.unlink(missing_ok=True)
+        here.unlink(missing_ok=True)
         raise
     if not rows:
-        path.unlink()
+        here.unlink()
         return []
     sync_folder(path.parent)
-    return [DataFile(path.name, path.stat().st_size, rows, digest)]
+    return [DataFile(path.name, size, rows, sha256)]
 
 
 def _write(
@@ -158,7 +174,7 @@ def _digest(file: BufferedRandom) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def append(root: Path, table: TableName, files: Sequence[DataFile], release: int, run: str) -> int:
+def append(root: Place, table: TableName, files: Sequence[DataFile], release: int, run: str) -> int:
     """Commit data files to a table as a release, exactly once; gives the table's Delta version."""
     folder = table_folder(root, table)
     schema = SCHEMAS[table]
@@ -191,12 +207,16 @@ def append(root: Path, table: TableName, files: Sequence[DataFile], release: int
     )
 
 
-def open_table(folder: Path) -> DeltaTable:
+def open_table(folder: Place) -> DeltaTable:
     """The Delta table of a folder."""
-    return DeltaTable(_uri(folder))
+    return DeltaTable(_uri(folder), storage_options=_options(folder))
 
 
-def _uri(folder: Path) -> str:
+def _options(folder: Place) -> dict[str, str] | None:
+    return delta_options() if isinstance(folder, ObjectPath) else None
+
+
+def _uri(folder: Place) -> str:
     """The folder as Delta takes it; deltalake 1.6 decodes it twice, so a percent sign cannot be named."""
     if "%" in str(folder.absolute()):
         raise StoreError(
@@ -210,22 +230,24 @@ def committed(delta: DeltaTable) -> int:
     return delta.transaction_version(APPLICATION) or 0
 
 
-def _create(root: Path, table: TableName) -> DeltaTable:
+def _create(root: Place, table: TableName) -> DeltaTable:
     folder = table_folder(root, table)
     if (folder / "_delta_log").is_dir():
         return open_table(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
     return DeltaTable.create(
         _uri(folder),
         SCHEMAS[table],
         mode="ignore",
         name=table,
         description=f"cleancopy {table}, schema {SCHEMA_VERSION}",
-        configuration={"delta.appendOnly": "true"},
+        configuration=_CONFIGURATION | ({} if isinstance(folder, Path) else _REMOTE_CONFIGURATION),
+        storage_options=_options(folder),
     )
 
 
-def _grow(folder: Path, delta: DeltaTable, schema: pa.Schema) -> None:
+def _grow(folder: Place, delta: DeltaTable, schema: pa.Schema) -> None:
     """Add the columns to a table that its schema does not have yet; rows written before have null in them."""
     there = {field.name for field in delta.schema().fields}
     if later := sorted(there - set(schema.names)):
@@ -237,7 +259,7 @@ def _grow(folder: Path, delta: DeltaTable, schema: pa.Schema) -> None:
         delta.alter.add_columns(new, commit_properties=CommitProperties(max_commit_retries=0))
 
 
-def _version_of(folder: Path, delta: DeltaTable, release: int) -> int:
+def _version_of(folder: Place, delta: DeltaTable, release: int) -> int:
     """The Delta version that brought a release, or the present one where its log entry has expired.
 
     Read from the log itself: ``DeltaTable.history`` is empty below a folder whose name has special characters.
@@ -298,20 +320,46 @@ def _leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
 
 
 @contextmanager
-def readable(folder: Path) -> Iterator[None]:
+def readable(path: Place) -> Iterator[None]:
     """Raise StoreError, with the cause and a remedy, for what Delta, Parquet or the system refuse here."""
     try:
-        with mendable(folder, "reading or committing"):
+        with mendable(path, "reading or committing"):
             yield
     except (DeltaError, pa.ArrowException) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(path, ObjectPath) and (refused := known_refusal(path, error)):
+            raise refused from error
+        cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise StoreError(
-            f"{folder}: the table is damaged ({cause}); restore this folder from a backup, the raw captures in "
+            f"{path}: the table is damaged ({cause}); restore this folder from a backup, the raw captures in "
             "clean/archive are not touched"
         ) from error
 
 
-def data_files(root: Path, table: TableName) -> list[Path]:
+@contextmanager
+def parquet(path: Place) -> Iterator[pq.ParquetFile]:
+    """A Parquet file to read; of one in an object store only what is asked for is fetched."""
+    with readable(path):
+        if isinstance(path, Path):
+            with pq.ParquetFile(path) as file:
+                yield file
+            return
+        with path.open() as content, pq.ParquetFile(content, pre_buffer=True) as file:
+            yield file
+
+
+def _parquets(paths: Sequence[Place]) -> Iterator[tuple[Place, pq.ParquetFile]]:
+    """Parquet files to read, each until the next is asked for; what reads them says ``readable``."""
+    contents = opened_ahead([path for path in paths if isinstance(path, ObjectPath)])
+    for path in paths:
+        if isinstance(path, Path):
+            with parquet(path) as file:
+                yield path, file
+        else:
+            with readable(path), next(contents) as content, pq.ParquetFile(content, pre_buffer=True) as file:
+                yield path, file
+
+
+def data_files(root: Place, table: TableName) -> list[Place]:
     """The data files of a table, sorted; none for a table that does not exist yet.
 
     Raises StoreError if the table lacks a release that is published: its newest log entries were lost then,
@@ -338,25 +386,35 @@ def data_files(root: Path, table: TableName) -> list[Path]:
 
 
 def scan(
-    root: Path, table: TableName, columns: Sequence[str] | None = None, where: ds.Expression | None = None
+    root: Place, table: TableName, columns: Sequence[str] | None = None, where: ds.Expression | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Batches of a table's rows, file by file in the order of their names; ``where`` may use any column."""
     schema = SCHEMAS[table]
     if not (paths := data_files(root, table)):
         return
     with readable(table_folder(root, table)):
-        rows = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
-        batches = rows.to_batches(
-            columns=list(columns or schema.names),
-            filter=where,
-            batch_size=_batch_size(columns),
-            batch_readahead=2,
-            fragment_readahead=2,
-        )
-        yield from (batch for batch in batches if batch.num_rows)
+        options = {
+            "columns": list(columns or schema.names),
+            "filter": where,
+            "batch_size": _batch_size(columns),
+            "batch_readahead": 2,
+            "fragment_readahead": 2,
+        }
+        for rows in _datasets(paths, schema):
+            yield from (batch for batch in rows.to_batches(**options) if batch.num_rows)
 
 
-def captures(root: Path, columns: Sequence[str] | None = None, release: int | None = None) -> pa.Table:
+def _datasets(paths: Sequence[Place], schema: pa.Schema) -> Iterator[ds.Dataset]:
+    """Data files as datasets: those of a folder as one, in an object store each as one."""
+    if here := [str(path) for path in paths if isinstance(path, Path)]:
+        yield ds.dataset(here, schema=schema, format="parquet")
+    kind = ds.ParquetFileFormat(pre_buffer=True)
+    for content in opened_ahead([path for path in paths if isinstance(path, ObjectPath)]):
+        with content:
+            yield ds.FileSystemDataset([kind.make_fragment(content)], schema, kind)
+
+
+def captures(root: Place, columns: Sequence[str] | None = None, release: int | None = None) -> pa.Table:
     """The ledger: one row for each input that a run saw and that needed work, of one release or of all."""
     where = ds.field("release") <= _limit(root, None)
     if release is not None:
@@ -364,7 +422,7 @@ def captures(root: Path, columns: Sequence[str] | None = None, release: int | No
     return _collected(scan(root, "captures", columns, where), CAPTURES, columns)
 
 
-def identities(root: Path, as_of: int, columns: Sequence[str] = IDENTITY) -> pa.Table:
+def identities(root: Place, as_of: int, columns: Sequence[str] = IDENTITY) -> pa.Table:
     """The identity columns of all versions up to a release; ``columns`` may name some of them."""
     versions = pa.concat_tables(_columns_of(data_files(root, "documents"), [*columns]))
     return versions.filter(pc.less_equal(versions.column("release"), as_of))
@@ -384,12 +442,12 @@ def _newest_rows(versions: pa.Table) -> Positions:
     return np.sort(last)
 
 
-def _columns_of(paths: Sequence[Path], columns: Sequence[str]) -> list[pa.Table]:
+def _columns_of(paths: Sequence[Place], columns: Sequence[str]) -> list[pa.Table]:
     """Columns of data files, a table each; the first is empty, so that there is one."""
     schema = pa.schema([DOCUMENTS.field(name) for name in columns])
     tables = [schema.empty_table()]
-    for path in paths:
-        with readable(path), pq.ParquetFile(path) as file:
+    for path, file in _parquets(paths):
+        with readable(path):
             tables.append(_as(schema, file.read(columns=list(columns))))
     return tables
 
@@ -403,7 +461,7 @@ def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
     ).cast(schema)
 
 
-def touched(root: Path, after: int, until: int) -> pa.Table:
+def touched(root: Place, after: int, until: int) -> pa.Table:
     """Of the documents that got a version in a release after one and until another: all versions until then."""
     names = ["doc_id", "seq", "release", "status", "text_sha256", "key", "change"]
     versions = pa.concat_tables(_columns_of(data_files(root, "documents"), names))
@@ -412,7 +470,7 @@ def touched(root: Path, after: int, until: int) -> pa.Table:
     return versions.filter(pc.and_(pc.is_in(ids, pc.unique(new)), pa.array(releases <= until)))
 
 
-def heads(root: Path, as_of: int | None = None, documents: Collection[str] | None = None) -> dict[str, Head]:
+def heads(root: Place, as_of: int | None = None, documents: Collection[str] | None = None) -> dict[str, Head]:
     """The latest version of each document, or of each of these ``documents``, by doc_id."""
     versions = identities(root, _limit(root, as_of), ["doc_id", "release", *Head._fields])
     if documents is not None:
@@ -424,7 +482,7 @@ def heads(root: Path, as_of: int | None = None, documents: Collection[str] | Non
     return dict(zip(last.column("doc_id").to_pylist(), map(Head._make, values), strict=True))
 
 
-def archived(root: Path) -> dict[str, ArchiveRef]:
+def archived(root: Place) -> dict[str, ArchiveRef]:
     """Where each payload, by SHA-256, is in the archive."""
     refs: dict[str, ArchiveRef] = {}
     where = ds.field("archive").is_valid() & (ds.field("release") <= _limit(root, None))
@@ -435,7 +493,7 @@ def archived(root: Path) -> dict[str, ArchiveRef]:
 
 
 def latest_batches(
-    root: Path,
+    root: Place,
     columns: Sequence[str] | None = None,
     site: str | None = None,
     as_of: int | None = None,
@@ -464,12 +522,12 @@ def latest_batches(
         position += table.num_rows
 
 
-def _chosen(path: Path, keep: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _chosen(path: Place, keep: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a data file that ``keep``, a Boolean array, is true for; other row groups are not read."""
     schema = pa.schema([DOCUMENTS.field(name) for name in columns])
     if not pc.any(keep).as_py():
         return
-    with readable(path), pq.ParquetFile(path) as file:
+    with parquet(path) as file:
         start = 0
         for group in range(file.num_row_groups):
             here = keep.slice(start, file.metadata.row_group(group).num_rows)
@@ -487,7 +545,7 @@ def _batch_size(columns: Sequence[str] | None) -> int:
 
 
 def latest(
-    root: Path,
+    root: Place,
     columns: Sequence[str] | None = None,
     site: str | None = None,
     as_of: int | None = None,
@@ -497,18 +555,18 @@ def latest(
     return _collected(latest_batches(root, columns, site, as_of, status), DOCUMENTS, columns)
 
 
-def history(root: Path, doc_id: str) -> list[Version]:
+def history(root: Place, doc_id: str) -> list[Version]:
     """All published versions of a document, oldest first."""
     return [_version_at(place) for place in _places(root, doc_id, _limit(root, None))]
 
 
-def version(root: Path, doc_id: str, as_of: int | None = None) -> Version | None:
+def version(root: Place, doc_id: str, as_of: int | None = None) -> Version | None:
     """The latest version of a document, as of a release or now."""
     places = _places(root, doc_id, _limit(root, as_of))
     return _version_at(places[-1]) if places else None
 
 
-def document(root: Path, doc_id: str, as_of: int | None = None) -> Document | None:
+def document(root: Place, doc_id: str, as_of: int | None = None) -> Document | None:
     """A document as it stands, or stood in a release."""
     found = version(root, doc_id, as_of)
     return found.document if found else None
@@ -518,29 +576,33 @@ class _Place(NamedTuple):
     """Where a version is: the row of a row group of a data file."""
 
     seq: int
-    path: Path
+    path: Place
     group: int
     row: int
 
 
-def _places(root: Path, doc_id: str, limit: int) -> list[_Place]:
+def _places(root: Place, doc_id: str, limit: int) -> list[_Place]:
     """Where a document's versions up to a release are, by seq; row groups that cannot have it are skipped."""
-    found = []
-    for path in data_files(root, "documents"):
-        with readable(path), pq.ParquetFile(path) as file:
-            groups = _groups_with(file, doc_id)
-            if not groups:
-                continue
-            ids = file.read_row_groups(groups, columns=["doc_id"], use_threads=False).column("doc_id")
-            sizes = [file.metadata.row_group(group).num_rows for group in groups]
-            edges = np.cumsum([0, *sizes])
-            for row in np.flatnonzero(pc.equal(ids, doc_id).to_numpy()).tolist():
-                at = int(np.searchsorted(edges, row, side="right")) - 1
-                found += _place(file, path, groups[at], row - int(edges[at]), limit)
+    found: list[_Place] = []
+    for path, file in _parquets(data_files(root, "documents")):
+        with readable(path):
+            found += _places_in(file, path, doc_id, limit)
     return sorted(found)
 
 
-def _place(file: pq.ParquetFile, path: Path, group: int, row: int, limit: int) -> list[_Place]:
+def _places_in(file: pq.ParquetFile, path: Place, doc_id: str, limit: int) -> Iterator[_Place]:
+    groups = _groups_with(file, doc_id)
+    if not groups:
+        return
+    ids = file.read_row_groups(groups, columns=["doc_id"], use_threads=False).column("doc_id")
+    sizes = [file.metadata.row_group(group).num_rows for group in groups]
+    edges = np.cumsum([0, *sizes])
+    for row in np.flatnonzero(pc.equal(ids, doc_id).to_numpy()).tolist():
+        at = int(np.searchsorted(edges, row, side="right")) - 1
+        yield from _place(file, path, groups[at], row - int(edges[at]), limit)
+
+
+def _place(file: pq.ParquetFile, path: Place, group: int, row: int, limit: int) -> list[_Place]:
     """The place of a version, or nothing where a later release than ``limit`` brought it."""
     about = file.read_row_group(group, columns=["seq", "release"], use_threads=False).slice(row, 1).to_pylist()
     return [_Place(one["seq"], path, group, row) for one in about if one["release"] <= limit]
@@ -558,13 +620,13 @@ def _groups_with(file: pq.ParquetFile, doc_id: str) -> list[int]:
 
 
 def _version_at(place: _Place) -> Version:
-    with readable(place.path), pq.ParquetFile(place.path) as file:
+    with parquet(place.path) as file:
         group = file.read_row_group(place.group, use_threads=False)
     (found,) = table_to_versions(group.slice(place.row, 1))
     return found
 
 
-def _limit(root: Path, as_of: int | None) -> int:
+def _limit(root: Place, as_of: int | None) -> int:
     """The last release that a reader sees."""
     releases = published(root)
     last = releases[-1] if releases else 0
@@ -578,8 +640,7 @@ def _collected(batches: Iterable[pa.RecordBatch], schema: pa.Schema, columns: Se
     return pa.Table.from_batches([batch.cast(chosen) for batch in batches], chosen)
 
 
-def describe(path: Path) -> DataFile:
+def describe(path: Place) -> DataFile:
     """A data file as a manifest names it, read from the file."""
-    with readable(path), open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return DataFile(path.name, path.stat().st_size, pq.read_metadata(path).num_rows, digest)
+    with parquet(path) as file:
+        return DataFile(path.name, path.stat().st_size, file.metadata.num_rows, digest(path))

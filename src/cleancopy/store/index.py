@@ -5,6 +5,10 @@
     clean/index/bands-*.parquet      key of each band of each text, with the text's number, sorted by key
     clean/index/pairs-*.parquet      what two texts share, and whether a slot conflict stands between them
 
+In an object store the files are shared, and each machine has copies of them (``layout.scratch``): what is new
+is fetched before and stored after, the manifest only where no other run was faster; what it then lacks is added
+when it is next asked for.
+
 All of this are facts about texts, under one way of signing, and never decisions: a text's bands and what it
 shares with another stay true whatever becomes of its documents. So nothing in the index is ever wrong, even
 after a kill or for a release that was never published; what it lacks is added when it is next asked for, and an
@@ -22,6 +26,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -39,14 +44,17 @@ from cleancopy.errors import StoreError
 from cleancopy.repetition import NORMALISATION, Candidates, Hashes, Signing, pair_up, sign, sketches, union
 from cleancopy.stages.duplicates import BUCKET, ROWS, Candidate, Facts, Proposed, bands_of
 from cleancopy.store import corpus
-from cleancopy.store.layout import atomic_write, mendable, sync_folder
+from cleancopy.store.layout import Place, atomic_write, mendable, scratch, state, sync_folder
+from cleancopy.store.objects import ObjectPath
 
 Kind = Literal["texts", "bands", "pairs"]
 
+_KINDS: tuple[Kind, ...] = ("texts", "bands", "pairs")
 FORMAT = 1
 RANGE = 1 << 48  # keys are smaller: see bands_of
 ENTRIES = 1 << 20  # keys that are sorted at once: what bounds the memory
 ROW_GROUP = 1 << 17
+_DAY = 86_400.0
 AT_ONCE = 50_000  # stored texts that are signed before they are written
 NUMBERS = pa.uint32()
 PAIRS = pa.schema(
@@ -74,6 +82,8 @@ class Index:
     bands: tuple[File, ...] = ()
     pairs: tuple[File, ...] = ()
     digests: pa.Array = None
+    home: ObjectPath | None = None  # where the files are shared, and the tag that the manifest had there
+    tag: str = ""
 
     @property
     def size(self) -> int:
@@ -86,36 +96,43 @@ class Index:
         return -(-max(1, sum(file.rows for file in self.bands)) // ENTRIES)
 
 
-def folder(root: Path) -> Path:
-    """The folder of a store's index."""
-    return root / "index"
+def folder(root: Place) -> Path:
+    """The folder of a store's index, on this machine."""
+    return scratch(root) / "index"
 
 
-def load(root: Path, signing: Signing) -> Index:
+def load(root: Place, signing: Signing) -> Index:
     """The index of a store; an empty one where there is none yet.
 
     Raises StoreError where it was made under another way of signing, or is damaged.
     """
     index = check(root, signing)
+    if index.home:
+        _fetch(index)
     _check_files(index)
     return replace(index, digests=_binary(_column(index, "digest"))) if index.texts else index
 
 
-def check(root: Path, signing: Signing) -> Index:
+def check(root: Place, signing: Signing) -> Index:
     """The index without its digests: only its manifest is read. Raises StoreError as ``load`` does."""
-    path = folder(root) / "manifest.json"
-    if not path.exists():
-        return Index(folder(root), signing, digests=_no_digests())
+    path = root / "index" / "manifest.json"
+    empty = Index(folder(root), signing, digests=_no_digests(), home=_home(root))
     with mendable(path, "reading the index"):
-        text = path.read_bytes()
+        text, tag = state(path)
+    if not text:
+        return empty
     try:
         manifest = json.loads(text)
-        files = {kind: tuple(File(**file) for file in manifest[kind]) for kind in ("texts", "bands", "pairs")}
+        files: Any = {kind: tuple(File(**file) for file in manifest[kind]) for kind in _KINDS}
         settings = manifest["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, f"is not a manifest: {error}") from error
     _check_settings(path, settings, _settings(signing))
-    return Index(folder(root), signing, **files, digests=_no_digests())
+    return replace(empty, **files, tag=tag)
+
+
+def _home(root: Place) -> ObjectPath | None:
+    return root / "index" if isinstance(root, ObjectPath) else None
 
 
 def add(index: Index, digests: Sequence[str], signatures: NDArray[np.uint32]) -> Index:
@@ -148,7 +165,7 @@ def lacking(index: Index, digests: Sequence[str]) -> list[str]:
     return [digests[i] for i in np.flatnonzero(~known).tolist()]
 
 
-def catch_up(index: Index, root: Path, documents: Collection[str] | None = None) -> Index:
+def catch_up(index: Index, root: Place, documents: Collection[str] | None = None) -> Index:
     """The index with the latest texts of stored documents (ids; None: of all), signed anew."""
     if documents is not None and not documents:
         return index
@@ -164,12 +181,12 @@ def catch_up(index: Index, root: Path, documents: Collection[str] | None = None)
     return add(index, digests, np.concatenate(signatures)) if digests else index
 
 
-def rebuild(root: Path, signing: Signing) -> Index:
+def rebuild(root: Place, signing: Signing) -> Index:
     """The index of a store made again from the latest texts; an index that is there is given up.
 
     For a run that holds the writing lock. What pairs share is measured again when copies are next looked for.
     """
-    (folder(root) / "manifest.json").unlink(missing_ok=True)
+    (root / "index" / "manifest.json").unlink(missing_ok=True)
     return commit(catch_up(load(root, signing), root), {})
 
 
@@ -212,17 +229,57 @@ def commit(index: Index, measured: Facts) -> Index:
     if not path.exists() or _named(path) != {file.name for file in _files(index)}:
         index = _merged(index)
         _write_manifest(index, path)
+        if index.home:
+            index = _store(index, index.home)
     _sweep(index)
     return index
 
 
 def _write_manifest(index: Index, path: Path) -> None:
-    manifest = {
-        "settings": _settings(index.signing),
-        **{kind: [asdict(file) for file in getattr(index, kind)] for kind in ("texts", "bands", "pairs")},
-    }
     sync_folder(index.folder)
-    atomic_write(path, (json.dumps(manifest, indent=1) + "\n").encode())
+    atomic_write(path, _manifest(index))
+
+
+def _manifest(index: Index) -> bytes:
+    files: dict[str, Any] = {kind: [asdict(file) for file in getattr(index, kind)] for kind in _KINDS}
+    manifest = {"settings": _settings(index.signing), **files}
+    return (json.dumps(manifest, indent=1) + "\n").encode()
+
+
+# ---- in an object store
+
+
+def _fetch(index: Index) -> None:
+    """Bring the files of a shared index to this machine, those that are not there yet."""
+    assert index.home
+    path = index.folder / "manifest.json"
+    if not index.tag:
+        path.unlink(missing_ok=True)
+        return
+    for file in _files(index):
+        here = index.folder / file.name
+        if not here.exists() or here.stat().st_size != file.size:
+            try:
+                atomic_write(here, (index.home / file.name).read_bytes(), durable=False)
+            except FileNotFoundError:
+                raise _damaged(index.home / file.name, "is missing") from None
+    atomic_write(path, _manifest(index), durable=False)
+
+
+def _store(index: Index, home: ObjectPath) -> Index:
+    """Share an index: its new files, then its manifest, unless another run has shared one meanwhile."""
+    there = set(home.names())
+    for file in _files(index):
+        if file.name not in there:
+            (home / file.name).write(index.folder / file.name)
+    path = home / "manifest.json"
+    tag = path.replace(_manifest(index), index.tag) if index.tag else path.create(_manifest(index))
+    if tag:
+        named = {file.name for file in _files(index)} | {path.name}
+        for name in there - named:
+            if (home / name).stat().st_mtime < time.time() - _DAY:  # a run may be fetching what was named
+                (home / name).unlink()
+    return replace(index, tag=tag or index.tag)
 
 
 # ---- settings and damage
@@ -235,7 +292,7 @@ def _files(index: Index) -> tuple[File, ...]:
 def _named(path: Path) -> set[str]:
     """The names of the files that a manifest names."""
     manifest = json.loads(path.read_bytes())
-    return {file["name"] for kind in ("texts", "bands", "pairs") for file in manifest[kind]}
+    return {file["name"] for kind in _KINDS for file in manifest[kind]}
 
 
 def _settings(signing: Signing) -> dict[str, Any]:
@@ -244,7 +301,7 @@ def _settings(signing: Signing) -> dict[str, Any]:
     return {"format": FORMAT, "normalisation": NORMALISATION, **bands, **asdict(signing)}
 
 
-def _check_settings(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _check_settings(path: Place, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     differing = [name for name in wanted if found.get(name) != wanted[name]]
     if differing:
         was = ", ".join(f"{name} {found.get(name)!r} (now {wanted[name]!r})" for name in differing)
@@ -263,7 +320,7 @@ def _check_files(index: Index) -> None:
             raise _damaged(path, "is missing" if size is None else f"has {size} bytes instead of {file.size}")
 
 
-def _damaged(path: Path, cause: str) -> StoreError:
+def _damaged(path: Place, cause: str) -> StoreError:
     return StoreError(
         f"{path}: the index is damaged, the file {cause}; remove the folder {path.parent}: the next ingest "
         "makes it again from the corpus"

@@ -1,13 +1,18 @@
 """Where the store keeps things, and the few file operations that the rest of it is safe by.
 
-A file that others read appears whole or not at all (``atomic_write``), one run writes at a time (``locked``),
-and what the operating system refuses becomes a ``StoreError`` that says what to do (``mendable``).
+A store lies in a folder or below a prefix of an object store; a ``Place`` is a path in either, and all that the
+two do differently is here. A file that others read appears whole or not at all (``atomic_write``, ``settle``),
+one run only can make a file (``create``), one run writes at a time (``locked``), and what the operating system
+refuses becomes a ``StoreError`` that says what to do (``mendable``). What is private to this machine's runs
+lies in ``scratch``.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
+import io
 import os
 import re
 import time
@@ -17,6 +22,10 @@ from pathlib import Path
 
 from cleancopy.errors import Busy, StoreError
 from cleancopy.slugs import site_slug
+from cleancopy.store import lease
+from cleancopy.store.objects import ObjectPath, endpoint, known_refusal, object_path
+
+Place = Path | ObjectPath
 
 LOCK = ".lock"
 _MANIFEST = re.compile(r"(\d{6,})\.json")
@@ -45,41 +54,73 @@ def _let_go() -> None:
 os.register_at_fork(after_in_child=_let_go)
 
 
-def archive_folder(root: Path) -> Path:
+def place(name: str | os.PathLike[str] | ObjectPath) -> Place:
+    """The place of a store by its name: a folder, or ``s3://bucket/prefix``."""
+    if isinstance(name, ObjectPath):
+        return name
+    return object_path(name) if isinstance(name, str) and "://" in name else Path(name)
+
+
+def scratch(root: Place) -> Path:
+    """The folder of what is private to runs on this machine: the store's own, if it is a folder.
+
+    For an object store it lies below ``CLEANCOPY_WORK`` (by default the user's cache folder), and all of it may
+    be removed while no run is under way.
+    """
+    if isinstance(root, Path):
+        return root
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    above = os.environ.get("CLEANCOPY_WORK") or Path(cache) / "cleancopy"
+    digest = hashlib.sha256(f"{endpoint()} {root}".encode()).hexdigest()[:12]
+    return Path(above) / f"{root.bucket}-{digest}"
+
+
+def archive_folder(root: Place) -> Place:
     """The folder of the raw captures."""
     return root / "archive"
 
 
-def table_folder(root: Path, table: str) -> Path:
+def table_folder(root: Place, table: str) -> Place:
     """The folder of one Delta table, ``documents`` or ``captures``."""
     return root / "tables" / table
 
 
-def work_folder(root: Path, source: str) -> Path:
-    """The folder of the run that is under way for a source."""
-    return root / ".work" / site_slug(source)
+def work_folder(root: Place, source: str) -> Path:
+    """The folder of the run that is under way for a source, on this machine."""
+    return scratch(root) / ".work" / site_slug(source)
 
 
-def manifest_path(root: Path, release: int) -> Path:
+def manifest_path(root: Place, release: int) -> Place:
     """The manifest of a release: it exists if, and only if, the release is published."""
     return root / "releases" / f"{release:06d}.json"
 
 
-def pending_path(root: Path, release: int) -> Path:
+def pending_path(root: Place, release: int) -> Place:
     """The note by which a release that was begun can be finished by whoever comes next."""
     return root / "releases" / f"{release:06d}.pending"
 
 
-def published(root: Path) -> list[int]:
+def published(root: Place) -> list[int]:
     """The numbers of the published releases, ascending."""
-    folder = root / "releases"
-    with mendable(folder, "listing the releases"):
-        names = os.listdir(folder) if folder.is_dir() else []
+    names = listed(root / "releases", "listing the releases")
     return sorted(int(found[1]) for name in names if (found := _MANIFEST.fullmatch(name)))
 
 
+def listed(folder: Place, doing: str) -> list[str]:
+    """The names of what is in a folder; none where there is no such folder."""
+    if isinstance(folder, ObjectPath):
+        return folder.names()
+    with mendable(folder, doing):
+        return os.listdir(folder) if folder.is_dir() else []
+
+
+def matching(folder: Place, pattern: str) -> list[Place]:
+    """What lies below a folder and fits a pattern, sorted."""
+    return sorted(folder.glob(pattern), key=str)
+
+
 @contextmanager
-def mendable(path: Path, doing: str) -> Iterator[None]:
+def mendable(path: Place, doing: str) -> Iterator[None]:
     """Raise StoreError, with the path, the cause and a remedy, for what the operating system refuses here."""
     try:
         yield
@@ -87,8 +128,10 @@ def mendable(path: Path, doing: str) -> Iterator[None]:
         raise refusal(path, doing, error) from error
 
 
-def refusal(path: Path, doing: str, error: OSError) -> StoreError:
+def refusal(path: Place, doing: str, error: OSError) -> StoreError:
     """The StoreError for an OSError: which file, what failed, what to do."""
+    if isinstance(path, ObjectPath) and (known := known_refusal(path, error)):
+        return known
     # Arrow raises OSErrors that have a message and no number.
     number = error.errno or (errno.ENOENT if isinstance(error, FileNotFoundError) else 0)
     where = error.filename or path
@@ -97,8 +140,11 @@ def refusal(path: Path, doing: str, error: OSError) -> StoreError:
     return StoreError(f"{where}: {doing} failed ({cause}); {remedy}")
 
 
-def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
+def atomic_write(path: Place, data: bytes, *, durable: bool = True) -> None:
     """Write a file so that it appears whole or not at all, and, if ``durable``, stays after a power cut."""
+    if isinstance(path, ObjectPath):
+        path.write(data)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with mendable(path, "writing"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,8 +161,73 @@ def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
             sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
+def create(path: Place, data: bytes) -> bool:
+    """Write a file that is not there yet, durable; False where it is, for one of many who try only can."""
+    if isinstance(path, ObjectPath):
+        return path.create(data) is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        return False
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(path.parent)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def state(path: Place) -> tuple[bytes, str]:
+    """The content of a file, none where it is not there, and a mark of its state for ``change``."""
+    try:
+        return (path.read_bytes(), "") if isinstance(path, Path) else path.read()
+    except FileNotFoundError:
+        return b"", ""
+
+
+def change(path: Place, data: bytes, mark: str) -> bool:
+    """Write a file as ``atomic_write`` does; False where another run has changed it since it had that mark.
+
+    That can be in an object store alone, where a lease was lost; in a folder the lock holds.
+    """
+    if isinstance(path, Path):
+        atomic_write(path, data)
+        return True
+    return (path.replace(data, mark) if mark else path.create(data)) is not None
+
+
+def settle(temporary: Path, path: Place) -> None:
+    """Bring a file of this machine, complete and closed, to its place: whole, durable, gone where it was."""
+    if isinstance(path, ObjectPath):
+        path.write(temporary)
+        temporary.unlink()
+        return
+    os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def opened(path: Place) -> io.BufferedIOBase:
+    """A file to read bytes from."""
+    return path.open() if isinstance(path, ObjectPath) else open(path, "rb")
+
+
+def digest(path: Place) -> str:
+    """The SHA-256 of a file, 64 hex digits."""
+    if isinstance(path, ObjectPath):
+        return path.digest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_folder(folder: Place) -> None:
     """Make the names in a folder durable; renames are lost with the power otherwise."""
+    if isinstance(folder, ObjectPath):
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -124,19 +235,26 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def sync_file(path: Path) -> None:
+def sync_file(path: Place) -> None:
     """Make a file that someone else wrote durable, and its name."""
+    if isinstance(path, ObjectPath):
+        return
     with open(path, "rb") as file:
         os.fsync(file.fileno())
     sync_folder(path.parent)
 
 
 @contextmanager
-def locked(root: Path, wait: float = 0.0) -> Iterator[None]:
-    """Hold the store's only writing lock; raise Busy if another run still has it after ``wait`` seconds.
+def locked(root: Place, wait: float = 0.0) -> Iterator[None]:
+    """Hold the only writing lock of a folder; raise Busy if another run still has it after ``wait`` seconds.
 
-    The kernel frees the lock when its holder dies, however it dies.
+    The kernel frees the lock when its holder dies, however it dies; in an object store the lock is a lease
+    (see lease.py), which others take over half a minute after that.
     """
+    if isinstance(root, ObjectPath):
+        with lease.leased(root / LOCK, wait):
+            yield
+        return
     path = root / LOCK
     with mendable(path, "taking the writing lock"):
         root.mkdir(parents=True, exist_ok=True)
@@ -148,6 +266,12 @@ def locked(root: Path, wait: float = 0.0) -> Iterator[None]:
     finally:
         _held.discard(descriptor)
         os.close(descriptor)
+
+
+def confirm(root: Place) -> None:
+    """Raise Overtaken where another run has taken this one's lock over, which no kernel's lock lets happen."""
+    if isinstance(root, ObjectPath):
+        lease.confirm(root / LOCK)
 
 
 def _acquire(descriptor: int, path: Path, deadline: float) -> None:

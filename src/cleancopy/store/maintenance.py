@@ -13,7 +13,6 @@ do. No row, no manifest and no content root changes; an older release reads as b
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -28,7 +27,18 @@ import pyarrow.compute as pc
 from cleancopy.errors import Busy, PolicyError
 from cleancopy.store import compaction, corpus, releases
 from cleancopy.store.corpus import TableName
-from cleancopy.store.layout import archive_folder, locked, mendable, sync_file, table_folder
+from cleancopy.store.layout import (
+    Place,
+    archive_folder,
+    confirm,
+    listed,
+    locked,
+    matching,
+    mendable,
+    scratch,
+    sync_file,
+    table_folder,
+)
 
 #: The least number of days that a file stays which a reader or an older log entry may still name.
 KEEP_DAYS = 7
@@ -57,7 +67,7 @@ class Maintained:
 
 @contextmanager
 def maintaining(
-    root: Path,
+    root: Place,
     *,
     keep_days: float = KEEP_DAYS,
     dry_run: bool = False,
@@ -89,32 +99,38 @@ def maintaining(
         checkpointed = [table for table in releases.TABLES if _due(root, table)]
         for table in checkpointed:
             _checkpoint(root, table)
-        unneeded = sorted({*_taken(root, before), *_left(root, before, keep())})
+        unneeded = sorted({*_taken(root, before), *_left(root, before, keep())}, key=str)
+        confirm(root)
         freed = _remove(root, unneeded)
         yield Maintained(
             completed=tuple(completed),
             compacted=sum(len(record.removed) for record in groups),
             into=len(groups),
             checkpointed=tuple(checkpointed),
-            removed=tuple(path.relative_to(root).as_posix() for path in unneeded),
+            removed=tuple(_name(root, path) for path in unneeded),
             freed=freed,
         )
 
 
-def _would_do(root: Path, before: float, keep: Collection[str]) -> Maintained:
+def _would_do(root: Place, before: float, keep: Collection[str]) -> Maintained:
     groups = [group for table in releases.TABLES for group in _groups(root, table)]
-    unneeded = sorted({*_taken(root, before), *_left(root, before, keep)})
+    unneeded = sorted({*_taken(root, before), *_left(root, before, keep)}, key=str)
     return Maintained(
         compacted=sum(map(len, groups)),
         into=len(groups),
         checkpointed=tuple(table for table in releases.TABLES if _due(root, table)),
-        removed=tuple(path.relative_to(root).as_posix() for path in unneeded),
+        removed=tuple(_name(root, path) for path in unneeded),
         freed=sum(map(_size, unneeded)),
         dry_run=True,
     )
 
 
-def _groups(root: Path, table: TableName) -> list[list[corpus.DataFile]]:
+def _name(root: Place, path: Place) -> str:
+    """A file below clean/, or below the folder of this machine's work."""
+    return path.relative_to(root if path.is_relative_to(root) else scratch(root)).as_posix()
+
+
+def _groups(root: Place, table: TableName) -> list[list[corpus.DataFile]]:
     """The groups of a table's files to compact: of those that log and manifests both know."""
     known, there = releases.expected(root, table), compaction.active(root, table)
     return compaction.plan([file for path, file in known.items() if path in there])
@@ -123,29 +139,28 @@ def _groups(root: Path, table: TableName) -> list[list[corpus.DataFile]]:
 # ---- the log
 
 
-def log_entries(root: Path, table: TableName) -> list[int]:
+def log_entries(root: Place, table: TableName) -> list[int]:
     """The versions whose log entries are there, ascending."""
     return _versions(root, table, _LOG_ENTRY)
 
 
-def checkpoints(root: Path, table: TableName) -> list[int]:
+def checkpoints(root: Place, table: TableName) -> list[int]:
     """The versions of a table's checkpoints, ascending."""
     return _versions(root, table, _CHECKPOINT)
 
 
-def _versions(root: Path, table: TableName, name: re.Pattern[str]) -> list[int]:
+def _versions(root: Place, table: TableName, name: re.Pattern[str]) -> list[int]:
     folder = table_folder(root, table) / "_delta_log"
-    with mendable(folder, "listing the log"):
-        names = os.listdir(folder) if folder.is_dir() else []
+    names = listed(folder, "listing the log")
     return sorted(int(found[1]) for one in names if (found := name.fullmatch(one)))
 
 
-def _due(root: Path, table: TableName) -> bool:
+def _due(root: Place, table: TableName) -> bool:
     since = max(checkpoints(root, table), default=-1)
     return sum(entry > since for entry in log_entries(root, table)) >= LOG_ENTRIES
 
 
-def _checkpoint(root: Path, table: TableName) -> None:
+def _checkpoint(root: Place, table: TableName) -> None:
     """Write a checkpoint and put it on the disk before a power cut can leave the log naming half of one."""
     folder = table_folder(root, table)
     with corpus.readable(folder):
@@ -158,7 +173,7 @@ def _checkpoint(root: Path, table: TableName) -> None:
 # ---- what nobody needs
 
 
-def _taken(root: Path, before: float) -> Iterator[Path]:
+def _taken(root: Place, before: float) -> Iterator[Place]:
     """The data files that compactions took before a time and that no manifest since then names."""
     younger = [one for one in releases.newest_first(root) if _seconds(one.time) > before]
     for record in compaction.records(root):
@@ -172,39 +187,42 @@ def _taken(root: Path, before: float) -> Iterator[Path]:
         yield from (path for path in paths if path.exists())
 
 
-def _left(root: Path, before: float, keep: Collection[str]) -> Iterator[Path]:
+def _left(root: Place, before: float, keep: Collection[str]) -> Iterator[Place]:
     """What killed runs left and nobody will take up."""
     for table in releases.TABLES:
         yield from _unnamed(root, table, before)
     yield from _unnamed_archives(root, before, keep)
+    here = scratch(root)
     for folder in ("releases", "compactions", "archive", "chrome/*", "text/*", "index", ""):
-        yield from (path for path in root.glob(f"{folder}/.*.tmp" if folder else ".*.tmp") if path.is_file())
-    yield from (place for place in sorted(root.glob(".work/*")) if _is_abandoned(place, before))
+        yield from (path for path in here.glob(f"{folder}/.*.tmp" if folder else ".*.tmp") if path.is_file())
+    if here != root:  # what was cut short before it was stored
+        yield from (path for path in here.glob("tables/*/*.parquet") if _changed(path) < before)
+    yield from (place for place in sorted(here.glob(".work/*")) if _is_abandoned(place, before))
 
 
-def _unnamed(root: Path, table: TableName, before: float) -> Iterator[Path]:
+def _unnamed(root: Place, table: TableName, before: float) -> Iterator[Place]:
     """Data files that neither the log nor a manifest nor a record of a compaction names."""
     folder = table_folder(root, table)
     named = releases.expected(root, table).keys() | compaction.active(root, table)
     named |= {one.path for record in compaction.records(root) for one in (*record.removed, record.added)}
     named |= {file.path for manifest in releases.newest_first(root) for file in manifest.files[table]}
-    for path in sorted(folder.glob("*.parquet")):
+    for path in matching(folder, "*.parquet"):
         if path.name not in named and _changed(path) < before:
             yield path
     # Delta writes a checkpoint under a name of its own before it renames it.
-    yield from (path for path in sorted((folder / "_delta_log").glob("*#*")) if _changed(path) < before)
+    yield from (path for path in matching(folder / "_delta_log", "*#*") if _changed(path) < before)
 
 
-def _unnamed_archives(root: Path, before: float, keep: Collection[str]) -> Iterator[Path]:
+def _unnamed_archives(root: Place, before: float, keep: Collection[str]) -> Iterator[Place]:
     """Archive files that no row names, of runs that nobody will take up."""
     named = archive_files(root)
-    for path in sorted(archive_folder(root).glob("*.warc.gz")):
+    for path in matching(archive_folder(root), "*.warc.gz"):
         wanted = path.name in named or any(run in path.name for run in keep)
         if not wanted and _changed(path) < before:
             yield path
 
 
-def archive_files(root: Path) -> set[str]:
+def archive_files(root: Place) -> set[str]:
     """The names of the archive files that rows of either table name."""
     found: set[str] = set()
     for table in releases.TABLES:
@@ -227,25 +245,26 @@ def _is_abandoned(place: Path, before: float) -> bool:
         return False
 
 
-def _remove(root: Path, paths: Iterable[Path]) -> int:
+def _remove(root: Place, paths: Iterable[Place]) -> int:
     """Remove files and folders; how many bytes they had."""
     freed = 0
     with mendable(root, "removing what nobody needs"):
         for path in paths:
             freed += _size(path)
-            if path.is_dir():
+            if isinstance(path, Path) and path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
     return freed
 
 
-def _size(path: Path) -> int:
-    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+def _size(path: Place) -> int:
+    folder = isinstance(path, Path) and path.is_dir()
+    files = [one for one in path.glob("**/*") if one.is_file()] if folder else [path]
     return sum(one.stat().st_size for one in files)
 
 
-def _changed(path: Path) -> float:
+def _changed(path: Place) -> float:
     """When a file was changed last, in seconds; a file that is gone changed now."""
     try:
         return path.stat().st_mtime

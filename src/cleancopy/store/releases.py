@@ -9,41 +9,41 @@ The steps of a commit, and what the next run does after a kill at any of them:
     5. ``000007.json``, the manifest, is written       published: readers see it
     6. ``000007.pending`` is removed                   removed
 
-One run writes at a time (``writing``). Should a lock not hold, as on some network file systems, the pending
-note is the second guard: it can be created once only.
+One run writes at a time (``writing``). Should a lock not hold, as on some network file systems, or a lease be
+taken over from a run that seemed dead, the pending note is the second guard: it can be created once only, and
+the run that comes second is ``Overtaken``. ``again`` lets it decide anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
-from cleancopy.errors import StoreError
+from cleancopy.errors import Overtaken, StoreError
 from cleancopy.store import archive, compaction, corpus
 from cleancopy.store.corpus import DataFile, TableName
 from cleancopy.store.layout import (
+    Place,
     atomic_write,
+    create,
     locked,
     manifest_path,
     mendable,
     pending_path,
     published,
-    sync_folder,
     table_folder,
 )
 from cleancopy.store.rows import SCHEMA_VERSION
@@ -81,8 +81,21 @@ class Manifest:
     schema: int = SCHEMA_VERSION
 
 
+T = TypeVar("T")
+#: So often a run that was overtaken decides anew.
+ATTEMPTS = 20
+
+
+def again(decide: Callable[[], T]) -> T:
+    """What a function gives that decides and commits; it is called once more each time that it is overtaken."""
+    for _ in range(ATTEMPTS):
+        with suppress(Overtaken):
+            return decide()
+    return decide()
+
+
 @contextmanager
-def writing(root: Path, wait: float = 0.0, keep: Callable[[], Collection[str]] = tuple) -> Iterator[int]:
+def writing(root: Place, wait: float = 0.0, keep: Callable[[], Collection[str]] = tuple) -> Iterator[int]:
     """Hold the store to publish; gives the number of the release that comes next.
 
     Finishes what an interrupted run began and sweeps what it left, but for the archive files of the runs that
@@ -96,7 +109,7 @@ def writing(root: Path, wait: float = 0.0, keep: Callable[[], Collection[str]] =
 
 
 def commit(
-    root: Path,
+    root: Place,
     release: int,
     documents: Iterable[pa.RecordBatch],
     captures: Iterable[pa.RecordBatch],
@@ -134,24 +147,24 @@ def commit(
     return _finish(root, manifest)
 
 
-def recover(root: Path, wait: float = 0.0) -> list[int]:
+def recover(root: Place, wait: float = 0.0) -> list[int]:
     """Finish the releases that were begun and rebuild manifests that are missing; gives their numbers."""
     with locked(root, wait):
         return _recover(root)
 
 
-def current(root: Path) -> Manifest | None:
+def current(root: Place) -> Manifest | None:
     """The manifest of the last published release, None for an empty store."""
     last = _last(root)
     return read(root, last) if last else None
 
 
-def newest_first(root: Path) -> Iterator[Manifest]:
+def newest_first(root: Place) -> Iterator[Manifest]:
     """The manifests of all published releases, the last one first."""
     return (read(root, number) for number in reversed(published(root)))
 
 
-def read(root: Path, number: int) -> Manifest:
+def read(root: Place, number: int) -> Manifest:
     """The manifest of a release; raises StoreError if there is none or it is damaged."""
     path = manifest_path(root, number)
     if not path.exists():
@@ -162,12 +175,12 @@ def read(root: Path, number: int) -> Manifest:
 # ---- committing
 
 
-def _last(root: Path) -> int:
+def _last(root: Place) -> int:
     numbers = published(root)
     return numbers[-1] if numbers else 0
 
 
-def expected(root: Path, table: TableName) -> dict[str, DataFile]:
+def expected(root: Place, table: TableName) -> dict[str, DataFile]:
     """The data files that a table must have, by path: of all manifests, with what compactions made of them."""
     files = {file.path: file for manifest in newest_first(root) for file in manifest.files[table]}
     for record in compaction.records(root):
@@ -178,37 +191,29 @@ def expected(root: Path, table: TableName) -> dict[str, DataFile]:
     return files
 
 
-def next_number(root: Path) -> int:
+def next_number(root: Place) -> int:
     """The number that a release would have now."""
     return _last(root) + 1
 
 
-def _check_next(root: Path, release: int) -> None:
+def _check_next(root: Place, release: int) -> None:
     if (last := _last(root)) != release - 1:
-        raise StoreError(
+        raise Overtaken(
             f"{root}: release {release} cannot be published, the last one is {last}: another run was faster; "
             "read the store again and run again"
         )
 
 
-def _reserve(root: Path, manifest: Manifest) -> None:
+def _reserve(root: Place, manifest: Manifest) -> None:
     """Decide the release: create its pending note, which one run only can do."""
     path = pending_path(root, manifest.release)
     with mendable(path, "beginning the release"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        except FileExistsError:
-            raise StoreError(
+        if not create(path, _to_json(manifest)):
+            raise Overtaken(
                 f"{path}: another run is publishing release {manifest.release}; "
                 "read the store again when it has ended, and run again"
-            ) from None
+            )
         try:
-            with open(descriptor, "wb") as file:
-                file.write(_to_json(manifest))
-                file.flush()
-                os.fsync(file.fileno())
-            sync_folder(path.parent)
             # The other run may have published and removed its note since this run looked.
             _check_next(root, manifest.release)
         except BaseException:
@@ -216,7 +221,7 @@ def _reserve(root: Path, manifest: Manifest) -> None:
             raise
 
 
-def _finish(root: Path, manifest: Manifest, recovered: bool = False) -> Manifest:
+def _finish(root: Place, manifest: Manifest, recovered: bool = False) -> Manifest:
     """Steps 3 to 6: commit to both tables, publish the manifest, remove the note."""
     for table in TABLES:
         for file in manifest.files[table]:
@@ -232,7 +237,7 @@ def _finish(root: Path, manifest: Manifest, recovered: bool = False) -> Manifest
     return done
 
 
-def _discard(root: Path, files: Mapping[str, list[DataFile]]) -> None:
+def _discard(root: Place, files: Mapping[str, list[DataFile]]) -> None:
     for table, written in files.items():
         for file in written:
             (table_folder(root, table) / file.path).unlink(missing_ok=True)
@@ -241,15 +246,20 @@ def _discard(root: Path, files: Mapping[str, list[DataFile]]) -> None:
 # ---- what a release holds
 
 
-def _read(root: Path, table: TableName, files: Iterable[DataFile], columns: list[str]) -> pa.Table:
+def _read(root: Place, table: TableName, files: Iterable[DataFile], columns: list[str]) -> pa.Table:
     """Columns of data files that are written but not committed."""
     schema = pa.schema([corpus.SCHEMAS[table].field(name) for name in columns])
     paths = [table_folder(root, table) / file.path for file in files]
     with corpus.readable(table_folder(root, table)):
-        return pa.concat_tables([schema.empty_table(), *(pq.read_table(p, columns=columns) for p in paths)])
+        return pa.concat_tables([schema.empty_table(), *(_columns(path, columns) for path in paths)])
 
 
-def _with_new(root: Path, release: int, files: Iterable[DataFile]) -> pa.Table:
+def _columns(path: Place, columns: list[str]) -> pa.Table:
+    with corpus.parquet(path) as file:
+        return file.read(columns=columns)
+
+
+def _with_new(root: Place, release: int, files: Iterable[DataFile]) -> pa.Table:
     """The identities of all versions with those of this release; raises StoreError where two are one."""
     stored, new = corpus.identities(root, release - 1, _STATE), _read(root, "documents", files, _STATE)
     versions = pa.concat_tables([stored, new])
@@ -298,7 +308,7 @@ def _to_json(manifest: Manifest) -> bytes:
     return (json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n").encode()
 
 
-def _from_json(path: Path) -> Manifest:
+def _from_json(path: Place) -> Manifest:
     with mendable(path, "reading a manifest"):
         text = path.read_bytes()
     try:
@@ -316,21 +326,23 @@ def _from_json(path: Path) -> Manifest:
 # ---- recovering
 
 
-def _recover(root: Path) -> list[int]:
+def _recover(root: Place) -> list[int]:
     mended = [number for path in _pending(root) if (number := _resume(root, path))]
     return mended + [_rebuild(root, number) for number in unpublished(root)]
 
 
-def _pending(root: Path) -> list[Path]:
+def _pending(root: Place) -> list[Place]:
     with mendable(root / "releases", "looking for unfinished releases"):
         return sorted((root / "releases").glob("*.pending"))
 
 
-def _resume(root: Path, path: Path) -> int | None:
+def _resume(root: Place, path: Place) -> int | None:
     """Finish the release of a pending note; None where it was published or never decided."""
     try:
         manifest = _from_json(path)
     except StoreError:
+        if not isinstance(path, Path) and path.exists():
+            raise  # notes in an object store are whole
         # The note was cut off while it was written, so nothing was committed: its data files are swept.
         path.unlink(missing_ok=True)
         return None
@@ -340,14 +352,14 @@ def _resume(root: Path, path: Path) -> int | None:
     return _finish(root, manifest, recovered=True).release
 
 
-def _check_file(path: Path, file: DataFile) -> None:
+def _check_file(path: Place, file: DataFile) -> None:
     with mendable(path, "committing the release that names it"):
         size = path.stat().st_size
     if size != file.size:
         raise StoreError(f"{path}: has {size} bytes instead of {file.size}; restore it from a backup")
 
 
-def unpublished(root: Path) -> list[int]:
+def unpublished(root: Place) -> list[int]:
     """Releases that a table has and that have no manifest."""
     last = 0
     for table in TABLES:
@@ -358,7 +370,7 @@ def unpublished(root: Path) -> list[int]:
     return sorted(set(range(1, last + 1)) - set(published(root)))
 
 
-def _rebuild(root: Path, release: int) -> int:
+def _rebuild(root: Place, release: int) -> int:
     """Write the manifest of a release again from the tables alone."""
     tables: dict[str, int] = {table: corpus.append(root, table, [], release, "recovered") for table in TABLES}
     ledger = corpus.captures(root, ["outcome", "run", "fingerprint"], release)
@@ -381,7 +393,7 @@ def _rebuild(root: Path, release: int) -> int:
     return release
 
 
-def _files_of(root: Path, table: TableName, release: int) -> list[DataFile]:
+def _files_of(root: Place, table: TableName, release: int) -> list[DataFile]:
     """The data files that a release brought: those that stand, and those that compactions took."""
     paths = [path for path in corpus.data_files(root, table) if release_of(path) == release]
     taken = [file for record in compaction.records(root) if record.table == table for file in record.removed]
@@ -389,16 +401,22 @@ def _files_of(root: Path, table: TableName, release: int) -> list[DataFile]:
     return sorted([*map(corpus.describe, paths), *gone], key=lambda file: file.path)
 
 
-def release_of(path: Path) -> int | None:
+def release_of(path: PurePath) -> int | None:
     """The release that wrote a data file; None for one that a compaction wrote."""
     found = _DATA_FILE.fullmatch(path.name)
     return int(found[1]) if found else None
 
 
-def _sweep(root: Path, keep: Collection[str]) -> None:
-    """Remove what interrupted runs left: unfinished archive files, and data files that no release names."""
-    last = _last(root)
+def _sweep(root: Place, keep: Collection[str]) -> None:
+    """Remove what interrupted runs left: unfinished archive files, and data files that no release names.
+
+    In an object store data files stay until they are a week old (``maintenance``): a run that lost its lease
+    may be about to name them.
+    """
     archive.sweep(root, keep)
+    if not isinstance(root, Path):
+        return
+    last = _last(root)
     left = [path for table in TABLES for path in table_folder(root, table).glob("*.parquet")]
     left = [path for path in left if (release_of(path) or 0) > last]
     with mendable(root, "sweeping what an interrupted run left"):

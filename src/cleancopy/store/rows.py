@@ -79,11 +79,14 @@ class Version:
     match: Evidence = field(default_factory=dict)
     signature: bytes = field(default=b"", repr=False)
     restored_from: int | None = None
+    clean: str = field(init=False, repr=False, compare=False)
+    """The document's clean text; made once, as most versions need it twice."""
     text_sha256: str = field(init=False, repr=False)
-    """The SHA-256 of the clean text in UTF-8, 64 hex digits; hashed once, as most versions need it twice."""
+    """The SHA-256 of the clean text in UTF-8, 64 hex digits."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text_sha256", sha256(self.document.clean))
+        object.__setattr__(self, "clean", self.document.clean)
+        object.__setattr__(self, "text_sha256", sha256(self.clean))
 
     @property
     def doc_id(self) -> str:
@@ -125,6 +128,10 @@ class LedgerEntry:
     version_id: str | None = None
     archive: ArchiveRef | None = None
     fingerprint: str = ""
+
+    def __reduce__(self) -> tuple[type[LedgerEntry], tuple[object, ...]]:
+        # As in Block: an ingest hands every entry on from step to step.
+        return LedgerEntry, _VALUES(self)
 
 
 def _column(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -> pa.Field:
@@ -301,7 +308,7 @@ def capture_batches(entries: Iterable[LedgerEntry], size: int = 20_000) -> Itera
 
 
 def table_to_versions(table: pa.Table | pa.RecordBatch) -> Iterator[Version]:
-    """The versions of rows that have all columns, or all of an older schema."""
+    """The versions of rows that have all columns, or all of an older schema; only ``blocks`` may be left out."""
     batches = table.to_batches() if isinstance(table, pa.Table) else [table]
     for batch in batches:
         yield from _versions(batch)
@@ -312,6 +319,8 @@ def row_to_document(row: pa.Table | pa.RecordBatch) -> Document:
     (version,) = table_to_versions(row)
     return version.document
 
+
+_VALUES: Callable[[LedgerEntry], tuple[object, ...]] = attrgetter(*(f.name for f in fields(LedgerEntry)))
 
 # ---- to columns
 
@@ -338,7 +347,7 @@ def _table(schema: pa.Schema, rows: list[T], columns: Callable[[list[T]], Mappin
 
 def _document_columns(rows: list[Version]) -> dict[str, Any]:
     documents = [row.document for row in rows]
-    clean = text_array([document.clean for document in documents])
+    clean = text_array([row.clean for row in rows])
     ids = [document.doc_id for document in documents]
     digests = [row.text_sha256 for row in rows]
     columns: dict[str, Any] = {
@@ -392,6 +401,8 @@ def _structs(
 
 def _optional_structs(kind: pa.StructType, objects: Sequence[Any]) -> pa.StructArray:
     """Objects or None as structs or nulls."""
+    if all(one is not None for one in objects):
+        return _structs(kind, objects)
     arrays = [pa.array([None if o is None else getattr(o, f.name) for o in objects], f.type) for f in kind]
     missing = pa.array([o is None for o in objects], pa.bool_())
     return pa.StructArray.from_arrays(arrays, fields=list(kind), mask=missing)
@@ -467,7 +478,7 @@ def _documents(
     given: dict[str, Iterable[Any]] = {
         "text": map(_page_text, columns["text"], cuts, removed),
         "cuts": cuts,
-        "blocks": _tuples(batch.column("blocks"), partial(_objects, Block)),
+        "blocks": _blocks(batch),
         "repairs": _tuples(batch.column("repairs"), partial(_objects, Repair)),
         "media": _tuples(batch.column("media"), _media_of),
         "metadata": map(Metadata, *(columns[name] for name in _OF_METADATA)),
@@ -477,6 +488,13 @@ def _documents(
     names = [f.name for f in fields(Document)]
     for values in zip(*(given.get(name) or columns[name] for name in names), strict=True):
         yield Document(**dict(zip(names, values, strict=True)))
+
+
+def _blocks(batch: pa.RecordBatch) -> list[tuple[Block, ...]]:
+    """The blocks of each row; none where their column was not read."""
+    if "blocks" not in batch.schema.names:
+        return [()] * batch.num_rows
+    return _tuples(batch.column("blocks"), partial(_objects, Block))
 
 
 def _page_text(clean: str, cuts: Sequence[Cut], removed: Sequence[str]) -> str:

@@ -54,21 +54,23 @@ def _portions(edges: npt.NDArray[np.int32]) -> Iterator[tuple[int, int]]:
 def _words(data: npt.NDArray[np.uint8], edges: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """The words between each edge and the next."""
     data, edges = data[edges[0] : edges[-1]], edges - edges[0]
-    begins = _no_space(data)
-    firsts = edges[:-1][edges[:-1] < len(data)]
+    word = _no_space(data)
+    begins = word.copy()
+    np.greater(word[1:], word[:-1], out=begins[1:])
     # A text may begin with a word right after the last one of the text before.
-    words_first = begins[firsts]
-    begins[1:] &= ~begins[:-1]
-    begins[firsts] = words_first
+    firsts = edges[:-1][edges[:-1] < len(data)]
+    begins[firsts] = word[firsts]
     ends = edges.tolist()
     return np.array([np.count_nonzero(begins[start:end]) for start, end in pairwise(ends)])
 
 
 def _no_space(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Which bytes of UTF-8 do not belong to white space, as ``str.isspace`` has it."""
-    # Unsigned differences wrap around: one comparison tells a range.
-    word: npt.NDArray[np.bool_] = (data != 0x20) & (data - 0x09 > 4) & (data - 0x1C > 3)
-    leads = np.flatnonzero((data == 0xC2) | (data - 0xE1 < 3))
+    classes = data.tobytes().translate(_CLASSES)
+    word: npt.NDArray[np.bool_] = np.frombuffer(classes, np.uint8) != _SPACE
+    if _LEAD not in classes:
+        return word
+    leads = np.flatnonzero(np.frombuffer(classes, np.uint8) == _LEAD)
     first, second = data[leads], data[leads + 1]
     third = np.where(first == 0xC2, 0, data[np.minimum(leads + 2, len(data) - 1)])
     code = (first & 3).astype(np.uint32) << 16 | second.astype(np.uint32) << 8 | third
@@ -88,4 +90,10 @@ def _wide() -> npt.NDArray[np.bool_]:
 
 
 _PORTION = 65_536
+#: What a byte is to the count: white space, the first byte of a character that may be white space, or a word's.
+_SPACE, _LEAD, _OTHER = range(3)
+_CLASSES = bytes(
+    _SPACE if code < 0x80 and chr(code).isspace() else _LEAD if code in b"\xc2\xe1\xe2\xe3" else _OTHER
+    for code in range(256)
+)
 _WIDE = _wide()

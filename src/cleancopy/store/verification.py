@@ -17,7 +17,7 @@ writing, what it has not published yet is not looked at.
 from __future__ import annotations
 
 import gzip
-import hashlib
+import time
 import zlib
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
@@ -29,14 +29,23 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cleancopy.errors import Busy, CleancopyError, StoreError
-from cleancopy.store import archive, chromes, compaction, corpus, maintenance, releases, rows
+from cleancopy.store import archive, chromes, compaction, corpus, layout, maintenance, releases, rows
 from cleancopy.store.archive import ArchiveRef
 from cleancopy.store.compaction import Compaction
 from cleancopy.store.corpus import DataFile, TableName
-from cleancopy.store.layout import archive_folder, locked, manifest_path, pending_path, published, table_folder
+from cleancopy.store.layout import (
+    Place,
+    archive_folder,
+    locked,
+    manifest_path,
+    matching,
+    opened,
+    pending_path,
+    published,
+    table_folder,
+)
 from cleancopy.store.releases import Manifest
 
 _BACKUP = "restore it from a backup of clean/"
@@ -76,7 +85,7 @@ class _Seen:
     archived: dict[ArchiveRef, tuple[str, str]] = field(default_factory=dict)  # payload digest, document
 
 
-def verify(root: Path, keep: Collection[str] = ()) -> Iterator[Fault]:
+def verify(root: Place, keep: Collection[str] = ()) -> Iterator[Fault]:
     """Every fault of a store, as it is found; none for one that is whole.
 
     ``keep`` are the names of runs under way, whose archive files no row names yet.
@@ -111,7 +120,7 @@ def verify(root: Path, keep: Collection[str] = ()) -> Iterator[Fault]:
         yield from _leftovers(root, done, keep, whole["captures"])
 
 
-def _is_idle(root: Path) -> bool:
+def _is_idle(root: Place) -> bool:
     """Whether nobody is writing to the store now."""
     try:
         with locked(root):
@@ -122,7 +131,7 @@ def _is_idle(root: Path) -> bool:
         return True  # nobody can write to it
 
 
-def _manifest_fault(root: Path, number: int, error: StoreError) -> Fault:
+def _manifest_fault(root: Place, number: int, error: StoreError) -> Fault:
     path = manifest_path(root, number)
     if path.exists():
         what = _from_error(root, error)
@@ -132,7 +141,7 @@ def _manifest_fault(root: Path, number: int, error: StoreError) -> Fault:
     )
 
 
-def _unpublished(root: Path) -> Iterator[Fault]:
+def _unpublished(root: Place) -> Iterator[Fault]:
     """The releases after the last one that the tables have: their manifests were lost."""
     try:
         numbers = releases.unpublished(root)
@@ -143,14 +152,14 @@ def _unpublished(root: Path) -> Iterator[Fault]:
             yield _manifest_fault(root, number, StoreError())
 
 
-def _from_error(root: Path, error: Exception) -> Fault:
+def _from_error(root: Place, error: Exception) -> Fault:
     """The fault that an error's message tells: what, why and what to do."""
     what, _, rest = " ".join(str(error).split()).partition(": ")
     why, _, mend = rest.rpartition("; ")
     return Fault(what.removeprefix(f"{root}/"), why or rest, mend if why else _BACKUP)
 
 
-def _name(root: Path, path: Path) -> str:
+def _name(root: Place, path: Place) -> str:
     return path.relative_to(root).as_posix()
 
 
@@ -158,7 +167,7 @@ def _name(root: Path, path: Path) -> str:
 
 
 def _table(
-    root: Path, table: TableName, manifests: dict[int, Manifest], done: list[Compaction], seen: _Seen
+    root: Place, table: TableName, manifests: dict[int, Manifest], done: list[Compaction], seen: _Seen
 ) -> Iterator[Fault]:
     """The faults of one table; what its whole files hold is noted in ``seen``."""
     if not manifests:
@@ -196,7 +205,7 @@ def _wanted(
 
 
 def _manifest_files(
-    root: Path, manifests: dict[int, Manifest], records: Iterable[Compaction], table: TableName
+    root: Place, manifests: dict[int, Manifest], records: Iterable[Compaction], table: TableName
 ) -> Iterator[Fault]:
     """Manifests that name a file otherwise than the compaction that took it."""
     taken = {file.path: file for record in records for file in record.removed}
@@ -210,7 +219,7 @@ def _manifest_files(
                 )
 
 
-def _log_gaps(root: Path, table: TableName) -> Iterator[Fault]:
+def _log_gaps(root: Place, table: TableName) -> Iterator[Fault]:
     """Log entries that are missing after the last checkpoint."""
     folder = table_folder(root, table) / "_delta_log"
     there = maintenance.log_entries(root, table)
@@ -220,7 +229,7 @@ def _log_gaps(root: Path, table: TableName) -> Iterator[Fault]:
 
 
 def _unequal(
-    root: Path, table: TableName, wanted: Iterable[str], there: set[str], records: list[Compaction]
+    root: Place, table: TableName, wanted: Iterable[str], there: set[str], records: list[Compaction]
 ) -> Iterator[Fault]:
     """Files that the log has and no manifest, or the other way round."""
     folder, lost = _name(root, table_folder(root, table)), set()
@@ -247,19 +256,17 @@ def _unequal(
         )
 
 
-def _data_file(root: Path, table: TableName, file: DataFile) -> Fault | None:
+def _data_file(root: Place, table: TableName, file: DataFile) -> Fault | None:
     """The fault of a data file whose bytes are not those that were written."""
     path = table_folder(root, table) / file.path
     if not path.exists():
         return Fault(_name(root, path), f"the data file with {file.rows} rows is missing", _BACKUP)
     if (size := path.stat().st_size) != file.size:
         return Fault(_name(root, path), f"has {size} bytes instead of {file.size}", _BACKUP)
-    with open(path, "rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if digest != file.sha256:
+    if (found := layout.digest(path)) != file.sha256:
         return Fault(
             _name(root, path),
-            f"was altered: its SHA-256 is {digest[:12]}..., not {file.sha256[:12]}...",
+            f"was altered: its SHA-256 is {found[:12]}..., not {file.sha256[:12]}...",
             _BACKUP,
         )
     return None
@@ -268,10 +275,10 @@ def _data_file(root: Path, table: TableName, file: DataFile) -> Fault | None:
 # ---- rows
 
 
-def _rows(root: Path, table: TableName, path: Path, last: int, seen: _Seen) -> Iterator[Fault]:
+def _rows(root: Place, table: TableName, path: Place, last: int, seen: _Seen) -> Iterator[Fault]:
     """The faults of a data file's rows, up to the last release."""
     try:
-        with corpus.readable(path), pq.ParquetFile(path) as file:
+        with corpus.parquet(path) as file:
             for batch in file.iter_batches(batch_size=256 if table == "documents" else 20_000):
                 here = batch.filter(pc.less_equal(batch.column("release"), last))
                 if table == "captures":
@@ -315,7 +322,7 @@ def _note_captures(batch: pa.RecordBatch, seen: _Seen) -> None:
             seen.archived[ArchiveRef(**ref)] = digest or "", doc
 
 
-def _contents(root: Path, manifests: dict[int, Manifest], seen: _Seen) -> Iterator[Fault]:
+def _contents(root: Place, manifests: dict[int, Manifest], seen: _Seen) -> Iterator[Fault]:
     """The releases whose rows do not have the content that their manifest states."""
     yield from _numbering(seen)
     live: list[str] = []
@@ -348,7 +355,7 @@ def _numbering(seen: _Seen) -> Iterator[Fault]:
             yield Fault(f"document {doc}", f"has versions {sorted(found)}: one is missing or double", _BACKUP)
 
 
-def _ledgers(root: Path, manifests: dict[int, Manifest], seen: _Seen) -> Iterator[Fault]:
+def _ledgers(root: Place, manifests: dict[int, Manifest], seen: _Seen) -> Iterator[Fault]:
     for number, manifest in manifests.items():
         counts = {outcome: seen.outcomes[number][outcome] for outcome in releases.OUTCOMES}
         if counts != dict(manifest.counts):
@@ -362,7 +369,7 @@ def _ledgers(root: Path, manifests: dict[int, Manifest], seen: _Seen) -> Iterato
 # ---- archive and chromes
 
 
-def _archives(root: Path, seen: _Seen) -> Iterator[Fault]:
+def _archives(root: Place, seen: _Seen) -> Iterator[Fault]:
     """Records that rows name and that are not there as they were written; and what is wrong between them."""
     by_file: dict[str, list[ArchiveRef]] = defaultdict(list)
     for ref in seen.archived:
@@ -377,7 +384,7 @@ def _archives(root: Path, seen: _Seen) -> Iterator[Fault]:
         yield from _between(root, path, refs)
 
 
-def _records(root: Path, refs: Iterable[ArchiveRef], seen: _Seen) -> Iterator[Fault]:
+def _records(root: Place, refs: Iterable[ArchiveRef], seen: _Seen) -> Iterator[Fault]:
     for ref in refs:
         digest, doc = seen.archived[ref]
         try:
@@ -387,10 +394,10 @@ def _records(root: Path, refs: Iterable[ArchiveRef], seen: _Seen) -> Iterator[Fa
                 yield _from_error(root, error)
 
 
-def _between(root: Path, path: Path, refs: Iterable[ArchiveRef]) -> Iterator[Fault]:
+def _between(root: Place, path: Place, refs: Iterable[ArchiveRef]) -> Iterator[Fault]:
     """Faults of the parts of an archive file that no row names: its head, and responses seen again."""
     position, size = 0, path.stat().st_size
-    with open(path, "rb") as file:
+    with opened(path) as file:
         for start, end in [*((ref.offset, ref.offset + ref.length) for ref in refs), (size, size)]:
             if position < start:
                 file.seek(position)
@@ -404,10 +411,10 @@ def _between(root: Path, path: Path, refs: Iterable[ArchiveRef]) -> Iterator[Fau
             position = max(position, end)
 
 
-def _chromes(root: Path, seen: _Seen) -> Iterator[Fault]:
+def _chromes(root: Place, seen: _Seen) -> Iterator[Fault]:
     """Chrome files that cannot be read or are named otherwise, and digests that no file has."""
     digests = {""}
-    for path in sorted((root / "chrome").glob("*/*.json")):
+    for path in matching(root / "chrome", "*/*.json"):
         try:
             chrome = chromes.read(path)
         except CleancopyError as error:
@@ -432,36 +439,47 @@ def _chromes(root: Path, seen: _Seen) -> Iterator[Fault]:
 # ---- leftovers
 
 
-def _leftovers(root: Path, done: list[Compaction], keep: Collection[str], captures: bool) -> Iterator[Fault]:
+def _leftovers(root: Place, done: list[Compaction], keep: Collection[str], captures: bool) -> Iterator[Fault]:
     """Files that nothing names: what killed runs left, and what does not belong here."""
-    for path in [*root.glob("releases/*.pending"), *root.glob("compactions/*.pending")]:
+    for path in [*matching(root / "releases", "*.pending"), *matching(root / "compactions", "*.pending")]:
         yield Fault(_name(root, path), "was begun and cut short", f"{_RERUN}: it is finished or undone")
-    for path in sorted([*root.glob("archive/.*.part"), *root.glob("**/.*.tmp")]):
+    # In an object store a file appears whole or not at all.
+    unfinished = [*root.glob("archive/.*.part"), *root.glob("**/.*.tmp")] if isinstance(root, Path) else []
+    for path in sorted(unfinished):
         if not any(name in path.name for name in keep):
             yield Fault(_name(root, path), "was left by an interrupted run", f"{_RERUN}: it is removed")
     last = (published(root) or [0])[-1]
     for table in releases.TABLES:
         named = _named(root, table, done)
-        for path in sorted(table_folder(root, table).glob("*.parquet")):
-            if (releases.release_of(path) or 0) > last:
+        for path in matching(table_folder(root, table), "*.parquet"):
+            later = (releases.release_of(path) or 0) > last
+            if (path.name in named and not later) or _may_be_under_way(path):
+                continue
+            if later:
                 yield Fault(_name(root, path), "was left by an interrupted run", f"{_RERUN}: it is mended")
-            elif path.name not in named:
+            else:
                 yield Fault(_name(root, path), "nothing names this data file", _ORPHAN)
     if captures:
         yield from _unnamed_archives(root, keep)
 
 
-def _unnamed_archives(root: Path, keep: Collection[str]) -> Iterator[Fault]:
+def _may_be_under_way(path: Place) -> bool:
+    """Whether a file may be of a run on another machine, which only an object store has."""
+    return not isinstance(path, Path) and path.stat().st_mtime > time.time() - maintenance.KEEP_DAYS * 86_400
+
+
+def _unnamed_archives(root: Place, keep: Collection[str]) -> Iterator[Fault]:
     try:
         named = maintenance.archive_files(root)
     except StoreError:
         return  # which was said before
-    for path in sorted(archive_folder(root).glob("*.warc.gz")):
-        if path.name not in named and not any(run in path.name for run in keep):
+    for path in matching(archive_folder(root), "*.warc.gz"):
+        wanted = path.name in named or any(run in path.name for run in keep)
+        if not wanted and not _may_be_under_way(path):
             yield Fault(_name(root, path), "no row names this archive file", _ORPHAN)
 
 
-def _named(root: Path, table: TableName, done: Iterable[Compaction]) -> set[str]:
+def _named(root: Place, table: TableName, done: Iterable[Compaction]) -> set[str]:
     """All data files that anything names."""
     named: set[str] = set()
     for record in done:
@@ -475,4 +493,4 @@ def _named(root: Path, table: TableName, done: Iterable[Compaction]) -> set[str]
     try:
         return named | compaction.active(root, table)
     except StoreError:
-        return named | {path.name for path in table_folder(root, table).glob("*.parquet")}
+        return named | {path.name for path in matching(table_folder(root, table), "*.parquet")}
