@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cleancopy.errors import CleancopyError
 from cleancopy.sinks.export import export as write
 from cleancopy.sinks.selection import Plan, plan
+from cleancopy.store.layout import place
 
 
 class ExportParameters(BaseModel):
@@ -32,7 +33,7 @@ class ExportParameters(BaseModel):
         Field(description="Form of the export; docs/exports.md describes each."),
     ] = "parquet"
     to: Annotated[str, Field(description="File or folder to write.")] = "export"
-    clean: Annotated[str, Field(description="Folder of the store.")] = "clean"
+    clean: Annotated[str, Field(description="Folder of the store, or s3://bucket/prefix.")] = "clean"
     as_of: Annotated[int | None, Field(ge=1, description="A release; empty takes the last one.")] = None
     site: Annotated[str | None, Field(description="The documents of one site only.")] = None
     name: Annotated[str, Field(description="What a dataset card calls the corpus.")] = ""
@@ -55,7 +56,7 @@ def export(parameters: ExportParameters = ExportParameters()) -> Any:  # noqa: B
 
 
 def _export(given: ExportParameters) -> dict[str, Any]:
-    chosen = plan(Path(given.clean), as_of=given.as_of, site=given.site)
+    chosen = plan(place(given.clean), as_of=given.as_of, site=given.site)
     documents = chosen.documents if given.dry_run else write_shards(chosen, given)
     said = f"{documents} documents of release {chosen.release}" + ("" if given.dry_run else f" in {given.to}")
     get_run_logger().info("export: %s", said)

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
+from cleancopy_flows import alarms, engine, page
 from cleancopy_flows.launch import guarded, labels, launch, now
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,6 +34,7 @@ from cleancopy.publish import publish
 from cleancopy.run import Run, Summary
 from cleancopy.sinks.openlineage import reported
 from cleancopy.sources.settings import Settings, Source, for_urls, read_sources
+from cleancopy.store.layout import place
 
 
 @task(name="discover", task_run_name="discover", cache_policy=NO_CACHE, persist_result=False)
@@ -48,7 +50,8 @@ def discover(run: Run) -> int:
 @task(name="read", task_run_name="read shard {number}", cache_policy=NO_CACHE, persist_result=False)
 def read_shard(run: Run, number: int) -> dict[str, int]:
     """Archive the captures of a shard and read those that are new."""
-    return _counted(run, f"shard {number}: read", pipeline.read_shard(run, number))
+    with engine.at_work(run, "read", number) as own, page.progress(f"{run.source}: shard {number}") as tell:
+        return _counted(own, f"shard {number}: read", pipeline.read_shard(own, number, tell))
 
 
 @task(name="learn", task_run_name="learn", cache_policy=NO_CACHE, persist_result=False)
@@ -56,14 +59,16 @@ def learn(run: Run, shards: int) -> int:
     """Learn the chrome of the sites at hand; how many entries there are."""
     learned = pipeline.learn(run, shards)
     entries = sum(learned.values())
-    get_run_logger().info("%s: chrome of %d sites: %d entries", run.source, len(learned), entries)
+    new = page.show_chrome(run)
+    get_run_logger().info("%s: chrome of %d sites: %d entries, %d new", run.source, len(learned), entries, new)
     return entries
 
 
 @task(name="clean", task_run_name="clean shard {number}", cache_policy=NO_CACHE, persist_result=False)
 def clean_shard(run: Run, number: int) -> dict[str, int]:
     """Cut a shard's documents under the policy and each site's chrome."""
-    return _counted(run, f"shard {number}: clean", pipeline.decide_shard(run, number))
+    with engine.at_work(run, "clean", number) as own:
+        return _counted(own, f"shard {number}: clean", pipeline.decide_shard(own, number))
 
 
 @task(name="reclean", task_run_name="reclean", cache_policy=NO_CACHE, persist_result=False)
@@ -76,10 +81,12 @@ def reclean(run: Run, shards: int) -> dict[str, int]:
 def publish_release(run: Run, shards: int) -> Summary:
     """Find the duplicates, commit, write the release and what people read."""
     summary = publish(run, shards)
-    get_run_logger().info("%s: %s", run.source, headline(summary))
-    for alarm in summary.alarms:
-        get_run_logger().warning("%s: %s", run.source, alarm.message)
-    _artifacts(run, summary)
+    get_run_logger().info("%s: %s", run.source, page.headline(summary))
+    found = alarms.raised(run, summary)
+    for alarm in found:
+        get_run_logger().warning("%s: alarm: %s", run.source, alarm.message)
+    alarms.emit(found, run.source)
+    page.show(run, summary, found)
     return summary
 
 
@@ -102,7 +109,7 @@ class IngestParameters(BaseModel):
         None
     )
     raw: Annotated[str, Field(description="Folder of the captures.")] = "raw"
-    clean: Annotated[str, Field(description="Folder of the store.")] = "clean"
+    clean: Annotated[str, Field(description="Folder of the store, or s3://bucket/prefix.")] = "clean"
     workers: Annotated[
         int, Field(ge=0, le=256, description="Processes that read pages; 0 reads in the run's own.")
     ] = 2
@@ -127,13 +134,16 @@ def _ingest(given: IngestParameters) -> dict[str, Any]:
         time.sleep(random.uniform(0, given.jitter))  # noqa: S311 - spreads load, guards nothing
     if given.dry_run:
         return _preview(given)
-    with pipeline.begin(**chosen(given), workers=given.workers) as run, reported(run) as complete:
+    said = chosen(given)
+    engine.check(said["policy"])
+    with pipeline.begin(**said, workers=given.workers) as begun, reported(begun) as complete:
+        run = engine.shared(begun)
+        engine.wait_for_others(run)
         shards = discover(run)
-        for number in range(shards):
-            read_shard(run, number)
-        learn(run, shards)
-        for number in range(shards):
-            clean_shard(run, number)
+        with engine.over_shards(run, shards) as each:
+            each(read_shard)
+            learn(run, shards)
+            each(clean_shard)
         reclean(run, shards)
         summary = publish_release(run, shards + 1)
         for lost in complete(summary):
@@ -156,7 +166,7 @@ def chosen(given: IngestParameters) -> dict[str, Any]:
     name = source.name if source else "raw"
     return {
         "raw": Path(given.raw),
-        "root": Path(given.clean),
+        "root": place(given.clean),
         "paths": [Path(path) for path in given.paths or ()],
         "policy": read_policy(Path(given.policy) if given.policy else None),
         "source": name,
@@ -187,52 +197,10 @@ def run(**parameters: Any) -> dict[str, Any]:
     return summary
 
 
-def headline(summary: Summary) -> str:
-    """The numbers of a run in one line."""
-    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
-    release = f"release {summary.release}" if summary.release is not None else "no new release"
-    return f"{summary.captures} captures: {counts}; {release}, {summary.live} live documents"
-
-
 def _counted(run: Run, what: str, counts: Counter[str]) -> dict[str, int]:
     said = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing to do"
     get_run_logger().info("%s: %s: %s", run.source, what, said)
     return dict(counts)
-
-
-def _escaped(text: str) -> str:
-    """Text of a page or a site as Markdown shows it, no part of it taken for a link or markup."""
-    return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-.!|" else char for char in text)
-
-
-def _artifacts(run: Run, summary: Summary) -> None:
-    """What the run's page shows: the summary, and the rejections with what to do."""
-    cut = "\n".join(f"| cut by {stage} | {count:,} |" for stage, count in sorted(summary.cut.items()))
-    counts = "\n".join(f"| {name} | {count:,} |" for name, count in summary.counts.items())
-    alarms = "".join(f"**Alarm:** {_escaped(alarm.message)}\n\n" for alarm in summary.alarms)
-    markdown = f"""# {headline(summary)}
-
-| | |
-|---|---:|
-| inputs | {summary.inputs:,} |
-| captures | {summary.captures:,} |
-{counts}
-| cleaned again, site chrome changed | {summary.recleaned:,} |
-| characters kept | {summary.kept:,} |
-{cut}
-
-{alarms}
-Content root `{summary.content_root}`, manifest `{run.root / "releases"}/{run.release:06d}.json`.
-"""
-    create_markdown_artifact(key="ingest-summary", markdown=markdown, description=headline(summary))
-    if summary.rejections:
-        rows = [
-            {"input": e.input, "member": e.member or "", "kind": e.kind, "message": e.message}
-            for e in summary.rejections[:500]
-        ]
-        create_table_artifact(
-            key="ingest-rejections", table=rows, description=f"{len(summary.rejections)} rejections"
-        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
@@ -18,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field
 
 from cleancopy.errors import CleancopyError, StoreError
+from cleancopy.store.layout import place
 from cleancopy.upkeep import faults
 from cleancopy.upkeep import maintain as upkeep
 
@@ -27,7 +27,7 @@ class MaintainParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    clean: Annotated[str, Field(description="Folder of the store.")] = "clean"
+    clean: Annotated[str, Field(description="Folder of the store, or s3://bucket/prefix.")] = "clean"
     keep_days: Annotated[
         float, Field(ge=7, description="Days for which files stay that nothing needs any more.")
     ] = 7
@@ -38,13 +38,13 @@ class MaintainParameters(BaseModel):
 @task(name="maintain", task_run_name="maintain", cache_policy=NO_CACHE, persist_result=False)
 def keep_up(given: MaintainParameters) -> dict[str, Any]:
     """Compact, checkpoint and sweep; what was done."""
-    return upkeep(Path(given.clean), keep_days=given.keep_days, dry_run=given.dry_run)
+    return upkeep(place(given.clean), keep_days=given.keep_days, dry_run=given.dry_run)
 
 
 @task(name="verify", task_run_name="verify", cache_policy=NO_CACHE, persist_result=False)
 def verify(given: MaintainParameters) -> int:
     """Compare all that is stored with its digests; how many files are at fault."""
-    found = [str(fault) for fault in faults(Path(given.clean))]
+    found = [str(fault) for fault in faults(place(given.clean))]
     if found:
         create_table_artifact(
             key="verify-faults",

@@ -25,6 +25,7 @@ from cleancopy.errors import CleancopyError
 from cleancopy.policy import read_policy
 from cleancopy.publish import differences, publish
 from cleancopy.run import FROM_ARCHIVE, Run
+from cleancopy.store.layout import place
 
 #: Documents whose difference a dry run shows on its page.
 SHOWN = 50
@@ -37,7 +38,7 @@ class RecleanParameters(BaseModel):
 
     sites: Annotated[list[str], Field(description="Sites to look at; all if none is named.")] = []
     raw: Annotated[str, Field(description="Folder of the captures.")] = "raw"
-    clean: Annotated[str, Field(description="Folder of the store.")] = "clean"
+    clean: Annotated[str, Field(description="Folder of the store, or s3://bucket/prefix.")] = "clean"
     workers: Annotated[int, Field(ge=0, le=256, description="Processes that read pages.")] = 2
     policy: Annotated[str | None, Field(description="A policy in TOML; empty takes the defaults.")] = None
     dry_run: Annotated[bool, Field(description="Show what would change, and publish nothing.")] = False
@@ -82,7 +83,7 @@ def reclean(parameters: RecleanParameters = RecleanParameters()) -> Any:  # noqa
 def _reclean(given: RecleanParameters) -> dict[str, Any]:
     policy = read_policy(Path(given.policy) if given.policy else None)
     with pipeline.begin(
-        raw=Path(given.raw), root=Path(given.clean), policy=policy, workers=given.workers, source=FROM_ARCHIVE
+        raw=Path(given.raw), root=place(given.clean), policy=policy, workers=given.workers, source=FROM_ARCHIVE
     ) as run:
         shards = revisit(run, given.sites)
         return compare(run, shards) if given.dry_run else publish_release(run, shards)

@@ -38,6 +38,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from cleancopy.errors import CleancopyError, PolicyError
 from cleancopy.sources.settings import Source, read_sources
+from cleancopy.store import layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Place:
 
     sources: Path
     raw: Path
-    clean: Path
+    clean: layout.Place
     workers: int
     policy: Path | None = None
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cleancopy.cli import app
+from cleancopy.sources.settings import read_sources
 from conftest import EXAMPLES, ROOT
 
 runner = CliRunner()
@@ -148,6 +149,45 @@ def test_a_wrong_policy_names_the_key(tmp_path: Path) -> None:
         result = runner.invoke(app, ["ingest", "--plain", "--policy", str(policy), "--raw", str(tmp_path)])
         assert result.exit_code == 2
         assert said in result.stderr.replace("\n", " ")
+
+
+SOURCE = '[[source]]\nname = "notes"\nkind = "files"\npaths = ["raw"]\n'
+
+
+@pytest.mark.parametrize(
+    ("sources", "source", "said"),
+    [
+        (SOURCE + "speed = 3\n", "notes", "unknown key 'speed'"),
+        (SOURCE + 'cron = "61 * * * *"\n', "notes", "its minute is '61', which must be * or from 0 to 59"),
+        (SOURCE + 'cron = "0 6 * * someday"\n', "notes", "its day of the week is 'someday'"),
+        (SOURCE + 'rrule = "FREQ=SOMETIMES"\n', "notes", "invalid 'FREQ': SOMETIMES"),
+        (SOURCE + 'interval = 60\ntimezone = "Mars/Base"\n', "notes", "the name of a time zone"),
+        (SOURCE + SOURCE, "notes", "two sources are named 'notes'"),
+        (SOURCE, "news", "there is no source 'news'; it has: notes"),
+        ("[[source]\n", "notes", "not valid TOML"),
+    ],
+)
+@pytest.mark.parametrize("way", [["--plain"], []], ids=["plain", "flow"])
+def test_wrong_sources_are_one_clear_line(
+    tmp_path: Path, sources: str, source: str, said: str, way: list[str]
+) -> None:
+    file = tmp_path / "sources.toml"
+    file.write_text(sources)
+    options = ["--sources", str(file), "--clean", str(tmp_path / "clean"), *way]
+    result = runner.invoke(app, ["ingest", "--source", source, *options])
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert said in result.stderr
+    assert not (tmp_path / "clean").exists()
+
+
+@pytest.mark.parametrize(
+    "cron", ["*/15 * * * *", "0 6 * jan MON-FRI", "5/20 1-5,7 1,15 * 0", "@daily", "0 6 L * ?"]
+)
+def test_a_cron_line_may_be_what_calendars_know(tmp_path: Path, cron: str) -> None:
+    file = tmp_path / "sources.toml"
+    file.write_text(f'{SOURCE}cron = "{cron}"\n')
+    assert dict(read_sources(file).sources[0].schedule)["cron"] == cron
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from cleancopy.errors import PolicyError
+from cleancopy.errors import Kind, PolicyError
 from cleancopy.sources.settings import Fetching, Settings, Source, read_sources
+from cleancopy.sources.warc import Choice
 from conftest import ROOT
 
 PAGE = '[[source]]\nname = "a"\nkind = "urls"\nurls = ["https://example.org/"]\n'
+WARC = '[[source]]\nname = "a"\nkind = "warc"\npaths = ["b"]\n'
 
 
 def documented() -> list[str]:
@@ -82,6 +85,10 @@ def test_patterns_choose_addresses() -> None:
         (PAGE + "cron = 'daily'", "five fields"),
         (PAGE + "jitter = 5", "no schedule"),
         (PAGE + "interval = 60\ntimezone = 'Mars/Olympus'", "name of a time zone"),
+        (WARC + "records = ['request']", "allowed: conversion, resource, response"),
+        (WARC + "statuses = [0]", "from 100 to 599"),
+        (WARC + "media_types = ['image/png']", "allowed: application/xhtml"),
+        (PAGE + "statuses = [200]", "unknown key 'statuses'"),
         ("[[source]", "not valid TOML"),
     ],
 )
@@ -99,3 +106,16 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
         settings.chosen(["b"], "sources.toml")
     with pytest.raises(PolicyError, match="cannot be read"):
         read_sources(tmp_path / "missing.toml")
+
+
+def test_every_kind_of_refusal_is_explained() -> None:
+    text = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\| (`[^|]+) \|[^|]+\|[^|]+\|$", text, re.MULTILINE)
+    explained = {name for cell in tables for name in re.findall(r"`(\w+)`", cell)}
+    assert {kind.value for kind in Kind} <= explained
+
+
+def test_what_an_archive_is_read_for_is_what_the_source_names(tmp_path: Path) -> None:
+    assert read(WARC, tmp_path).sources[0].choice == Choice()
+    named = read(f'{WARC}records = ["conversion"]\nstatuses = [203]\nhosts = ["*.test"]\n', tmp_path).sources[0]
+    assert named.choice == Choice(frozenset(["conversion"]), frozenset([203]), hosts=("*.test",))

@@ -1,4 +1,4 @@
-"""The policy: every setting that changes clean text, frozen, with a digest.
+"""The policy: every setting that changes clean text, frozen, with a digest; and where the work is done.
 
 A policy is read from TOML (``cleancopy.toml``); an unknown key or a wrong type is refused with the key's
 name. Two runs with the same policy digest, site chrome and code make the same text from the same bytes.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -87,7 +88,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All settings that change clean text. ``stages`` run in the order that they are named in."""
+    """All settings that change clean text. ``stages`` run in the order that they are named in.
+
+    ``engine`` and ``scheduler`` say where the flow works on shards: in its own process and workers, or on a
+    Dask cluster. They change no text and are no part of the digest.
+    """
 
     stages: tuple[StageName, ...] = ("chrome", "content", "captions")
     repair: bool = True
@@ -96,12 +101,21 @@ class Policy:
     captions: CaptionPolicy = field(default_factory=CaptionPolicy)
     duplicates: DuplicatePolicy = field(default_factory=DuplicatePolicy)
     limits: Limits = field(default_factory=Limits)
+    engine: Literal["local", "dask"] = "local"
+    scheduler: str = ""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the policy's canonical JSON, 64 hex digits."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of the canonical JSON of what changes clean text, 64 hex digits."""
+        said = {name: value for name, value in asdict(self).items() if name not in _WHERE}
+        canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+#: Settings of where the work is done, which are no part of the digest.
+_WHERE = frozenset(["engine", "scheduler"])
+#: The address of a Dask scheduler.
+_SCHEDULER = re.compile(r"(?:tcp|tls)://[\w.:\[\]-]+:\d{1,5}")
 
 
 def read_policy(path: Path | None) -> Policy:
@@ -115,6 +129,12 @@ def read_policy(path: Path | None) -> Policy:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PolicyError(f"{path}: is not valid TOML ({error}); mend that line") from error
     policy: Policy = _build(Policy, settings, str(path))
+    if policy.scheduler and not _SCHEDULER.fullmatch(policy.scheduler):
+        raise PolicyError(
+            f"{path}: scheduler is {policy.scheduler!r}; it must be an address such as tcp://10.0.0.5:8786"
+        )
+    if policy.scheduler and policy.engine != "dask":
+        raise PolicyError(f'{path}: scheduler is for engine = "dask"; add that, or take scheduler away')
     return policy
 
 

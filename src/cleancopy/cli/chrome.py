@@ -32,6 +32,7 @@ from cleancopy.cli.terminal import (
 if TYPE_CHECKING:
     from cleancopy.publish import Difference
     from cleancopy.stages.sitechrome import ChromeEntry, Decision
+    from cleancopy.store.layout import Place
 
 chrome_app = typer.Typer(
     help="Look at what was learned of each site's chrome, and decide on it.", no_args_is_help=True
@@ -118,7 +119,7 @@ def chrome_undo(site: Site, entry: Entry, raw: Raw = RAW, clean: Clean = CLEAN) 
     _decide(clean, site, entry, None)
 
 
-def _decide(clean: Path, site: str, entry: str, decision: Decision | None) -> None:
+def _decide(clean: Place, site: str, entry: str, decision: Decision | None) -> None:
     from cleancopy.store import chromes
 
     chrome = chromes.decide(clean, site, entry, decision, datetime.now(UTC).date().isoformat())

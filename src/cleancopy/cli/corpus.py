@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -22,6 +21,9 @@ from cleancopy.cli.terminal import (
     printable,
     published,
 )
+
+if TYPE_CHECKING:
+    from cleancopy.store.layout import Place
 
 
 @clear_errors
@@ -67,7 +69,7 @@ def status(
         out.print(Text(f"{name:13} {shown}"))
 
 
-def _print_inputs(clean: Path, as_json: bool) -> None:
+def _print_inputs(clean: Place, as_json: bool) -> None:
     from cleancopy import views
 
     lines = list(views.inputs(clean))

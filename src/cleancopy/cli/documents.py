@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,6 +28,7 @@ from cleancopy.cli.terminal import (
 if TYPE_CHECKING:
     from cleancopy.document import Document
     from cleancopy.reader import Corpus, Difference, ReleaseDiff
+    from cleancopy.store.layout import Place
     from cleancopy.store.rows import Version
     from cleancopy.trace import Piece, Source
 
@@ -70,7 +70,7 @@ def explain(
         out.print(Text(f"duplicate of {version.duplicate_of}: {version.match.get('reason', '')}", "bold"))
 
 
-def _version(clean: Path, doc: str, as_of: int | None) -> Version:
+def _version(clean: Place, doc: str, as_of: int | None) -> Version:
     """The version of a document that a user means, of a release or the latest."""
     latest = find(clean, doc)
     if as_of is None:
@@ -175,7 +175,7 @@ def diff(
 
 
 def _diff_document(
-    clean: Path, doc: str, before: int | None, after: int | None, side: bool, words: bool, as_json: bool
+    clean: Place, doc: str, before: int | None, after: int | None, side: bool, words: bool, as_json: bool
 ) -> None:
     from cleancopy.store import corpus
 

@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.text import Text
 
 from cleancopy.cli.terminal import CLEAN, RAW, AsJson, Clean, Raw, clear_errors, err, fail, find, out, published
+
+if TYPE_CHECKING:
+    from cleancopy.store.layout import Place
 
 FORMATS = ("jsonl", "parquet", "markdown", "text", "csv", "huggingface", "croissant", "prov")
 COMPRESSIONS = ("none", "gzip", "zstd")
@@ -52,7 +55,7 @@ def export(
 
 
 def _export(
-    clean: Path,
+    clean: Place,
     to: Path,
     kind: str,
     compression: str | None,
@@ -92,7 +95,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: bars.update(bar, completed=done, total=of)
 
 
-def _export_prov(clean: Path, to: Path, doc: str, as_of: int | None, as_json: bool) -> None:
+def _export_prov(clean: Place, to: Path, doc: str, as_of: int | None, as_json: bool) -> None:
     from cleancopy.sinks.folder import writing
     from cleancopy.sinks.prov import prov_json
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +30,7 @@ from cleancopy.cli.terminal import (
 
 if TYPE_CHECKING:
     from cleancopy.sources.settings import Settings, Source
+    from cleancopy.store.layout import Place
 
 
 #: What is read where ``--sources`` names no other, if it is there.
@@ -109,7 +110,7 @@ def _preview(
     as_json: bool,
     *,
     raw: Path,
-    clean: Path,
+    clean: Place,
     paths: list[Path],
     workers: int,
     policy: Path | None,
@@ -138,17 +139,19 @@ def _at_once(
     quiet: bool,
     *,
     raw: Path,
-    clean: Path,
+    clean: Place,
     paths: list[Path],
     workers: int,
     policy: Path | None,
 ) -> dict[str, Any]:
     """The summary of a run in this process."""
+    from cleancopy.isolation import look_rarely
     from cleancopy.pipeline import begin
     from cleancopy.pipeline import ingest as run_ingest
     from cleancopy.policy import read_policy
     from cleancopy.sinks.openlineage import reported
 
+    look_rarely()
     with (
         begin(
             raw=raw,
@@ -171,7 +174,7 @@ def _at_once(
 
 def _as_text(given: dict[str, Any]) -> dict[str, Any]:
     """Parameters as a flow takes them: paths as text, no list where nothing is named."""
-    said = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    said = {name: str(value) if isinstance(value, PurePath) else value for name, value in given.items()}
     return said | {"paths": [str(path) for path in given["paths"]] or None}
 
 
@@ -186,8 +189,11 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar for people; nothing where no terminal is there to see it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    if quiet or not err.is_terminal:
+        yield lambda step, done, of: None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=quiet or not err.is_terminal, transient=True) as bars:
+    with Progress(*columns, console=err, transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def progress(step: str, done: int, of: int) -> None:
@@ -198,7 +204,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield progress
 
 
-def _print_summary(summary: dict[str, Any], clean: Path) -> None:
+def _print_summary(summary: dict[str, Any], clean: Place) -> None:
     counts = summary["counts"]
     table = Table(box=None, pad_edge=False)
     for column in ("inputs", "captures", *counts):
@@ -225,5 +231,5 @@ def _print_summary(summary: dict[str, Any], clean: Path) -> None:
     if summary["release"] is None:
         out.print("nothing new: the last release stands" if summary["content_root"] else "nothing to publish")
     else:
-        said = f"release {summary['release']}: {summary['live']} live documents, text in {clean / 'text'}/"
-        out.print(Text(said))
+        said = f"release {summary['release']}: {summary['live']} live documents"
+        out.print(Text(said + (f", text in {clean / 'text'}/" if isinstance(clean, Path) else "")))

@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.text import Text
 
 from cleancopy.errors import CleancopyError, PolicyError
+from cleancopy.store.layout import Place, place
 
 if TYPE_CHECKING:
     from cleancopy.store.rows import Version
 
 Raw = Annotated[Path, typer.Option("--raw", metavar="DIR", help="Folder of the raw captures.")]
-Clean = Annotated[Path, typer.Option("--clean", metavar="DIR", help="Folder of the store.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Doc = Annotated[
     str,
@@ -30,6 +30,20 @@ Doc = Annotated[
     ),
 ]
 RAW, CLEAN = Path("raw"), Path("clean")
+
+
+def _place(name: str) -> Place:
+    try:
+        return place(name)
+    except PolicyError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+if TYPE_CHECKING:
+    Clean = Place
+else:  # typer takes no union of types
+    _said = "Folder of the store, or s3://bucket/prefix in an object store."
+    Clean = Annotated[Path, typer.Option("--clean", metavar="DIR", help=_said, parser=_place)]
 
 
 class _Output(Console):
@@ -96,14 +110,14 @@ def flows(name: str) -> Any:
     return importlib.import_module(f"cleancopy_flows.{name}")
 
 
-def published(clean: Path) -> None:
+def published(clean: Place) -> None:
     from cleancopy.store import releases
 
     if releases.current(clean) is None:
         fail(f"{clean}: nothing was published yet; run cleancopy ingest", 1)
 
 
-def find(clean: Path, doc: str) -> Version:
+def find(clean: Place, doc: str) -> Version:
     """The latest version of the document that a user means."""
     from cleancopy import views
     from cleancopy.store import corpus
