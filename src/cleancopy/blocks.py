@@ -15,6 +15,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from html import unescape
 from itertools import pairwise
 from typing import Any
@@ -105,7 +106,17 @@ INLINE = frozenset(
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTS = frozenset(["ul", "ol", "dl", "menu", "dir"])
+_GROUPS = _LISTS | {"table"}
 _ROWS_OF_LISTS = frozenset(["li", "dt", "dd"])
+#: What the walk does with the elements that neither start nor end a block.
+_PLAIN, _LINK, _CODE, _BREAKS, _SKIPPED = range(5)
+_ROLES = {
+    **dict.fromkeys(INLINE, _PLAIN),
+    **dict.fromkeys(NOT_TEXT, _SKIPPED),
+    "a": _LINK,
+    "code": _CODE,
+    "br": _BREAKS,
+}
 _CAPTION_CLASS = re.compile(r"(?:^|[\s_-]|[a-z](?=C))caption", re.IGNORECASE)
 _CREDIT_CLASS = re.compile(
     r"(?:^|[\s_-])(?:(?:photo|image|img|media|picture|caption|figure)[_-]*(?:credit|copyright|source|author)"
@@ -125,6 +136,7 @@ _BESIDE = frozenset(["WebSite", "WebPage", "Organization", "Person", "ImageObjec
 _LINE_TAG = re.compile(r"</?(?:p|br|div|li|ul|ol|h[1-6]|tr|blockquote)\b[^<>]{0,500}>", re.IGNORECASE)
 _ANY_TAG = re.compile(r"</?[a-z][^<>]{0,500}>", re.IGNORECASE)
 _BREAK = "\0"
+_BLANKS = " \t\n\r"
 #: Possessive, so that a thousand comments cost one look each.
 _MARKUP = re.compile(
     r"(?:\s++|<\?[^>]*+>|<!--(?>.*?-->))*+"
@@ -136,6 +148,10 @@ _DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
 _SELF_CLOSED_HTML = re.compile(r"(<html[^>]{0,2000}?)/>", re.IGNORECASE)
 #: Characters that XML has no place for; libxml2 stops reading at some of them.
 _NOT_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_CONTROLS = bytes(code for code in range(0x20) if chr(code) not in "\t\n\r")
+_NONCHARACTERS = ("\ufffe".encode(), "\uffff".encode())
+#: Every element is an ``HtmlElement``: lxml's own lookup asks Python for each, which took a fifth of the parse.
+_CLASSES = etree.ElementDefaultClassLookup(element=html.HtmlElement, comment=html.HtmlComment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +183,37 @@ def parse_html(markup: str, limits: Limits | None = None) -> html.HtmlElement:
     before (the walk never sees them), a document type and a self-closed ``<html/>`` too
     (https://bugs.launchpad.net/lxml/+bug/1955915).
     """
-    markup = _NOT_XML.sub("", markup)
-    markup = _DOCTYPE.sub("", markup, count=1) if _DOCTYPE.match(markup) else markup
-    markup = _SELF_CLOSED_HTML.sub(r"\1>", markup[:4096], count=1) + markup[4096:]
-    parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False)
+    readable, encoded, _ = _readable(markup)
+    return _parsed(readable, encoded, limits)
+
+
+def _readable(markup: str) -> tuple[str, bytes, int]:
+    """A page without the characters that XML has no place for, as UTF-8 too, and how many they were.
+
+    The bytes are looked at first: ten times as fast as the text, where nearly no page has any.
+    """
+    encoded = markup.encode("utf-8", "replace")
+    if len(encoded.translate(None, _CONTROLS)) == len(encoded) and not any(
+        map(encoded.__contains__, _NONCHARACTERS)
+    ):
+        return markup, encoded, 0
+    readable = _NOT_XML.sub("", markup)
+    return readable, readable.encode("utf-8", "replace"), len(markup) - len(readable)
+
+
+def _parsed(markup: str, encoded: bytes, limits: Limits | None) -> html.HtmlElement:
+    doctype = _DOCTYPE.match(markup)
+    if doctype:
+        markup = markup[doctype.end() :]
+        encoded = encoded[len(doctype[0].encode("utf-8", "replace")) :]
+    head = markup[:4096]
+    opened = _SELF_CLOSED_HTML.sub(r"\1>", head, count=1)
+    if opened != head:
+        encoded = opened.encode("utf-8", "replace") + encoded[len(head.encode("utf-8", "replace")) :]
+    parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False)
+    parser.set_element_class_lookup(_CLASSES)
     try:
-        tree = html.document_fromstring(markup.encode("utf-8", "replace"), parser=parser)
+        tree = html.document_fromstring(encoded, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, AssertionError) as error:
         raise Rejected(
             Kind.NOT_HTML, f"no HTML element was found ({error}); check what the file really is"
@@ -190,7 +231,8 @@ def read_html(markup: str, *, repair: bool = True, limits: Limits | None = None)
     With ``repair`` the text nodes of the tree are repaired in place first, so that whoever reads the tree
     later sees the same text. Raises Rejected(parse_depth) for a tree deeper than the ``limits``.
     """
-    tree = parse_html(markup, limits)
+    readable, encoded, unreadable = _readable(markup)
+    tree = _parsed(readable, encoded, limits)
     body = tree.find("body")
     root = tree if body is None else body
     walk = _Walk(root, repair, with_noscript=False)
@@ -198,7 +240,6 @@ def read_html(markup: str, *, repair: bool = True, limits: Limits | None = None)
         walk = _Walk(root, repair, with_noscript=True)
     if _add_declared(tree, root, sum(len(text) for text, *_ in walk.found)):
         walk = _Walk(root, repair, with_noscript=False)
-    unreadable = len(_NOT_XML.findall(markup))
     notes = (f"{unreadable} control characters were removed before the parse",) if unreadable else ()
     return replace(walk.page(tree), notes=notes)
 
@@ -293,16 +334,9 @@ def _lines(text: str) -> list[str]:
     return [line for line in _NOT_XML.sub("", plain).splitlines() if line.strip()]
 
 
-@dataclass(slots=True)
-class _Frame:
-    """An open block-level element on the way down to the text."""
-
-    element: html.HtmlElement
-    path: str
-    kind: BlockKind
-    level: int
-    group: int  # the list or table that its rows belong to; 0 for none
-    counts: dict[str, int]
+#: An open block-level element on the way down to the text: itself, its path, what kind and level it gives the
+#: blocks in it, the list or table that its rows belong to (0 for none), how many children of each tag it had.
+_Frame = tuple[html.HtmlElement, str, BlockKind, int, int, dict[str, int]]
 
 
 class _Walk:
@@ -310,129 +344,124 @@ class _Walk:
 
     def __init__(self, root: html.HtmlElement, repair: bool, *, with_noscript: bool) -> None:
         self.repair = repair
-        self.skipped = NOT_TEXT if with_noscript else NOT_TEXT | {"noscript"}
+        self.roles = _ROLES if with_noscript else _ROLES | {"noscript": _SKIPPED}
         #: (text, kind, level, group, path, link characters, element, edits)
         self.found: list[tuple[str, BlockKind, int, int, str, int, html.HtmlElement, list[Edit]]] = []
         self.pieces: list[str] = []
         self.edits: list[Edit] = []
-        self.length = 0
-        self.linked = 0
-        self.links = self.code = self.pre = self.row = 0
-        self.groups = 0
+        self.linked = self.code = self.pre = self.row = self.groups = 0
         start = "/html/body" if root.tag == "body" else "/" + str(root.tag)
-        self.frames = [_Frame(root, start, "paragraph", 0, 0, {})]
+        self.frames: list[_Frame] = [(root, start, "paragraph", 0, 0, {})]
         self._run(root)
 
     def _run(self, root: html.HtmlElement) -> None:
+        """Walk the tree. What is asked of every element stands here, without a call: pages have thousands."""
+        role_of, pieces, repair, links = self.roles.get, self.pieces, self.repair, 0
+        push = pieces.append
         walker = etree.iterwalk(root, events=("start", "end"))
         for event, element in walker:
-            if event == "end":
-                if element is not root:
-                    self._leave(element)
-                continue
-            if element.tag in self.skipped:
-                walker.skip_subtree()
+            tag = element.tag
+            role = role_of(tag)
+            if event == "start":
+                if role is _SKIPPED:
+                    walker.skip_subtree()
+                    continue
+                if role is _BREAKS:
+                    push("\n" if self.pre else _BREAK)
+                    continue
+                if role is _LINK:
+                    links += 1
+                elif role is _CODE:
+                    self.code += 1
+                elif role is None and element is not root:
+                    self._open(element, tag)
+                text = element.text
             elif element is root:
-                self._text(element, element.text, tail=False)
+                break
             else:
-                self._enter(element)
+                if role is _LINK:
+                    links -= 1
+                elif role is _CODE:
+                    self.code -= 1
+                elif role is None:
+                    self._close(tag)
+                text = element.tail
+            if not text:
+                continue
+            if not text.strip(_BLANKS):
+                if pieces or self.pre:  # white space before the first word is nothing
+                    push(text)
+                continue
+            if repair and not (text.isascii() and text.isprintable()):
+                text = self._mended(element, text, event == "end")
+            if links:
+                self.linked += len(text.strip())
+            push(text)
         self._flush()
-
-    def _enter(self, element: html.HtmlElement) -> None:
-        tag = element.tag
-        if tag == "br":
-            self._push("\n" if self.pre else _BREAK)
-            return
-        if tag == "a":
-            self.links += 1
-        elif tag == "code":
-            self.code += 1
-        if tag not in INLINE:
-            self._open(element, tag)
-        self._text(element, element.text, tail=False)
-
-    def _leave(self, element: html.HtmlElement) -> None:
-        tag = element.tag
-        if tag in self.skipped or tag == "br":
-            pass
-        elif tag in INLINE:
-            if tag == "a":
-                self.links -= 1
-            elif tag == "code":
-                self.code -= 1
-        else:
-            self._close(element, tag)
-        self._text(element, element.tail, tail=True)
 
     def _open(self, element: html.HtmlElement, tag: str) -> None:
-        frame = self.frames[-1]
+        _, path, kind, level, group, counts = self.frames[-1]
+        nth = counts[tag] = counts.get(tag, 0) + 1
         if self.row:
-            frame.counts[tag] = frame.counts.get(tag, 0) + 1
-            if tag in ("td", "th"):
-                if any(not piece.isspace() for piece in self.pieces):
-                    self._push(" | ")
-            else:
-                self._push(" ")
-            self.frames.append(_Frame(element, frame.path, frame.kind, 0, frame.group, {}))
+            if tag not in ("td", "th"):
+                self.pieces.append(" ")
+            elif any(not piece.isspace() for piece in self.pieces):
+                self.pieces.append(" | ")
+            self.frames.append((element, path, kind, 0, group, {}))
             return
-        self._flush()
-        nth = frame.counts[tag] = frame.counts.get(tag, 0) + 1
-        kind, level = _kind(element, tag, frame)
-        group = frame.group
-        if tag in _LISTS or tag == "table":
+        if self.pieces:
+            self._flush()
+        if tag in _GROUPS:
             self.groups += 1
             group = self.groups
-        self.frames.append(_Frame(element, f"{frame.path}/{tag}[{nth}]", kind, level, group, {}))
+        within, depth = _kind(element, tag, kind, level)
         if tag == "pre":
             self.pre += 1
         elif tag == "tr" and _is_row(element):
-            self.frames[-1].kind = "table_row"
-            self.row = len(self.frames)
+            within, self.row = "table_row", len(self.frames) + 1
+        self.frames.append((element, f"{path}/{tag}[{nth}]", within, depth, group, {}))
 
-    def _close(self, element: html.HtmlElement, tag: str) -> None:
+    def _close(self, tag: str) -> None:
         if self.row and len(self.frames) != self.row:
-            self._push(" ")
+            self.pieces.append(" ")
         else:
-            self._flush()
+            if self.pieces:
+                self._flush()
             self.row = 0
             if tag == "pre":
                 self.pre -= 1
         self.frames.pop()
 
-    def _text(self, element: html.HtmlElement, text: str | None, *, tail: bool) -> None:
-        if not text:
-            return
-        if self.repair and not (text.isascii() and text.isprintable()):
-            fixed, edits = repair_text(text, code=bool(self.code or self.pre))
-            if edits:
-                self.edits += [
-                    Edit(self.length + e.start, self.length + e.end, e.rule, e.original) for e in edits
-                ]
-                text = fixed
-                if tail:
-                    element.tail = text
-                else:
-                    element.text = text
-        if self.links:
-            self.linked += len(text.strip())
-        self._push(text)
-
-    def _push(self, piece: str) -> None:
-        self.pieces.append(piece)
-        self.length += len(piece)
+    def _mended(self, element: html.HtmlElement, text: str, tail: bool) -> str:
+        """The text, or the tail, of an element with its repairs, which the tree gets too."""
+        fixed, edits = repair_text(text, code=bool(self.code or self.pre))
+        if edits:
+            length = sum(map(len, self.pieces))
+            self.edits += [Edit(length + e.start, length + e.end, e.rule, e.original) for e in edits]
+            if tail:
+                element.tail = fixed
+            else:
+                element.text = fixed
+            return fixed
+        return text
 
     def _flush(self) -> None:
         """End the block that is being gathered, if it has any text."""
         if not self.pieces:
             return
         joined, edits, linked = "".join(self.pieces), self.edits, self.linked
-        self.pieces, self.edits, self.length, self.linked = [], [], 0, 0
+        self.pieces.clear()
+        self.linked = 0
+        if edits:
+            self.edits = []
         if joined.isspace():
             return
-        frame = self.frames[-1]
-        for text, own in _paragraphs(joined, edits, verbatim=bool(self.pre)):
-            found = (text, frame.kind, frame.level, frame.group, frame.path, linked, frame.element, own)
-            self.found.append(found)
+        element, path, kind, level, group, _ = self.frames[-1]
+        if edits or self.pre or _BREAK in joined:
+            for text, own in _paragraphs(joined, edits, verbatim=bool(self.pre)):
+                self.found.append((text, kind, level, group, path, linked, element, own))
+        elif text := " ".join(joined.split()):
+            self.found.append((text, kind, level, group, path, linked, element, []))
 
     def page(self, tree: html.HtmlElement) -> Page:
         """The page text of what was found, the blocks with their offsets."""
@@ -458,28 +487,37 @@ class _Walk:
         )
 
 
-def _kind(element: html.HtmlElement, tag: str, frame: _Frame) -> tuple[BlockKind, int]:
+def _kind(element: html.HtmlElement, tag: str, kind: BlockKind, level: int) -> tuple[BlockKind, int]:
     """What a block-level element makes of the blocks in it; what it does not say it inherits."""
-    if frame.kind in ("code", "heading", "credit"):
-        return frame.kind, frame.level
+    if kind in ("code", "heading", "credit"):
+        return kind, level
     if tag in _HEADINGS:
         return "heading", _HEADINGS[tag]
     if tag == "pre":
         return "code", 0
     marks = element.get("class")
-    if marks and len(marks) < 1000 and _CREDIT_CLASS.search(marks):
+    marked = _marked(marks) if marks and len(marks) < 1000 else None
+    if marked == "credit":
         return "credit", 0
-    if tag in ("figcaption", "caption") or (marks and len(marks) < 1000 and _CAPTION_CLASS.search(marks)):
+    if marked == "caption" or tag in ("figcaption", "caption"):
         return "caption", 0
     if tag in _LISTS:
-        return frame.kind, frame.level + 1 if frame.kind == "list_item" else 1
+        return kind, level + 1 if kind == "list_item" else 1
     if tag in _ROWS_OF_LISTS:
-        return "list_item", max(1, frame.level)
+        return "list_item", max(1, level)
     if tag == "blockquote":
         return "quote", 0
     if tag == "button":
         return "control", 0
-    return frame.kind, frame.level
+    return kind, level
+
+
+@lru_cache(maxsize=4_096)
+def _marked(classes: str) -> BlockKind | None:
+    """What an element's classes say that it holds: a credit or a caption."""
+    if _CREDIT_CLASS.search(classes):
+        return "credit"
+    return "caption" if _CAPTION_CLASS.search(classes) else None
 
 
 def _is_row(row: html.HtmlElement) -> bool:

@@ -91,7 +91,7 @@ def _content(document: Document, policy: Policy, chrome: SiteChrome | None) -> D
 
 def _captions(document: Document, policy: Policy, _: SiteChrome | None) -> Document:
     cuts, media = collapse_captions(document, policy.captions)
-    return replace(document.with_cuts(cuts), media=media)
+    return replace(document.with_cuts(cuts), media=media) if cuts or media else document
 
 
 #: What the names of ``policy.stages`` stand for. A new stage is one function here and one name there.
@@ -141,18 +141,18 @@ def _closed(document: Document) -> Document:
 
     Between two kept blocks stays the wider of the gaps before and after the cut, at the end one line end.
     """
-    text, cuts = document.text, list(document.cuts)
+    text, cuts, changed = document.text, list(document.cuts), False
     for first, last in _runs(cuts):
         start, end = cuts[first].start, cuts[last].end
         gap = _line_ends(text, start)
         if end == len(text):
             if gap > 1:
-                cuts[first] = replace(cuts[first], start=start - gap + 1)
+                cuts[first], changed = replace(cuts[first], start=start - gap + 1), True
         elif start > 0:
             wider = _line_ends(text, end) - gap
             if 0 < wider < end - cuts[last].start:
-                cuts[last] = replace(cuts[last], end=end - wider)
-    return replace(document, cuts=tuple(cuts))
+                cuts[last], changed = replace(cuts[last], end=end - wider), True
+    return replace(document, cuts=tuple(cuts)) if changed else document
 
 
 def _site(capture: Capture, metadata: Metadata) -> str | None:

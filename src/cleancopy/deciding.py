@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
-from pathlib import Path
 
 from cleancopy import decisions
 from cleancopy.clean import decide
@@ -28,6 +27,7 @@ from cleancopy.spool import Spool, read_at, read_offsets, read_spool
 from cleancopy.stages.chrome import SiteChrome, learn_chrome
 from cleancopy.stages.duplicates import signing
 from cleancopy.store import archive, chromes, corpus, rows
+from cleancopy.store.layout import Place
 from cleancopy.store.rows import LedgerEntry, Version
 
 
@@ -95,7 +95,7 @@ def _chrome_share(document: Document) -> float:
     return cut / max(1, len(document.text))
 
 
-def _stored(root: Path, site: str) -> Iterator[Version]:
+def _stored(root: Place, site: str) -> Iterator[Version]:
     """The latest versions of a site's documents that are not gone."""
     for batch in corpus.latest_batches(root, site=site):
         for version in rows.table_to_versions(batch):
@@ -103,7 +103,7 @@ def _stored(root: Path, site: str) -> Iterator[Version]:
                 yield version
 
 
-def _stored_sites(root: Path) -> Counter[str]:
+def _stored_sites(root: Place) -> Counter[str]:
     table = corpus.latest(root, columns=["site"])
     return Counter(site or "" for site in table["site"].to_pylist())
 
@@ -165,7 +165,7 @@ def _is_current(run: Run, version: Version) -> bool:
     return all(version.parts.get(name) == part for name, part in run.parts.items())
 
 
-def _latest_captures(root: Path) -> dict[str, tuple[str, archive.ArchiveRef | None, str | None]]:
+def _latest_captures(root: Place) -> dict[str, tuple[str, archive.ArchiveRef | None, str | None]]:
     """The digest, place and time of the last capture of each document that was no reject."""
     columns = ["doc_id", "payload_sha256", "archive", "captured", "outcome", "release"]
     table = corpus.captures(root, columns=columns).to_pylist()
@@ -176,7 +176,7 @@ def _latest_captures(root: Path) -> dict[str, tuple[str, archive.ArchiveRef | No
     }
 
 
-def _from_archive(root: Path, version: Version, entry: LedgerEntry) -> Capture:
+def _from_archive(root: Place, version: Version, entry: LedgerEntry) -> Capture:
     """A stored document's capture as it was read first, as far as it is known."""
     assert entry.archive is not None
     document = version.document
@@ -245,7 +245,7 @@ def _affected(run: Run, shards: int) -> Iterator[Pending]:
                     yield _entry_again(run, version), version.document, version.seq
 
 
-def _last_applied(root: Path, site: str) -> str:
+def _last_applied(root: Place, site: str) -> str:
     """The digest of the chrome that the site's latest versions were cut by; a killed run's does not count."""
     versions = corpus.latest(root, columns=["release", "parts"], site=site).to_pylist()
     latest = max(versions, key=lambda row: row["release"], default=None)

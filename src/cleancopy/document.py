@@ -13,6 +13,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 from cleancopy.errors import ConservationError
@@ -90,6 +91,9 @@ class Cut:
     rule: str
     reason: str
     evidence: Evidence = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[type[Cut], tuple[object, ...]]:
+        return Cut, (self.start, self.end, self.stage, self.rule, self.reason, self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +187,14 @@ class Document:
     @property
     def kept(self) -> tuple[tuple[int, int], ...]:
         """The ranges of the page text that make the clean text, in order."""
-        edges = [0, *(edge for cut in self.cuts for edge in (cut.start, cut.end)), len(self.text)]
-        return tuple((a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b)
+        ranges, start = [], 0
+        for cut in self.cuts:
+            if start < cut.start:
+                ranges.append((start, cut.start))
+            start = cut.end
+        if start < len(self.text):
+            ranges.append((start, len(self.text)))
+        return tuple(ranges)
 
     @property
     def spans(self) -> tuple[tuple[int, int, int], ...]:
@@ -212,11 +222,13 @@ class Document:
 
     def undecided(self) -> Document:
         """This document as it was read, before any stage: no cuts, no media."""
-        return replace(self, cuts=(), media=())
+        return replace(self, cuts=(), media=()) if self.cuts or self.media else self
 
     def with_cuts(self, cuts: Iterable[Cut]) -> Document:
         """This document with more cuts; where they meet cuts that it has, the earlier ones stand."""
-        new = [piece for cut in cuts for piece in _outside(cut, self.cuts)]
+        new = [piece for cut in cuts for piece in (_outside(cut, self.cuts) if self.cuts else (cut,))]
+        if not new:
+            return self
         return replace(self, cuts=tuple(sorted([*self.cuts, *new], key=lambda c: (c.start, c.end))))
 
 
@@ -232,11 +244,13 @@ def check_ranges(what: str, ranges: list[tuple[int, int]], length: int) -> None:
         before = end
 
 
+@lru_cache(maxsize=65_536)  # asked of each key at every step of a run
 def doc_id(key: str) -> str:
     """The document id of a key: the first 32 hex digits of its SHA-256."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+@lru_cache(maxsize=8_192)
 def version_id(document: str, parent: str | None, text_sha256: str) -> str:
     """The id of a version: SHA-256 of document id, parent version and text digest, 32 hex digits."""
     return hashlib.sha256("\n".join([document, parent or "", text_sha256]).encode()).hexdigest()[:32]
@@ -251,6 +265,8 @@ def _outside(cut: Cut, taken: tuple[Cut, ...]) -> list[Cut]:
         if start < other.start:
             pieces.append(replace(cut, start=start, end=other.start))
         start = max(start, other.end)
+    if start == cut.start:
+        return [cut]
     if start < cut.end:
         pieces.append(replace(cut, start=start))
     return pieces

@@ -30,6 +30,7 @@ from cleancopy.sources.files import Refusal
 from cleancopy.sources.settings import LOCAL, Fetching, Source
 from cleancopy.stages.duplicates import signing
 from cleancopy.store import index, releases
+from cleancopy.store.layout import Place
 from cleancopy.work import claimed
 
 __all__ = [
@@ -52,7 +53,7 @@ Progress = Callable[[str, int, int], None]
 def begin(
     *,
     raw: Path,
-    root: Path,
+    root: Place,
     paths: Sequence[Path] = (),
     policy: Policy | None = None,
     workers: int = 1,
@@ -95,11 +96,11 @@ def _plan(raw: Path, paths: Sequence[Path], policy: Policy, sources: Sequence[ob
     return hashlib.sha256(json.dumps([said, fingerprint(parts(policy))]).encode()).hexdigest()
 
 
-def _check_folders(raw: Path, root: Path, paths: tuple[Path, ...]) -> None:
+def _check_folders(raw: Path, root: Place, paths: tuple[Path, ...]) -> None:
     if raw.exists() and not raw.is_dir():
         raise PolicyError(f"{raw}: raw is not a folder; name the folder with --raw, and a file as PATH")
     for path in paths or (raw,):
-        if root.resolve().is_relative_to(path.resolve()):
+        if isinstance(root, Path) and root.resolve().is_relative_to(path.resolve()):
             raise PolicyError(
                 f"{root}: lies inside {path}, which is read; put clean elsewhere, or name other paths"
             )
@@ -121,7 +122,7 @@ def ingest(run: Run, progress: Progress = lambda step, done, of: None) -> Summar
 def preview(
     *,
     raw: Path,
-    root: Path,
+    root: Place,
     paths: Sequence[Path] = (),
     policy: Policy | None = None,
     source: str = "raw",

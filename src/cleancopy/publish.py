@@ -12,7 +12,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -27,6 +26,7 @@ from cleancopy.spool import Spool, read_at, read_spool
 from cleancopy.stages.chrome import SiteChrome
 from cleancopy.stages.duplicates import BUCKET, Candidate, Decision, Duplicate, decide, signing
 from cleancopy.store import chromes, corpus, index, releases, rows
+from cleancopy.store.layout import Place
 from cleancopy.store.rows import Change, LedgerEntry, Outcome, Status, Version
 from cleancopy.work import names
 
@@ -75,8 +75,12 @@ def publish(run: Run, shards: int) -> Summary:
     ``shards`` counts the shards of ``decide_shard`` and ``reclean`` together. Runs of other sources that
     publish at the same time are waited for; what they published is taken into account.
     """
-    with releases.writing(run.root, PATIENCE, keep=partial(names, run.root)) as release:
-        return _publish(replace(run, release=release), shards)
+
+    def decided() -> Summary:
+        with releases.writing(run.root, PATIENCE, keep=partial(names, run.root)) as release:
+            return _publish(replace(run, release=release), shards)
+
+    return releases.again(decided)
 
 
 def _publish(run: Run, shards: int) -> Summary:
@@ -126,14 +130,18 @@ def _gather(
     for number in range(shards):
         for one in read_spool(run.spool("entries", number)):
             if isinstance(one, Decided):
-                decided.append(replace(one, entry=replace(one.entry, release=run.release)))
+                decided.append(replace(one, entry=_in_release(one.entry, run.release)))
             elif isinstance(one, Note):
                 notes[one.input, one.member] = one.message
             elif isinstance(one, Withdrawn):
-                withdrawn.append(replace(one, entry=replace(one.entry, release=run.release)))
+                withdrawn.append(replace(one, entry=_in_release(one.entry, run.release)))
             else:
-                entries.append(replace(one, release=run.release))
+                entries.append(_in_release(one, run.release))
     return decided, entries, notes, withdrawn
+
+
+def _in_release(entry: LedgerEntry, release: int) -> LedgerEntry:
+    return entry if entry.release == release else replace(entry, release=release)
 
 
 # ---- versions
@@ -147,22 +155,21 @@ def _heads(run: Run) -> dict[str, Head]:
     ]  # fmt: skip
     heads = {}
     for batch in corpus.latest_batches(run.root, columns=columns):
-        for row in batch.to_pylist():
-            canonical = bool(row["url"]) and row["url"] == row["canonical_url"]
-            candidate = Candidate(row["doc_id"], row["text_sha256"], row["words"], row["captured"], canonical)
-            heads[row["doc_id"]] = Head(
-                row["seq"], row["version_id"], row["status"], row["duplicate_of"], row["captured"], candidate
-            )
+        for row in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
+            doc, seq, version, status, keeper, captured, digest, words, url, declared = row
+            candidate = Candidate(doc, digest, words, captured, bool(url) and url == declared)
+            heads[doc] = Head(seq, version, status, keeper, captured, candidate)
     return _last_captured(run.root, heads)
 
 
-def _last_captured(root: Path, heads: dict[str, Head]) -> dict[str, Head]:
+def _last_captured(root: Place, heads: dict[str, Head]) -> dict[str, Head]:
     """The heads with the time of the latest capture that the ledger has, which may only have confirmed them."""
-    table = corpus.captures(root, columns=["doc_id", "captured", "outcome"])
-    for row in table.to_pylist():
-        head = heads.get(row["doc_id"])
-        if head and row["outcome"] != "rejected" and (row["captured"] or "") > (head.captured or ""):
-            heads[row["doc_id"]] = replace(head, captured=row["captured"])
+    columns = ["doc_id", "captured", "outcome"]
+    table = corpus.captures(root, columns=columns)
+    for doc, captured, outcome in zip(*(table[name].to_pylist() for name in columns), strict=True):
+        head = heads.get(doc) if captured and outcome != "rejected" else None
+        if head and captured > (head.captured or ""):
+            heads[doc] = replace(head, captured=captured)
     return heads
 
 
@@ -358,22 +365,21 @@ def _with_outcome(
     head = heads.get(document)
     outcome: Outcome = "duplicate" if document in duplicates else entry.outcome
     message = duplicates[document].reason if document in duplicates else notes.get((entry.input, entry.member))
-    return replace(
-        entry,
-        outcome=outcome,
-        message=message,
-        version_id=entry.version_id or (head.version_id if head else None),
-    )
+    version = entry.version_id or (head.version_id if head else None)
+    if (outcome, message, version) == (entry.outcome, entry.message, entry.version_id):
+        return entry
+    return replace(entry, outcome=outcome, message=message, version_id=version)
 
 
 # ---- the commit
 
 
-def _new_to_the_ledger(run: Run, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+def _new_to_the_ledger(run: Run, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """The entries to keep: what needed work, and refusals that the ledger does not have yet."""
     names = ["input", "member", "kind", "payload_sha256", "fingerprint"]
-    table = corpus.captures(run.root, columns=names)
-    known = set(zip(*(table[name].to_pylist() for name in names), strict=True))
+    refused = any(entry.outcome == "rejected" for entry in entries)
+    table = corpus.captures(run.root, columns=names) if refused else None
+    known = set(zip(*(table[name].to_pylist() for name in names), strict=True)) if table is not None else set()
     return [
         entry
         for entry in entries
@@ -449,6 +455,8 @@ def _version(run: Run, one: Planned) -> Version:
 def _pointed(version: Version, duplicate: Duplicate | None) -> Version:
     """The version with its pointer to the copy that stands for it, or without one."""
     status: Status = "duplicate" if duplicate else "live"
+    if duplicate is None and version.status == status and version.duplicate_of is None and not version.match:
+        return version
     if duplicate is None:
         return replace(version, status=status, duplicate_of=None, match={})
     match = {
@@ -496,7 +504,32 @@ def _summary(
         seconds=round(time.time() - run.started, 3),
         rejections=tuple(rejected),
         alarms=tuple(alarms(decided, earlier_shares(run))),
+        sources=_by_source(entries),
+        sites=_by_site(decided),
     )
+
+
+def _by_source(entries: Iterable[LedgerEntry]) -> dict[str, dict[str, int]]:
+    """For each source its inputs, its captures, and these by outcome."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    inputs: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        inputs[entry.source].add(entry.input)
+        counts[entry.source]["captures"] += 1
+        counts[entry.source][entry.outcome] += 1
+    names = ("captures", "new", "unchanged", "duplicate", "rejected")
+    return {
+        source: {"inputs": len(inputs[source])} | {name: counts[source][name] for name in names}
+        for source in sorted(inputs)
+    }
+
+
+def _by_site(decided: Iterable[Decided]) -> dict[str, dict[str, int]]:
+    """For each site the characters that were kept, and those that each stage cut."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in decided:
+        counts[one.entry.site or ""].update({"kept": one.kept, **dict(one.cut)})
+    return {site: dict(sorted(counts[site].items())) for site in sorted(counts)}
 
 
 # ---- the share of chrome

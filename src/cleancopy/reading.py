@@ -10,6 +10,7 @@ import os
 import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from urllib.parse import urlsplit
@@ -18,7 +19,6 @@ from cleancopy import decisions
 from cleancopy.clean import read
 from cleancopy.document import Capture
 from cleancopy.errors import Kind, Rejected
-from cleancopy.fingerprint import fingerprint
 from cleancopy.isolation import run_isolated
 from cleancopy.policy import Limits, Policy
 from cleancopy.run import Known, Note, Run, Withdrawn
@@ -127,15 +127,17 @@ def _leave(run: Run, number: int, shard: Sequence[AnyInput]) -> None:
         run.spool("read", number).unlink(missing_ok=True)
         before.write_text(stamp)
     with Spool(run.spool("inputs", number)) as spool:
-        for one in shard:
-            spool.append(one)
+        spool.append(list(shard))  # as one: what they share is written and read once
 
 
 def _stamp(shard: Iterable[AnyInput]) -> str:
     """A digest of inputs as they lie on the disk: names, sizes, times."""
     digest = hashlib.sha256()
     for one in shard:
-        facts = os.stat(one.path) if isinstance(one, Input) and os.path.exists(one.path) else None
+        facts = None
+        if isinstance(one, Input):
+            with suppress(OSError, ValueError):
+                facts = os.stat(one.path)
         state = (facts.st_size, facts.st_mtime_ns, facts.st_ino) if facts else one
         digest.update(repr((one.name, state)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
@@ -149,7 +151,7 @@ def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | Non
     if run.spool("read", number).exists():
         return _already_read(run, number)
     counts: Counter[str] = Counter()
-    inputs: list[AnyInput] = list(read_spool(run.spool("inputs", number)))
+    inputs: list[AnyInput] = next(read_spool(run.spool("inputs", number)))
     with (
         Spool(run.spool("read", number)) as spool,
         archive.Archive(run.root, f"{run.name}-{number:04d}", archived(run)) as raw,
@@ -214,7 +216,7 @@ def _to_read(
 ) -> Iterator[tuple[Capture, LedgerEntry]]:
     """The captures of a shard that need reading, archived; what needs none goes straight to the spool."""
     known, last = ledger(run)
-    base = fingerprint(run.parts)
+    made, back, base = decisions_of(run), _brought_back(run), run.fingerprint
     for done, found in enumerate(inputs, 1):
         if isinstance(found, Page | Missing):
             yield from _of_web(run, found, spool, counts)
@@ -233,13 +235,13 @@ def _to_read(
                 spool.append((_refused(run, one, raw), None))
                 continue
             entry = entry_of(run, found, one)
-            if refusal := decisions_of(run).refusal(entry):
+            if refusal := made.refusal(entry):
                 counts["rejected"] += 1
                 spool.append((rejected(entry, Kind.TAKEN_DOWN, f"{entry.input}: {refusal}"), None))
                 continue
             before = known.get((one.key, entry.payload_sha256 or ""))
-            same = last.get((entry.input, entry.member, entry.key)) == one.sha256
-            if before and still_holds(before, base, same) and one.key not in _brought_back(run):
+            same = last.get((entry.input, entry.member, entry.key)) == entry.payload_sha256
+            if before and still_holds(before, base, same) and one.key not in back:
                 counts["known"] += 1
                 spool.append(
                     (replace(entry, outcome=before.outcome, kind=before.kind, message=before.message), False)
@@ -259,7 +261,7 @@ def _of_web(
         counts["rejected"] += 1
         message = f"{found.name}: {found.gone.message}"
         keys = tuple(map(canonical_url, found.gone.urls))
-        entry = replace(rejected(entry, Kind.HTTP_ERROR, message), key=keys[0], url=found.gone.urls[0])
+        entry = replace(rejected(entry, Kind.GONE, message), key=keys[0], url=found.gone.urls[0])
         spool.append((Withdrawn(entry, keys), None))
         return
     known, last = ledger(run)
@@ -271,7 +273,7 @@ def _of_web(
         url=got.url,
         site=found.site or urlsplit(got.key).hostname,
         captured=got.captured,
-        fingerprint=fingerprint(run.parts),
+        fingerprint=run.fingerprint,
     )
     before = known.get((got.key, got.payload_sha256))
     same = last.get((found.name, None, got.key)) == got.payload_sha256
@@ -280,7 +282,7 @@ def _of_web(
         spool.append((rejected(entry, Kind.TAKEN_DOWN, f"{found.name}: {refusal}"), None))
     elif found.listed:
         _of_list(run, entry, found.listed, spool, counts, lambda: got.ref)
-    elif before and still_holds(before, fingerprint(run.parts), same) and got.key not in _brought_back(run):
+    elif before and still_holds(before, run.fingerprint, same) and got.key not in _brought_back(run):
         counts["known"] += 1
         said = replace(entry, outcome=before.outcome, kind=before.kind, message=before.message)
         spool.append((said, False))
@@ -346,12 +348,12 @@ def entry_of(run: Run, found: Input | Refusal, capture: Capture) -> LedgerEntry:
         url=capture.url,
         site=capture.site,
         captured=capture.captured,
-        fingerprint=fingerprint(run.parts),
+        fingerprint=run.fingerprint,
     )
 
 
 def _refused(run: Run, refusal: Refusal, raw: archive.Archive) -> LedgerEntry:
-    entry = LedgerEntry(input=refusal.name, outcome="rejected", release=run.release, run=run.name)
+    entry = LedgerEntry(refusal.name, "rejected", run.release, run.name, source=run.source)
     entry = replace(rejected(entry, refusal.kind, refusal.message), member=refusal.member or None)
     if refusal.payload is None:
         return entry
@@ -380,14 +382,14 @@ def ledger(run: Run) -> tuple[dict[tuple[str, str], Known], dict[tuple[str, str 
     table = corpus.captures(run.root, columns=columns)
     known: dict[tuple[str, str], Known] = {}
     last: dict[tuple[str, str | None, str], str] = {}
-    for row in sorted(table.to_pylist(), key=lambda r: (r["release"], r["captured"] or "")):
-        if not row["key"]:
+    rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
+    for row in sorted(rows, key=lambda r: (r[-1], r[4] or "")):
+        source, member, key, payload, _, made_by, became, kind, message, _ = row
+        if not key:
             continue
-        outcome: Outcome = "rejected" if row["outcome"] == "rejected" else "unchanged"
-        known[row["key"], row["payload_sha256"] or ""] = Known(
-            row["fingerprint"], outcome, row["kind"], row["message"]
-        )
-        last[row["input"], row["member"], row["key"]] = row["payload_sha256"] or ""
+        outcome: Outcome = "rejected" if became == "rejected" else "unchanged"
+        known[key, payload or ""] = Known(made_by, outcome, kind, message)
+        last[source, member, key] = payload or ""
     return known, last
 
 

@@ -43,7 +43,8 @@ NORMALISATION = 1  # of the normal form: one more whenever ``normalise`` gives s
 EMPTY = 0xFFFFFFFF  # what a signature holds where there is nothing to sign, as in datasketch
 BATCH = 2_000_000  # code points that go through the kernel at once: bounds the memory, keeps it in cache
 MANY = 4_000_000  # pairs that are collected before those met twice are dropped
-WORTHWHILE = 200_000  # code points in a batch from which loading the kernel (about a second) pays
+PART = 250_000  # code points that numpy signs at once
+WORTHWHILE = 8_000_000  # code points, over all calls, from which loading the kernel (0.7 CPU-seconds) pays
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def normalise(text: str) -> str:
     Format characters (soft hyphens, joiners) and variation selectors vanish. A Han or kana character is a
     word of its own, since those scripts put no spaces between words. Final sigma counts as sigma.
     """
-    return " ".join(unicodedata.normalize("NFKC", text).translate(_FOLDS).split())
+    return " ".join(_nfkc(text).translate(_FOLDS).split())
 
 
 def shingles(text: str, n: int, unit: Unit = "word") -> frozenset[str]:
@@ -147,7 +148,7 @@ def shingles(text: str, n: int, unit: Unit = "word") -> frozenset[str]:
 def shingle_hashes(texts: Sequence[str], signing: Signing) -> list[Hashes]:
     """The sorted distinct 64-bit shingle hashes of each text: what ``shingles`` gives, in 8 bytes a shingle."""
     found: list[Hashes] = []
-    for batch in _batches(texts):
+    for batch in _batches(texts, BATCH):
         kernel = _kernel(batch)
         found += _hash_compiled(kernel, batch, signing) if kernel else _hash_plainly(batch, signing)
     return found
@@ -179,11 +180,11 @@ def sign(texts: Sequence[str], signing: Signing) -> NDArray[np.uint32]:
     """The MinHash signatures of the texts, a uint32 matrix (texts, num_perm).
 
     Bit for bit what datasketch's ``MinHash`` makes of each text's ``shingles`` as UTF-8.
-    A text without a word is all ``EMPTY``. Batches of few characters never load the kernel.
+    A text without a word is all ``EMPTY``. The kernel is loaded when there was enough to sign.
     """
     rows = np.empty((len(texts), signing.num_perm), np.uint32)
     done = 0
-    for batch in _batches(texts):
+    for batch in _batches(texts, BATCH):
         kernel = _kernel(batch) if signing.hash == "mmh3" else None
         part = rows[done : done + len(batch)]
         if kernel:
@@ -413,6 +414,30 @@ MONTHS_IN_CAPITALS = MONTHS | frozenset(_ENGLISH_MONTHS.split())
 # --- the fold that Python and the kernel share
 
 
+def _nfkc(text: str) -> str:
+    """A text's NFKC; very long runs of combining marks are composed in parts (UAX #15, 13: stream-safe text).
+
+    Marks are put in order by insertion: 600,000 on one letter, which no text has and anybody can send, would
+    take minutes.
+    """
+    looks = [] if text.isascii() else list(map(unicodedata.combining, text[::_LOOK]))
+    if not any(first and second for first, second in pairwise(looks)):
+        return unicodedata.normalize("NFKC", text)
+    edges = [0, *(found.end() for found in _too_many_marks().finditer(text)), len(text)]
+    return "".join(unicodedata.normalize("NFKC", text[start:end]) for start, end in pairwise(edges))
+
+
+#: A run of twice so many marks is certain to be seen; shorter ones cost next to nothing.
+_LOOK = 100
+
+
+@cache
+def _too_many_marks() -> re.Pattern[str]:
+    """As many combining marks in a row as text ever has, where one more follows."""
+    marks = "".join(chr(point) for point in range(sys.maxunicode) if unicodedata.combining(chr(point)))
+    return re.compile(f"[{marks}]{{30}}(?=[{marks}])")
+
+
 class _Folds(dict[int, str]):
     """What each code point of an NFKC text becomes, worked out when it is first met."""
 
@@ -445,15 +470,20 @@ def _fold_table() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
     A code point that can compose with what stands before it has the fold 0: its text goes through Python.
     """
-    folds = [_kernel_fold(chr(point)) for point in range(_TABLE_END)]
+    chars = list(map(chr, range(_TABLE_END)))
+    folds = list(map(_kernel_fold, chars, map(unicodedata.category, chars)))
     offsets = np.zeros(_TABLE_END + 1, np.int32)
-    np.cumsum([len(fold) for fold in folds], out=offsets[1:])
+    np.cumsum(list(map(len, folds)), out=offsets[1:])
     return np.frombuffer(b"".join(folds), np.uint8), offsets
 
 
-def _kernel_fold(char: str) -> bytes:
-    if unicodedata.category(char) in ("Cn", "Co", "Cs"):
+def _kernel_fold(char: str, category: str) -> bytes:
+    if category in ("Cn", "Co", "Cs"):
         return b" "
+    if char in _composing():
+        return b"\0"
+    if not unicodedata.decomposition(char):  # its own NFKC, or a syllable of Hangul, which is that, too
+        return _FOLDS[ord(char)].encode()
     if unicodedata.normalize("NFKD", char)[0] in _composing():
         return b"\0"
     return unicodedata.normalize("NFKC", char).translate(_FOLDS).encode()
@@ -483,11 +513,11 @@ def _permutations(num_perm: int, seed: int) -> NDArray[np.uint32]:
     return np.array([factors, draw.randint(0, 1 << 32, num_perm, dtype=np.uint32)])
 
 
-def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The texts in order, in batches of about ``BATCH`` code points."""
+def _batches(texts: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    """The texts in order, in batches of about so many code points."""
     start, size = 0, 0
     for position, text in enumerate(texts):
-        if size + len(text) > BATCH and position > start:
+        if size + len(text) > most and position > start:
             yield texts[start:position]
             start, size = position, 0
         size += len(text)
@@ -495,10 +525,16 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start:]
 
 
+#: How many code points numpy has signed or hashed so far.
+_so_far = [0]
+
+
 def _kernel(texts: Sequence[str]) -> ModuleType | None:
-    """The compiled kernel, where it is loaded or worth loading for these texts."""
-    if KERNEL not in sys.modules and sum(map(len, texts)) < WORTHWHILE:
-        return None
+    """The compiled kernel, where it is loaded or has become worth loading; both ways make the same bits."""
+    if KERNEL not in sys.modules:
+        _so_far[0] += sum(map(len, texts))
+        if _so_far[0] < WORTHWHILE:
+            return None
     return _load_kernel()
 
 
@@ -536,15 +572,35 @@ def _sign_compiled(
 
 
 def _sign_plainly(texts: Sequence[str], signing: Signing, rows: NDArray[np.uint32]) -> None:
+    """The signatures with numpy, many texts in one go."""
     a, b = _permutations(signing.num_perm, signing.seed)
     rows[:] = EMPTY
-    for row, text in zip(rows, texts, strict=True):
-        data, starts, stops = _units(text, signing.unit)
-        size = min(signing.shingle, len(starts))
-        begin, end = starts[: len(starts) - size + 1], stops[size - 1 :]
-        hashes = _scramble(_hash_spans(data, begin, end, signing) if size else np.empty(0, np.uint32))
-        for part in range(0, len(hashes), 4096):
-            np.minimum(row, (hashes[part : part + 4096, None] * a + b).min(axis=0), out=row)
+    done = 0
+    for part in _batches(texts, PART):
+        data, begin, end, counts = _shingled(part, signing)
+        some = np.flatnonzero(counts)
+        firsts = (np.cumsum(counts) - counts)[some]
+        hashes = _scramble(_hash_spans(data, begin, end, signing))
+        own = np.empty((rows.shape[1], len(some)), np.uint32)
+        for k in range(rows.shape[1] if len(some) else 0):
+            own[k] = np.minimum.reduceat(hashes * a[k] + b[k], firsts)
+        rows[done + some] = own.T
+        done += len(part)
+
+
+def _shingled(
+    texts: Sequence[str], signing: Signing
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The normal forms of texts as UTF-8, where each shingle starts and ends, how many each text has."""
+    words, normal = signing.unit == "word", list(map(normalise, texts))
+    units = np.array([one.count(" ") + 1 if words and one else len(one) for one in normal], np.int64)
+    data = np.frombuffer((" " if words else "").join(filter(None, normal)).encode(), np.uint8)
+    starts, stops = _edges(data, signing.unit)
+    size = np.minimum(signing.shingle, units)
+    counts = np.where(units, units - size + 1, 0)
+    left_out = np.cumsum(units - counts) - (units - counts)  # units of the texts before that begin no shingle
+    first = np.arange(counts.sum()) + np.repeat(left_out, counts)
+    return data, starts[first], stops[first + np.repeat(size - 1, counts)], counts
 
 
 def _hash_spans(
@@ -561,12 +617,17 @@ def _hash_spans(
 def _units(text: str, unit: Unit) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
     """A text's normal form as UTF-8, and where each of its words (or characters) starts and ends."""
     data = np.frombuffer(normalise(text).encode(), np.uint8)
+    return data, *_edges(data, unit)
+
+
+def _edges(data: NDArray[np.uint8], unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each word (or character) of a normal form starts and ends."""
     if unit == "word":
         spaces = np.flatnonzero(data == ord(" "))
         starts, stops = np.r_[0, spaces + 1], np.r_[spaces, len(data)]
-        return data, starts[: len(data)], stops[: len(data)]
+        return starts[: len(data)], stops[: len(data)]
     starts = np.flatnonzero((data & 0xC0) != 0x80)
-    return data, starts, np.r_[starts[1:], len(data)][: len(starts)]
+    return starts, np.r_[starts[1:], len(data)][: len(starts)]
 
 
 def _scramble(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:

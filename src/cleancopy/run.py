@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
-from cleancopy.fingerprint import parts
+from cleancopy.fingerprint import fingerprint, parts
 from cleancopy.policy import Policy
 from cleancopy.sources.settings import Fetching, Source
-from cleancopy.store.layout import work_folder
+from cleancopy.store.layout import Place, work_folder
 from cleancopy.store.rows import LedgerEntry, Outcome
 
 
@@ -18,7 +19,7 @@ class Run:
     """One ingest under way: what it reads, where it writes, and under which policy."""
 
     raw: Path
-    root: Path
+    root: Place
     paths: tuple[Path, ...]
     policy: Policy
     workers: int
@@ -34,14 +35,33 @@ class Run:
         """The folder of the run's spool files."""
         return work_folder(self.root, self.source)
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.release))
+
     @property
     def parts(self) -> dict[str, str]:
         """The parts of the pipeline fingerprint that hold for all documents of the run."""
-        return parts(self.policy)
+        return _parts(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest over these parts: the base of what the ledger knows a payload by."""
+        return _fingerprint(self)
 
     def spool(self, step: str, shard: int) -> Path:
         """The spool file in which a step leaves a shard."""
         return self.work / f"{step}-{shard:05d}"
+
+
+# Both are asked for every capture.
+@lru_cache(maxsize=8)
+def _parts(run: Run) -> dict[str, str]:
+    return parts(run.policy)
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(run: Run) -> str:
+    return fingerprint(_parts(run))
 
 
 #: The source of captures that are read again from the archive: of the ledger's entries that saw no input.
@@ -110,7 +130,10 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did. ``counts`` by outcome add up to ``captures``; ``cut`` are characters by stage."""
+    """What a run did. ``counts`` by outcome add up to ``captures``; ``cut`` are characters by stage.
+
+    ``sources`` has the counts of each source, ``sites`` the characters of each site, kept and cut by stage.
+    """
 
     run: str
     release: int | None
@@ -127,4 +150,6 @@ class Summary:
     seconds: float
     rejections: tuple[LedgerEntry, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    sources: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    sites: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     overflow: int = 0  # pairs of documents never compared, because too many shared a band of their signatures

@@ -7,6 +7,7 @@ when it is complete, so that the run after a dead one can go on from those that 
 from __future__ import annotations
 
 import pickle
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,8 @@ class Spool:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._unfinished = path.with_name(f"{path.name}.part")
+        # A name of its own: what a cut-off worker still writes must never appear as another's.
+        self._unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         self._file = open(self._unfinished, "wb")  # noqa: SIM115 - closed by the context
         self._offset = 0
 

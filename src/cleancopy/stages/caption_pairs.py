@@ -653,7 +653,17 @@ def _names_only(text: str) -> bool:
     )
 
 
-def may_be_signed(tail: str) -> bool:
+#: What hints at a credit in a text in small letters, and in the text as it stands.
+Hints = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def hints_in(text: str) -> Hints:
+    """The hints at a credit that a whole page has: no part of it has others."""
+    lower = text.lower()
+    return tuple(h for h in _LABEL_HINTS if h in lower), tuple(h for h in _AGENCY_HINTS if h in text)
+
+
+def may_be_signed(tail: str, hints: Hints = (_LABEL_HINTS, _AGENCY_HINTS)) -> bool:
     """Whether a text may end in a credit, by its last word and some hints: a cheap look at it."""
     if not tail[-1].isalnum() and tail[-1] not in ").]":
         return False
@@ -661,7 +671,7 @@ def may_be_signed(tail: str) -> bool:
     if last.islower() and last.isalpha() and last not in _NAME_PARTICLES:
         return False
     lower = tail.lower()
-    return any(hint in lower for hint in _LABEL_HINTS) or any(hint in tail for hint in _AGENCY_HINTS)
+    return any(map(lower.__contains__, hints[0])) or any(map(tail.__contains__, hints[1]))
 
 
 def names_medium(credit: str) -> bool:

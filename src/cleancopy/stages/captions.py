@@ -25,6 +25,7 @@ from cleancopy.stages.caption_pairs import (
     bare_credit,
     compare_readings,
     credit_start,
+    hints_in,
     may_be_signed,
     names_medium,
     read_caption,
@@ -161,10 +162,11 @@ def _sign(document: Document, block: Block) -> _Caption | Literal["credit"] | No
 
 def _hopeful(document: Document, gone: frozenset[int]) -> Iterator[int]:
     """The blocks that are captions or credits by kind, or may end in a credit; a cheap look at every block."""
+    hints = hints_in(document.text)
     for index, block in enumerate(document.blocks):
         if block.kind not in _CANDIDATES or block.end - block.start > LONGEST or index in gone:
             continue
-        if block.kind == "credit" or _is_caption(block) or may_be_signed(_tail(document, block)):
+        if block.kind == "credit" or _is_caption(block) or may_be_signed(_tail(document, block), hints):
             yield index
 
 

@@ -93,8 +93,17 @@ def taken(document: Document) -> set[int]:
 def _pattern(line: str) -> Pattern | None:
     if len(line) > _PATTERN_LENGTH:
         return None
+    if _any_pattern().fullmatch(line) is None:
+        return None
     patterns = (pattern for pattern in generic_patterns() if pattern.where != "title")
     return next((pattern for pattern in patterns if pattern.regex.fullmatch(line)), None)
+
+
+@lru_cache(maxsize=1)
+def _any_pattern() -> re.Pattern[str]:
+    """What any of the patterns for lines matches: one look at the many lines that none does."""
+    parts = [f"(?:{one.regex.pattern})" for one in generic_patterns() if one.where != "title"]
+    return re.compile("|".join(parts), re.IGNORECASE)
 
 
 def is_error_page(document: Document) -> bool:

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from cleancopy.errors import PolicyError, StoreError
@@ -208,7 +208,7 @@ def chrome_to_json(chrome: SiteChrome) -> str:
     """The site chrome as JSON for people: one entry after the other, fields that say nothing left out."""
     plain = {field.name: field.default for field in fields(ChromeEntry)}
     entries = [
-        {name: value for name, value in asdict(entry).items() if value != plain[name] or name == "status"}
+        {name: value for name in plain if (value := getattr(entry, name)) != plain[name] or name == "status"}
         for entry in sorted(chrome.entries, key=order)
     ]
     whole = {"site": chrome.site, "version": chrome.version, "pages": chrome.pages, "entries": entries}
