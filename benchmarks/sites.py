@@ -89,7 +89,9 @@ def _scored(page: Page, name: str, scores: BlockScores | None) -> Page:
     if not scores:
         return replace(page, blocks=score_blocks(page, ContentPolicy()))
     blocks = zip(page.blocks, scores[name], strict=True)
-    return replace(page, blocks=tuple(_with_headline([replace(block, score=score) for block, score in blocks])))
+    return replace(
+        page, blocks=tuple(_with_headline(page, [replace(block, score=score) for block, score in blocks]))
+    )
 
 
 def document(page: Page, url: str, site: str, *, html: bool) -> Document:
@@ -103,22 +105,10 @@ def fold_scores(file: Path) -> dict[str, list[float]]:
     if file.is_file():
         found: dict[str, list[float]] = json.loads(gzip.decompress(file.read_bytes()))
         return found
-    import train
+    from quality import cross_validated
 
-    from cleancopy.stages.blockmodel import best_cut, centred
-
-    examples = [each for each in train.read_examples(CORPORA, 1) if each.layout is not None]
-    train.prepare(examples)
-    for name in ("second", "voted"):
-        train.cross_score(examples, name)
-    made = {}
-    for each in examples:
-        scores = each.scores["second"]
-        threshold, expected = best_cut(scores, each.layout.sizes)
-        if expected < train.SURE:
-            scores = each.scores["voted"]
-            threshold, _ = best_cut(scores, each.layout.sizes)
-        made[each.source.name] = [round(score, 4) for score in centred(scores, threshold).tolist()]
+    judged = cross_validated(CORPORA, 1)
+    made = {name.partition("/")[2]: scores for name, scores in judged.items() if scores}
     file.write_bytes(gzip.compress(json.dumps(made).encode(), mtime=0))
     return made
 

@@ -24,9 +24,10 @@ StageName = Literal["chrome", "content", "captions"]
 class ContentPolicy:
     """Which blocks are main content.
 
-    ``method``: ``model`` (trafilatura votes where it is in doubt), ``trafilatura``, or ``all`` to keep every
-    block. ``comments``: whether readers' comments are content where they are apart from the page's own text.
-    ``headline``: whether the page's headline stays with its text, whatever the model says of it.
+    ``method``: ``model``, ``trafilatura``, or ``all`` to keep every block. ``comments``: whether readers'
+    comments are content where they are apart from the page's own text. ``headline``: whether the page's
+    headline stays with its text, whatever the model says of it; on a page that declares itself an article the
+    model decides.
     """
 
     method: Literal["model", "trafilatura", "all"] = "model"
