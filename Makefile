@@ -3,6 +3,7 @@
 # make check    lint, types, all tests: faults and the browser, too (what CI runs)
 # make ui       Prefect's server and UI with the history of runs, and the schedules
 # make bench    speed, memory and quality against peers
+# make fuzz     what is parsed, against what an enemy may send
 # make train    rebuild the block model from the shared corpora
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: ingest test check lint types ui bench bench-quality bench-repetition bench-store bench-pipeline bench-faults train setup clean-venv
+.PHONY: ingest test check lint types ui bench bench-quality bench-repetition bench-store bench-pipeline bench-dask bench-faults fuzz train setup clean-venv
 
 ingest: $(READY)
 	$(BIN)/cleancopy ingest
@@ -52,6 +53,14 @@ bench-store: $(READY)
 bench-pipeline: $(READY)
 	$(BIN)/python benchmarks/pipeline.py $(if $(PEERS),--peers-python $(PEERS)) $(PIPELINE)
 	$(BIN)/python benchmarks/pipeline.py --orchestration $(or $(DOCUMENTS),20000)
+
+bench-dask: $(READY)
+	$(BIN)/python benchmarks/dask_scale.py
+
+# Ten minutes a target, of computing; finds go to tests/finds.
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fast,dev,bench]"
+	$(BIN)/python benchmarks/fuzz.py $(FUZZ)
 
 bench-faults: $(READY)
 	$(BIN)/python benchmarks/faults.py

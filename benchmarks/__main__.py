@@ -14,6 +14,7 @@ ORDER = (
     "repetition",
     "metadata",
     "encoding",
+    "reading",
     "fetch",
     "store",
     "exports",

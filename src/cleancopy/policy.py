@@ -81,7 +81,7 @@ class Limits:
     inflated_bytes: int = 20_000_000
     inflate_ratio: int = 200
     depth: int = 256
-    tags: int = 200_000
+    tags: int = 400_000
     attributes: int = 1_000
     wall_seconds: float = 30.0
     memory_bytes: int = 2_000_000_000

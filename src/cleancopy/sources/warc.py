@@ -406,6 +406,8 @@ def _zstd_pieces(file: BinaryIO, limits: Limits) -> Iterator[_Piece]:
                     yield last
             if not last.fault:
                 return
+            if last.fault.kind is Kind.DECOMPRESS_LIMIT:
+                break  # it is our own, and kept nothing back
         yield last
         base = _next_member(file, (last.member or 0) + 1, ZSTD_MAGIC)
 

@@ -308,7 +308,7 @@ def capture_batches(entries: Iterable[LedgerEntry], size: int = 20_000) -> Itera
 
 
 def table_to_versions(table: pa.Table | pa.RecordBatch) -> Iterator[Version]:
-    """The versions of rows that have all columns, or all of an older schema; only ``blocks`` may be left out."""
+    """The versions of rows that have all columns, or all of an older schema; ``blocks`` may be left out."""
     batches = table.to_batches() if isinstance(table, pa.Table) else [table]
     for batch in batches:
         yield from _versions(batch)
