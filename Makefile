@@ -14,7 +14,7 @@ export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: ingest test check lint types ui bench bench-quality bench-repetition bench-store bench-pipeline bench-dask bench-faults fuzz train setup clean-venv
+.PHONY: ingest test check lint types ui bench bench-quality bench-repetition bench-store bench-pipeline bench-dask bench-orchestration bench-faults fuzz train setup clean-venv
 
 ingest: $(READY)
 	$(BIN)/cleancopy ingest
@@ -52,10 +52,12 @@ bench-store: $(READY)
 #   make bench-pipeline PEERS=peers/bin/python
 bench-pipeline: $(READY)
 	$(BIN)/python benchmarks/pipeline.py $(if $(PEERS),--peers-python $(PEERS)) $(PIPELINE)
-	$(BIN)/python benchmarks/pipeline.py --orchestration $(or $(DOCUMENTS),20000)
 
 bench-dask: $(READY)
 	$(BIN)/python benchmarks/dask_scale.py
+
+bench-orchestration: $(READY)
+	$(BIN)/python benchmarks/orchestration.py $(ORCHESTRATION)
 
 # Ten minutes a target, of computing; finds go to tests/finds.
 fuzz: $(READY)

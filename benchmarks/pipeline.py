@@ -1,19 +1,17 @@
 """The same HTML files through whole pipelines, in one run: cleancopy, datatrove and trafilatura's command line.
 
     python benchmarks/pipeline.py [--every 3] [--rounds 2] [--peers-python PATH]
-    python benchmarks/pipeline.py --orchestration 20000
 
 The pages of WCXB, every third by default, go through ``cleancopy ingest --plain`` (files to published release:
 archive, reading, metadata, chrome, captions, duplicates, store, text tree), through datatrove
 (``pipeline_datatrove.py``: reader, Trafilatura, FTFYFormatter, the four MinHash steps, writer) and through
 ``trafilatura --json --with-metadata``, in turn, in every round. What counts is the CPU time of all processes.
 datatrove's pages are decoded and put into JSON lines before its time begins, and it gets one worker: its
-workers' own start made two dearer by half. ``--orchestration`` measures what Prefect adds to an ingest of so
-many small text pages, and what an ingest costs that finds nothing new.
+workers' own start made two dearer by half.
 
 ``--peers-python`` is the interpreter of an environment with datatrove, which asks for an older trafilatura than
 cleancopy's: ``python -m venv peers; peers/bin/pip install "datatrove[io,processing]" spacy lxml_html_clean``.
-A whole run writes ``benchmarks/results/pipeline.md`` and ``.json``; each part keeps what the other measured.
+Writes ``benchmarks/results/pipeline.md`` and ``.json``.
 """
 
 from __future__ import annotations
@@ -40,12 +38,6 @@ WCXB = Path(__file__).resolve().parents[2] / "shared" / "corpora" / "wcxb"
 OWN, TROVE, CLI = "cleancopy ingest --plain", "datatrove", "trafilatura --json --with-metadata"
 #: How many times the pages a CPU-second of each peer cleancopy is to make: must, aim.
 GOALS = {TROVE: (3.0, 5.0), CLI: (2.5, 4.0)}
-HASHING = """
-import hashlib, sys
-from pathlib import Path
-for path in sorted(Path(sys.argv[1]).rglob("*.txt")):
-    hashlib.sha256(path.read_bytes()).hexdigest()
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,38 +192,6 @@ def _about(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-# ---- what Prefect adds
-
-
-def orchestration(options: argparse.Namespace) -> dict[str, Any]:
-    """CPU of an ingest of small pages of text with Prefect and without, and of one that finds nothing new."""
-    count = options.orchestration
-    costs: dict[str, list[dict[str, float]]] = {"plain": [], "Prefect": [], "nothing new": [], "hashing": []}
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        raw = write_pages(home / "raw", count)
-        for number in range(options.rounds):
-            plain = own_command(raw, home / f"plain-{number}", options.workers, "--plain")
-            flow = own_command(raw, home / f"flow-{number}", options.workers)
-            costs["plain"].append(spent(plain, home))
-            costs["Prefect"].append(spent(flow, home, PREFECT_HOME=str(home / "prefect")))
-            costs["nothing new"].append(spent(plain, home))
-            costs["hashing"].append(spent([sys.executable, "-c", HASHING, str(raw)], home))
-            print({name: round(each[-1]["cpu"], 2) for name, each in costs.items()}, flush=True)
-    cpu = {name: fmean(one["cpu"] for one in each) for name, each in costs.items()}
-    server = fmean(one["server"] for one in costs["Prefect"])
-    return {
-        "documents": count,
-        "rounds": options.rounds,
-        "CPU-s of each round": {name: [round(one["cpu"], 2) for one in each] for name, each in costs.items()},
-        "server CPU-s": server,
-        "share without the server": 1 - cpu["plain"] / (cpu["Prefect"] - server),
-        "share with the server": 1 - cpu["plain"] / cpu["Prefect"],
-        "nothing new, beyond reading and hashing, CPU-s": cpu["nothing new"] - cpu["hashing"],
-        **_about(options),
-    }
-
-
 def write_pages(raw: Path, count: int) -> Path:
     """Small pages of text, all different: 120 words in six paragraphs, of a vocabulary without meaning."""
     chance = random.Random(0)
@@ -248,19 +208,11 @@ def write_pages(raw: Path, count: int) -> Path:
 # ---- the report
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(race: dict[str, Any]) -> str:
     """The figures for people."""
-    lines = ["# Whole pipelines"]
-    if "race" in found:
-        lines += _race_lines(found["race"])
-    if "orchestration" in found:
-        lines += _orchestration_lines(found["orchestration"])
-    return "\n".join(lines) + "\n"
-
-
-def _race_lines(race: dict[str, Any]) -> list[str]:
     own = race["rows"][0]
     lines = [
+        "# Whole pipelines",
         "",
         f"{race['pages']} pages of WCXB, means of {race['rounds']} round(s), one pipeline after the other.",
     ]
@@ -280,7 +232,9 @@ def _race_lines(race: dict[str, Any]) -> list[str]:
         f"which flatters it here; cross-validated by host it has {_cross_validated()} on all pages.",
         "datatrove's text is taken before its duplicates go. Peak: what all processes hold together.",
     ]
-    return lines + _about_lines(race)
+    versions = ", ".join(f"{name} {number}" for name, number in race["versions"].items())
+    lines += ["", f"{race['date']}; {versions}; load {race['load']:.1f} on {race['cores']} cores."]
+    return "\n".join(lines) + "\n"
 
 
 def _cross_validated() -> str:
@@ -291,32 +245,6 @@ def _cross_validated() -> str:
     return f"{rows['cleancopy, cross-validated']['wcxb']:.3f}, trafilatura {rows['trafilatura']['wcxb']:.3f},"
 
 
-def _orchestration_lines(found: dict[str, Any]) -> list[str]:
-    each = found["CPU-s of each round"]
-    seconds = {name: fmean(values) for name, values in each.items()}
-    new = found["nothing new, beyond reading and hashing, CPU-s"]
-    return [
-        "",
-        f"## What Prefect adds to {found['documents']:,} small pages of text",
-        "",
-        "| | measured | |",
-        "|---|---:|---|",
-        f"| `--plain` | {seconds['plain']:.1f} CPU-s | rounds: {each['plain']} |",
-        f"| Prefect with its temporary server | {seconds['Prefect']:.1f} CPU-s | rounds: {each['Prefect']} |",
-        f"| of it the server | {found['server CPU-s']:.1f} CPU-s | |",
-        f"| Prefect's share without the server | {found['share without the server']:.1%} | at most 5 % |",
-        f"| Prefect's share with the server | {found['share with the server']:.1%} | |",
-        f"| nothing new, `--plain` | {seconds['nothing new']:.1f} CPU-s | |",
-        f"| of it beyond reading and hashing | {new:.1f} CPU-s | at most 3 |",
-        *_about_lines(found),
-    ]
-
-
-def _about_lines(found: dict[str, Any]) -> list[str]:
-    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    return ["", f"{found['date']}; {versions}; load {found['load']:.1f} on {found['cores']} cores."]
-
-
 def main() -> None:
     """Print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -324,21 +252,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--peers-python", help="the interpreter of an environment that has datatrove")
-    parser.add_argument(
-        "--orchestration", type=int, metavar="N", help="measure what Prefect adds to N documents"
-    )
     options = parser.parse_args()
-    if not options.orchestration and not WCXB.is_dir():
+    if not WCXB.is_dir():
         sys.exit(f"{WCXB}: the corpora are not there; this benchmark needs their pages")
-    part = "orchestration" if options.orchestration else "race"
-    measured = (orchestration if options.orchestration else race)(options)
-    path = RESULTS / "pipeline.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found[part] = measured
-    print(markdown({part: found[part]}))
+    measured = race(options)
+    print(markdown(measured))
     RESULTS.mkdir(exist_ok=True)
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(markdown(found), encoding="utf-8")
+    path = RESULTS / "pipeline.json"
+    path.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(measured), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ def up(home: Path) -> Iterator[tuple[str, str]]:
                 sys.exit(said.read_text(encoding="utf-8"))
             time.sleep(0.3)
         subprocess.run([*CLI, "ingest", "--source", "examples"], check=True, **options)
-        page = home / "raw" / "examples" / "tides.example" / "gauge.html"
-        page.write_text(page.read_text(encoding="utf-8").replace("float", "buoy"), encoding="utf-8")
+        page = home / "raw" / "examples" / "tides.example" / "springtide.html"
+        page.write_bytes(page.read_bytes().replace(b"Neumond", b"Schwarzmond"))
         subprocess.run([*CLI, "ingest", "--source", "examples"], check=True, **options)
         yield f"http://127.0.0.1:{port}", (home / "prefect" / "cleancopy-secret").read_text().strip()
     finally:
@@ -103,7 +103,7 @@ def take(page: Page, address: str, password: str) -> None:
 
 def save(page: Page, name: str) -> None:
     """A picture of what the browser shows, once it has stopped moving."""
-    page.wait_for_timeout(1_500)
+    page.wait_for_timeout(8_000)
     page.screenshot(path=DOCS / f"screenshot-{name}.png")
     print(DOCS / f"screenshot-{name}.png")
 

@@ -41,9 +41,8 @@ from cleancopy.store.layout import place
 def discover(run: Run) -> int:
     """List the inputs; how many shards they make."""
     shards = pipeline.discover(run)
-    get_run_logger().info(
-        "%s: %d shards of inputs under %s", run.source, shards, ", ".join(map(str, run.paths))
-    )
+    said = ", ".join(map(str, [*run.paths, *(f"{source.kind} {source.name}" for source in run.sources)]))
+    get_run_logger().info("%s: %d shard(s) of inputs from %s", run.source, shards, said)
     return shards
 
 

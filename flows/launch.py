@@ -16,6 +16,7 @@ from httpx import HTTPError
 from prefect import Flow, tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.context import TagsContext
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.states import Completed, Failed
@@ -65,7 +66,8 @@ def guarded(work: Callable[[], Any]) -> Any:
 
     A traceback would not help whoever reads the run's page: the message says what was refused and what to do.
     """
-    with _signed():
+    # Tasks do without the run's tags: for each tag of each task Prefect would ask the server for a slot.
+    with _signed(), TagsContext(current_tags=set()):
         try:
             return work()
         except Busy as error:
