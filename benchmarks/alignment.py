@@ -1,4 +1,4 @@
-"""How much of trafilatura's text the block votes keep: the words it returns that are found in kept blocks.
+"""How much of trafilatura's text its shares of blocks keep: the words it returns that are found in kept blocks.
 
 python benchmarks/alignment.py [--every N]
 """

@@ -4,7 +4,7 @@ python benchmarks/reading.py [--every N] [--rounds N]
 
 - the pages of a corpus as files and as web archives (plain, a gzip member or a zstd frame a record): pages a
   CPU-second read, decoded and split into blocks, and the ratio to files;
-- the same pages read whole (text, blocks, votes, metadata), here and in a worker: CPU-seconds of both sides.
+- the same pages read whole (text, blocks, scores, metadata), here and in a worker: CPU-seconds of both sides.
 
 All forms take turns in one run, and the best of the rounds counts. Results: results/reading.json.
 """

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from itertools import pairwise
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 import pyarrow.compute as pc
@@ -125,10 +125,7 @@ def _said(pause: timedelta) -> str:
 
 def _arrivals(run: Run) -> list[datetime]:
     """When the run's source brought something new, of the last releases, ascending."""
-    times = {one.release: one.time for one in islice(releases.newest_first(run.root), LOOKED_AT)}
-    if not times:
-        return []
     table = corpus.captures(run.root, columns=["release", "source", "outcome"])
     wanted = pc.and_(pc.equal(table["source"], run.source), pc.not_equal(table["outcome"], "rejected"))
-    seen = set(pc.unique(table.filter(wanted)["release"]).to_pylist())
-    return sorted(datetime.fromisoformat(times[number]) for number in seen & times.keys())
+    seen = sorted(pc.unique(table.filter(wanted)["release"]).to_pylist())[-LOOKED_AT:]
+    return [datetime.fromisoformat(releases.read(run.root, number).time) for number in seen]

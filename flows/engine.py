@@ -72,7 +72,8 @@ def _answering(scheduler: str) -> Iterator[None]:
     """What goes wrong between here and a scheduler as one clear line."""
     try:
         yield
-    except (OSError, OverflowError, ValueError) as error:  # a timeout is an OSError
+    # A timeout is an OSError; a tls:// address without keys a TypeError.
+    except (OSError, OverflowError, TypeError, ValueError) as error:
         cause = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise CleancopyError(
             f"{scheduler}: no Dask scheduler with workers answers there ({cause}); start them, correct "

@@ -112,11 +112,11 @@ def _changed(run: Run, release: int) -> Iterator[str]:
     versions = corpus.touched(run.root, release - 1, release)
     now = versions.filter(pc.and_(pc.equal(versions["release"], release), pc.greater(versions["seq"], 1)))
     now = now.filter(pc.not_equal(now["change"], "duplicate")).slice(0, CANDIDATES)
-    ids = now["doc_id"].to_pylist()
+    why = dict(zip(now["doc_id"].to_pylist(), now["change"].to_pylist(), strict=True))
+    ids = list(why)
     if not ids:
         return
     before, after = _texts(run.root, ids, release - 1), _texts(run.root, ids, release)
-    why = dict(zip(ids, now["change"].to_pylist(), strict=True))
     moved = sorted(ids, key=lambda one: (-_distance(before.get(one, ("", ""))[1], after[one][1]), one))
     yield f"## The documents that changed most, of {len(ids)}"
     for one in moved[:CHANGED]:

@@ -350,6 +350,8 @@ class _Walk:
         self.pieces: list[str] = []
         self.edits: list[Edit] = []
         self.linked = self.code = self.pre = self.row = self.groups = 0
+        # Of the pieces: how many are counted and their length; how many at the beginning say nothing.
+        self.counted = self.length = self.blank = 0
         start = "/html/body" if root.tag == "body" else "/" + str(root.tag)
         self.frames: list[_Frame] = [(root, start, "paragraph", 0, 0, {})]
         self._run(root)
@@ -405,7 +407,7 @@ class _Walk:
         if self.row:
             if tag not in ("td", "th"):
                 self.pieces.append(" ")
-            elif any(not piece.isspace() for piece in self.pieces):
+            elif self._has_text():
                 self.pieces.append(" | ")
             self.frames.append((element, path, kind, 0, group, {}))
             return
@@ -420,6 +422,12 @@ class _Walk:
         elif tag == "tr" and _is_row(element):
             within, self.row = "table_row", len(self.frames) + 1
         self.frames.append((element, f"{path}/{tag}[{nth}]", within, depth, group, {}))
+
+    def _has_text(self) -> bool:
+        """Whether the block that is being gathered has any text yet."""
+        while self.blank < len(self.pieces) and self.pieces[self.blank].isspace():
+            self.blank += 1
+        return self.blank < len(self.pieces)
 
     def _close(self, tag: str) -> None:
         if self.row and len(self.frames) != self.row:
@@ -436,8 +444,9 @@ class _Walk:
         """The text, or the tail, of an element with its repairs, which the tree gets too."""
         fixed, edits = repair_text(text, code=bool(self.code or self.pre))
         if edits:
-            length = sum(map(len, self.pieces))
-            self.edits += [Edit(length + e.start, length + e.end, e.rule, e.original) for e in edits]
+            self.length += sum(map(len, self.pieces[self.counted :]))
+            self.counted = len(self.pieces)
+            self.edits += [Edit(self.length + e.start, self.length + e.end, e.rule, e.original) for e in edits]
             if tail:
                 element.tail = fixed
             else:
@@ -451,7 +460,7 @@ class _Walk:
             return
         joined, edits, linked = "".join(self.pieces), self.edits, self.linked
         self.pieces.clear()
-        self.linked = 0
+        self.linked = self.counted = self.length = self.blank = 0
         if edits:
             self.edits = []
         if joined.isspace():

@@ -1,7 +1,7 @@
 """The whole way of one document: bytes to page text and blocks, then the cuts of each stage.
 
 ``read`` is the dear part and knows nothing of the site: bytes to text, repairs, one parse, one walk, the
-content votes, the metadata. ``decide`` is cheap and pure: it puts a frozen site chrome and the policy to a
+content scores, the metadata. ``decide`` is cheap and pure: it puts a frozen site chrome and the policy to a
 document that has been read, as often as either changes. ``clean`` is both.
 """
 

@@ -226,7 +226,8 @@ def takedown(root: Place, target: str, note: str = "", *, purge: bool = False) -
     refs = _alone(root, documents) if purge else []
     made = Made(0, "takedown", target, "", note, purged=tuple(sorted({ref.record_id for ref in refs})))
     done = _apply(root, made, lambda: _live(root, _meant(root, target)), rows.gone)
-    archive.purge(root, refs)
+    with releases.writing(root, PATIENCE, keep=partial(work.names, root)):  # one purge of a file at a time
+        archive.purge(root, refs)
     held = sorted({number for document in documents for number in _holding(root, document)})
     return replace(done, documents=tuple(documents), held=tuple(held))
 

@@ -420,11 +420,16 @@ def _nfkc(text: str) -> str:
     Marks are put in order by insertion: 600,000 on one letter, which no text has and anybody can send, would
     take minutes.
     """
-    looks = [] if text.isascii() else list(map(unicodedata.combining, text[::_LOOK]))
+    looks = [] if text.isascii() else list(map(_is_mark, text[::_LOOK]))
     if not any(first and second for first, second in pairwise(looks)):
         return unicodedata.normalize("NFKC", text)
     edges = [0, *(found.end() for found in _too_many_marks().finditer(text)), len(text)]
     return "".join(unicodedata.normalize("NFKC", text[start:end]) for start, end in pairwise(edges))
+
+
+def _is_mark(char: str) -> bool:
+    """Whether a character combines with the one before it, or becomes one that does."""
+    return char in "\u0f73\u0f75\u0f81\uff9e\uff9f" or unicodedata.combining(char) > 0
 
 
 #: A run of twice so many marks is certain to be seen; shorter ones cost next to nothing.
@@ -434,7 +439,7 @@ _LOOK = 100
 @cache
 def _too_many_marks() -> re.Pattern[str]:
     """As many combining marks in a row as text ever has, where one more follows."""
-    marks = "".join(chr(point) for point in range(sys.maxunicode) if unicodedata.combining(chr(point)))
+    marks = "".join(chr(point) for point in range(sys.maxunicode) if _is_mark(chr(point)))
     return re.compile(f"[{marks}]{{30}}(?=[{marks}])")
 
 

@@ -313,9 +313,11 @@ def _rrule(value: object, where: str) -> str:
 
     meaning = "a rule of RFC 5545, such as FREQ=DAILY"
     text = _text(r"(?:RRULE:)?FREQ=[A-Z]+(?:;[A-Z]+=[^;\s]+)*", meaning)(value, where)
+    if re.search(r"INTERVAL=0+(?:;|$)", text):
+        raise PolicyError(f"{where} is {value!r}; it must be {meaning}, with an INTERVAL of 1 or more")
     try:
         rrulestr(text)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise PolicyError(f"{where} is {value!r}; it must be {meaning} ({error})") from None
     return text
 

@@ -515,7 +515,7 @@ def _next_record(tape: _Tape, limits: Limits, choice: Choice) -> _Record | None:
         _pass_over(tape, fields, head, size, choice)
         return None
     notes: tuple[str, ...] = () if b"\r\n" in header else ("its header lines end in LF alone",)
-    if notes and (shorter := _without_returns(tape, head, size)):
+    if notes and not _ends(tape, head + size) and (shorter := _without_returns(tape, head, size)):
         size, notes = shorter, ("its line ends were made LF after its Content-Length was written",)
     else:
         _check_end(tape, head, size, notes)
@@ -544,17 +544,21 @@ def _head(tape: _Tape) -> int:
     raise _Damaged(Kind.WARC_TRUNCATED, "the archive ends within this record's header; get it again")
 
 
+def _ends(tape: _Tape, end: int) -> bool:
+    """Whether a record ends there: two line ends follow, the next record, or nothing."""
+    if not (tape.fill(end + 9) or tape.fill(end)):
+        return False
+    after = tape.take(end, end + 9)
+    return (
+        after.startswith(b"\r\n\r\n") or not after.strip(b"\r\n") or after.lstrip(b"\r\n").startswith(b"WARC/")
+    )
+
+
 def _check_end(tape: _Tape, head: int, size: int, notes: tuple[str, ...]) -> None:
     """Raise _Damaged unless the record ends where its Content-Length says."""
-    whole = tape.fill(head + size + 9) or tape.fill(head + size)
-    if whole:
-        after = tape.take(head + size, head + size + 9)
-        if (
-            after.startswith(b"\r\n\r\n")
-            or not after.strip(b"\r\n")
-            or after.lstrip(b"\r\n").startswith(b"WARC/")
-        ):
-            return
+    if _ends(tape, head + size):
+        return
+    whole = tape.fill(head + size)
     if tape.record_within(head, head + size) is not None:
         raise _lost(tape, head, "its Content-Length runs into the next record")
     payload = tape.take(head, head + size)

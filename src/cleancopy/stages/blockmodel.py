@@ -520,15 +520,16 @@ def _declared(page: Page) -> _Declared:
                 types.update(_TYPE.findall(said))
                 for key, string in _TEXTS.findall(said):
                     what, letters = _KEYS[key], _letters(_unquoted(string))
-                    texts[what] = (
-                        texts[what] + letters if what == "posts" else max(texts[what], letters, key=len)
-                    )
+                    if what != "posts":
+                        texts[what] = max(texts[what], letters, key=len)
+                    elif len(texts[what]) < _DECLARING:
+                        texts[what] += letters
             continue
         name, content = element.get("property") or element.get("name"), element.get("content") or ""
         if name == "og:type":
             kind = kind or content.strip().lower()
         elif name in ("description", "og:description"):
-            texts["summary"] = max(texts["summary"], _letters(content), key=len)
+            texts["summary"] = max(texts["summary"], _letters(content[:_DECLARING]), key=len)
     long = {what: text if len(text) >= _SHORTEST[what] else "" for what, text in texts.items()}
     return _Declared(frozenset(types), kind, long)
 

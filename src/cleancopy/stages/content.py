@@ -113,7 +113,7 @@ def _extracted(tree: html.HtmlElement | None, comments: bool, url: str | None) -
     """The texts of trafilatura's main text and of its comments."""
     from trafilatura import bare_extraction
 
-    # It says of pages with little text that it discards them; what it finds is a vote, not a verdict.
+    # It says of pages with little text that it discards them; what it finds is its opinion, not a verdict.
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     extracted: Any = bare_extraction(tree, url=url, include_comments=comments, deduplicate=False)
     if extracted is None:

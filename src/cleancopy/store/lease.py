@@ -48,8 +48,16 @@ class _Lease:
         with self.mutex:
             if self.tag is not None:
                 self.count += 1
-                self.tag = self.path.replace(_content(self.holder, self.count), self.tag)
+                self.tag = self.path.replace(_content(self.holder, self.count), self.tag) or self._own_tag()
             return self.tag is not None
+
+    def _own_tag(self) -> str | None:
+        """The tag as it is, if the object names this holder still: an answer was lost, not the lease."""
+        try:
+            content, tag = self.path.read()
+        except FileNotFoundError:
+            return None
+        return tag if content.startswith(_content(self.holder, 0).partition(b",")[0]) else None
 
     def keep(self) -> None:
         """Renew the lease until it ends or is lost."""

@@ -37,8 +37,8 @@ _PORTION = 8 << 20
 _TAIL = 1 << 18
 #: Objects that are asked for at once where many are read one after the other.
 _AT_ONCE = 16
-#: A server that does not answer is given up after so many tries, and seconds.
-_RETRIES, _PATIENCE = 6, 30
+#: A server that does not answer is given up after so many tries, or seconds, whichever ends first.
+_RETRIES, _PATIENCE = 20, 30
 
 
 class Facts(NamedTuple):
@@ -337,7 +337,7 @@ _CAUSES = (
     (r"InvalidRange|416 ", "the object is shorter than it was", "restore it from a backup"),
     (r"NotImplemented|501 ", "the server does not know conditional puts", "use one that does: docs/deploy.md"),
     (
-        r"error sending request|[Cc]onnect|dns error|timed out|HTTP error",
+        r"error sending request|[Cc]onnection |tcp connect|client error|dns error|timed out|HTTP error",
         "the server {server} does not answer",
         "check the network and AWS_ENDPOINT_URL, then run again; nothing that was published is touched",
     ),

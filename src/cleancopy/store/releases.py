@@ -238,6 +238,13 @@ def _finish(root: Place, manifest: Manifest, recovered: bool = False) -> Manifes
 
 
 def _discard(root: Place, files: Mapping[str, list[DataFile]]) -> None:
+    """Remove data files that no release will name.
+
+    In an object store the note that names them may stand, though its answer was lost, or another run may have
+    finished it: there they stay until maintenance removes what nothing names.
+    """
+    if not isinstance(root, Path):
+        return
     for table, written in files.items():
         for file in written:
             (table_folder(root, table) / file.path).unlink(missing_ok=True)
