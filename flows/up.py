@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
@@ -31,7 +32,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from prefect.exceptions import PrefectException
 from prefect.runner import Runner
@@ -191,6 +192,17 @@ async def _watch(kept: _Kept) -> None:
 
 # ---- runs whose process is gone
 
+#: Seconds in which a run of cleancopy has said which process it is: the first thing that it does.
+SIGNED = 30.0
+
+
+def _never_signed(run: FlowRun) -> bool:
+    """Whether a run of cleancopy died before it could say which process it is."""
+    ours = {"source", "kind"} <= {tag.partition(":")[0] for tag in run.tags}
+    if not ours or "cleancopy.process" in run.labels or run.start_time is None:
+        return False
+    return (datetime.now(UTC) - run.start_time).total_seconds() > SIGNED
+
 
 async def bury(client: PrefectClient) -> int:
     """Mark each run whose process on this machine is gone as crashed; how many there were."""
@@ -201,12 +213,12 @@ async def bury(client: PrefectClient) -> int:
     for run in await client.read_flow_runs(
         flow_run_filter=FlowRunFilter(state=under_way), sort=FlowRunSort.START_TIME_DESC, limit=200
     ):
-        if not gone(dict(run.labels)):
+        if not (gone(dict(run.labels)) or _never_signed(run)):
             continue
         dead += 1
-        message = (
-            f"Its process {run.labels['cleancopy.process']} is gone; nothing is lost: the next run goes on."
-        )
+        process = run.labels.get("cleancopy.process")
+        ended = f"Its process {process} is gone" if process else "Its process died as it began"
+        message = f"{ended}; nothing is lost: the next run goes on."
         ends = Cancelled if run.state_type == StateType.CANCELLING else Crashed
         await client.set_flow_run_state(run.id, ends(message=message), force=True)
         for task in await client.read_task_runs(
