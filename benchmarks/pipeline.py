@@ -241,8 +241,9 @@ def _cross_validated() -> str:
     path = RESULTS / "quality.json"
     if not path.is_file():
         return "an F1 that `make bench-quality` measures"
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    return f"{rows['cleancopy, cross-validated']['wcxb']:.3f}, trafilatura {rows['trafilatura']['wcxb']:.3f},"
+    tools = json.loads(path.read_text(encoding="utf-8"))["tools"]
+    own, peer = (tools[name]["scores"]["wcxb"]["f1"] for name in ("cleancopy", "trafilatura"))
+    return f"{own:.3f}, trafilatura {peer:.3f},"
 
 
 def main() -> None:
