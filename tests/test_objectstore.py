@@ -237,6 +237,40 @@ def test_a_writer_that_slept_finds_that_it_was_overtaken(
             layout.confirm(root)
 
 
+def test_an_answer_that_is_lost_does_not_lose_the_lease(
+    root: ObjectPath, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = ObjectPath.replace
+
+    def lost(path: ObjectPath, content: bytes, tag: str) -> None:
+        honest(path, content, tag)
+
+    with lease.leased(root / "lease"):
+        with monkeypatch.context() as patch:
+            patch.setattr(ObjectPath, "replace", lost)
+            lease.confirm(root / "lease")
+        lease.confirm(root / "lease")
+
+
+def test_what_another_run_has_published_stays_where_the_run_that_began_it_was_overtaken(
+    root: ObjectPath, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = layout.create
+
+    def slow(path: layout.Place, data: bytes) -> bool:
+        made = honest(path, data)
+        releases._recover(root)  # another run takes the place of this one, and finishes what it began
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(releases, "create", slow)
+        with pytest.raises(Overtaken):
+            publish(root, page("one"))
+    assert set(texts(root)) == {"one"}
+    publish(root, page("two"))
+    assert set(texts(root)) == {"one", "two"}
+
+
 @pytest.mark.slow
 def test_a_run_that_is_overtaken_decides_again(
     root: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
