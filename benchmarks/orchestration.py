@@ -24,6 +24,7 @@ from typing import Any
 
 from dask_scale import server
 from pipeline import RESULTS, WCXB, own_command, spent
+from pipeline_spent import processes
 
 SITES = 40
 #: Words of a page's own text.
@@ -78,16 +79,8 @@ def _frame(said: list[str]) -> tuple[str, str]:
 
 def spent_by(keeper: int) -> float:
     """CPU seconds that a process and all that it has started have used so far."""
-    found, ticks = 0.0, os.sysconf("SC_CLK_TCK")
-    parents: dict[int, int] = {}
-    times: dict[int, float] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(folder.name)] = int(fields[1])
-        times[int(folder.name)] = sum(map(int, fields[11:15])) / ticks
+    found = 0.0
+    parents, times = processes()
     for process, own in times.items():
         above = process
         while above and above != keeper:

@@ -63,8 +63,8 @@ def _children_left() -> bool:
     return True
 
 
-def _sample() -> tuple[float, dict[int, float]]:
-    """MB that all processes below this one hold, and the CPU seconds of those that are Prefect's server."""
+def processes() -> tuple[dict[int, int], dict[int, float]]:
+    """Of each process of the machine the one that started it, and its CPU seconds with those of its dead."""
     parents: dict[int, int] = {}
     times: dict[int, float] = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -74,6 +74,12 @@ def _sample() -> tuple[float, dict[int, float]]:
             continue
         parents[int(folder.name)] = int(fields[1])
         times[int(folder.name)] = sum(map(int, fields[11:15])) / TICKS
+    return parents, times
+
+
+def _sample() -> tuple[float, dict[int, float]]:
+    """MB that all processes below this one hold, and the CPU seconds of those that are Prefect's server."""
+    parents, times = processes()
     memory, server = 0.0, {}
     for process in parents:
         if not _below(process, parents):

@@ -301,7 +301,7 @@ def _cron(value: object, where: str) -> str:
 
 def _is_cron(part: str, low: int, high: int, names: Mapping[str, int]) -> bool:
     """Whether a part of a field of a cron line is ``*``, a number, a name or a range of these, with a step."""
-    if part in ("*", "?") or (part == "l" and high == 31):  # the last day of the month
+    if part == "*" or (part == "?" and high in (7, 31)) or (part == "l" and high == 31):  # l: the last day
         return True
     said = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/[1-9]\d?)?", part, re.ASCII)
     ends = [one for one in said.groups() if one] if said else [""]

@@ -32,6 +32,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,6 +55,7 @@ from cleancopy.store.layout import (
     sync_file,
     sync_folder,
     table_folder,
+    undone_by,
 )
 
 #: A file of this many bytes is left alone; as many are compacted into one, which bounds the memory (a file of
@@ -152,7 +154,7 @@ def compact(root: Place, table: TableName, group: Sequence[DataFile]) -> Compact
     for file in group:
         check(root, table, file)
     added = _write(root, table, _rows(root, table, group))
-    try:
+    with undone_by(partial((table_folder(root, table) / added.path).unlink, missing_ok=True)):
         record = Compaction(
             number=_next_number(root),
             table=table,
@@ -163,9 +165,6 @@ def compact(root: Place, table: TableName, group: Sequence[DataFile]) -> Compact
             added=added,
         )
         _note(root, record)
-    except BaseException:
-        (table_folder(root, table) / added.path).unlink(missing_ok=True)
-        raise
     if not _swap(root, record):
         _forget(root, record)
         raise StoreError(
@@ -217,18 +216,14 @@ def _write(root: Place, table: TableName, rows: pa.Table) -> DataFile:
     order = pc.sort_indices(rows, sort_keys=_ORDER[table])
     (added,) = corpus.write_file(root, table, None, _groups(rows, order, GROUP[table]))
     path = table_folder(root, table) / added.path
-    try:
-        with corpus.parquet(path) as file:
-            for number, group in enumerate(_groups(rows, order, GROUP[table])):
-                written = file.read_row_group(number).cast(rows.schema)
-                if not written.equals(pa.Table.from_batches([group])):
-                    raise StoreError(
-                        f"{path}: has other rows than the files that it was made of; nothing was changed, "
-                        "please report it"
-                    )
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    with undone_by(partial(path.unlink, missing_ok=True)), corpus.parquet(path) as file:
+        for number, group in enumerate(_groups(rows, order, GROUP[table])):
+            written = file.read_row_group(number).cast(rows.schema)
+            if not written.equals(pa.Table.from_batches([group])):
+                raise StoreError(
+                    f"{path}: has other rows than the files that it was made of; nothing was changed, "
+                    "please report it"
+                )
     return added
 
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedRandom
 from itertools import chain
 from pathlib import Path
@@ -50,6 +51,7 @@ from cleancopy.store.layout import (
     sync_file,
     sync_folder,
     table_folder,
+    undone_by,
 )
 from cleancopy.store.objects import ObjectPath, delta_options, known_refusal, opened_ahead
 from cleancopy.store.rows import CAPTURES, DOCUMENTS, SCHEMA_VERSION, Version, table_to_versions
@@ -125,7 +127,7 @@ def write_file(
     with mendable(here, "writing a data file"):
         here.parent.mkdir(parents=True, exist_ok=True)
         file = open(here, "w+b")  # noqa: SIM115
-    try:
+    with undone_by(partial(here.unlink, missing_ok=True)):
         with file:
             rows = _write(file, here, table, release, batches)
             with mendable(here, "completing a data file"):
@@ -134,9 +136,6 @@ def write_file(
         if rows and here != path:
             with mendable(path, "storing a data file"):
                 settle(here, path)
-    except BaseException:
-        here.unlink(missing_ok=True)
-        raise
     if not rows:
         here.unlink()
         return []
@@ -151,20 +150,21 @@ def _write(
     first = next(stream, None)
     level = COMPRESSION_LEVEL if first is not None and first.nbytes > SMALL else SMALL_LEVEL
     writer = pq.ParquetWriter(file, schema, **_writer_options(schema, level))
-    try:
+    with undone_by(partial(_abandon, writer)):
         for batch in chain([] if first is None else [first], stream):
             _check(batch, schema, release, table)
             with mendable(path, "writing a data file"):
                 writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
             rows += batch.num_rows
-    except BaseException:
-        # What is wrong was said already; closing a full disk's file would say it again.
-        with suppress(OSError, pa.ArrowException):
-            writer.close()
-        raise
     with mendable(path, "completing a data file"):
         writer.close()
     return rows
+
+
+def _abandon(writer: pq.ParquetWriter) -> None:
+    """Close a writer that failed; what is wrong was said already, and a full disk would say it again."""
+    with suppress(OSError, pa.ArrowException):
+        writer.close()
 
 
 def _digest(file: BufferedRandom) -> str:

@@ -16,8 +16,9 @@ import io
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from cleancopy.errors import Busy, StoreError
@@ -120,6 +121,15 @@ def matching(folder: Place, pattern: str) -> list[Place]:
 
 
 @contextmanager
+def undone_by(undo: Callable[[], object]) -> Iterator[None]:
+    """Call ``undo`` if the block does not come to its end, whatever stops it, Ctrl-C too; that goes on."""
+    with ExitStack() as stack:
+        stack.callback(undo)
+        yield
+        stack.pop_all()
+
+
+@contextmanager
 def mendable(path: Place, doing: str) -> Iterator[None]:
     """Raise StoreError, with the path, the cause and a remedy, for what the operating system refuses here."""
     try:
@@ -170,15 +180,12 @@ def create(path: Place, data: bytes) -> bool:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
         return False
-    try:
+    with undone_by(partial(path.unlink, missing_ok=True)):
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         sync_folder(path.parent)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
     return True
 
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ from cleancopy.store.layout import (
     pending_path,
     published,
     table_folder,
+    undone_by,
 )
 from cleancopy.store.rows import SCHEMA_VERSION
 
@@ -126,7 +128,7 @@ def commit(
     """
     _check_next(root, release)
     files = {"documents": corpus.write_file(root, "documents", release, documents)}
-    try:
+    with undone_by(partial(_discard, root, files)):
         files["captures"] = corpus.write_file(root, "captures", release, captures)
         manifest = Manifest(
             release=release,
@@ -141,9 +143,6 @@ def commit(
             tables={},
         )
         _reserve(root, manifest)
-    except BaseException:
-        _discard(root, files)
-        raise
     return _finish(root, manifest)
 
 
@@ -213,12 +212,9 @@ def _reserve(root: Place, manifest: Manifest) -> None:
                 f"{path}: another run is publishing release {manifest.release}; "
                 "read the store again when it has ended, and run again"
             )
-        try:
+        with undone_by(partial(path.unlink, missing_ok=True)):
             # The other run may have published and removed its note since this run looked.
             _check_next(root, manifest.release)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
 
 
 def _finish(root: Place, manifest: Manifest, recovered: bool = False) -> Manifest:
