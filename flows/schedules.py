@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -139,12 +139,16 @@ async def missed(client: PrefectClient, known: Mapping[str, UUID]) -> set[str]:
     """
     late: set[str] = set()
     for name, identity in known.items():
-        runs = await _waiting(client, identity, before=DateTime.now(UTC))
-        for run in runs:
-            await client.delete_flow_run(run.id)
-        if runs:
+        if await _drop(client, await _waiting(client, identity, before=DateTime.now(UTC))):
             late.add(name)
     return late
+
+
+async def _drop(client: PrefectClient, runs: Sequence[FlowRun]) -> int:
+    for run in runs:
+        with suppress(ObjectNotFound):  # the server takes away what a changed schedule has planned
+            await client.delete_flow_run(run.id)
+    return len(runs)
 
 
 async def upcoming(client: PrefectClient, identity: UUID, count: int) -> list[datetime]:
@@ -169,7 +173,11 @@ async def _waiting(
 
 
 async def catch_up(client: PrefectClient, identity: UUID) -> None:
-    """Start one run in place of all that were missed."""
+    """Start one run in place of all that were missed, and of those that the server has planned meanwhile.
+
+    It plans the next ones again within seconds, by the schedule as it is now.
+    """
+    await _drop(client, await _waiting(client, identity))
     await client.create_flow_run_from_deployment(identity, tags=["catch-up"])
 
 
