@@ -90,7 +90,7 @@ def _scored(page: Page, name: str, scores: BlockScores | None) -> Page:
         return replace(page, blocks=score_blocks(page, ContentPolicy()))
     blocks = zip(page.blocks, scores[name], strict=True)
     return replace(
-        page, blocks=tuple(_with_headline(page, [replace(block, score=score) for block, score in blocks]))
+        page, blocks=tuple(_with_headline(page, [block._replace(score=score) for block, score in blocks]))
     )
 
 

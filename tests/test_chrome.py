@@ -412,7 +412,7 @@ def test_a_decision_stays_when_its_pages_are_gone_and_what_was_learned_stands_be
 def test_no_stage_cuts_what_people_dropped() -> None:
     chrome = with_decision(learn([page(n) for n in range(4)]), "Imprint", "dropped", "2024-05-01")
     document = page(9)
-    scored = replace(document, blocks=tuple(replace(b, score=0.1, why="low") for b in document.blocks))
+    scored = replace(document, blocks=tuple(b._replace(score=0.1, why="low") for b in document.blocks))
     assert decide(scored, Policy(), chrome).clean.strip() == "Imprint"
 
 
@@ -420,7 +420,7 @@ def test_no_stage_cuts_what_people_dropped() -> None:
 
 
 def scored(document: Document, score: float) -> Document:
-    return replace(document, blocks=tuple(replace(block, score=score) for block in document.blocks))
+    return replace(document, blocks=tuple(block._replace(score=score) for block in document.blocks))
 
 
 def test_the_scores_of_own_text_rise_and_those_of_short_repeated_lines_fall() -> None:

@@ -413,7 +413,7 @@ def test_after_downtime_a_source_runs_once(place: Place, ingested: dict[str, Any
     began = datetime.now(UTC).isoformat()
     place.up()
     (run,) = place.until(lambda: [r for r in place.find("flow_runs") if "catch-up" in r["tags"]])
-    # One that the server planned by the schedule of before may have been faster by a moment: then it did the work.
+    # One that the server planned by the schedule of before may have been faster: then that did the work.
     place.until(lambda: any(r["id"] == run["id"] for r in place.runs("Completed", "Skipped")))
     place.until(lambda: any(r["start_time"] > began for r in place.runs("Completed") if r["start_time"]))
     assert not place.runs("Late")

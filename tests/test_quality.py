@@ -127,7 +127,7 @@ def without(kind: str) -> Change:
     """The change that loses all blocks of a kind."""
 
     def change(document: Document, policy: Policy) -> tuple[Document, Policy]:
-        blocks = (replace(block, score=0.0) if block.kind == kind else block for block in document.blocks)
+        blocks = (block._replace(score=0.0) if block.kind == kind else block for block in document.blocks)
         return replace(document, blocks=tuple(blocks)), policy
 
     return change
@@ -138,7 +138,7 @@ def kept_from(threshold: float) -> Change:
 
     def change(document: Document, policy: Policy) -> tuple[Document, Policy]:
         blocks = (
-            block if block.score is None else replace(block, score=float(block.score >= threshold))
+            block if block.score is None else block._replace(score=float(block.score >= threshold))
             for block in document.blocks
         )
         return replace(document, blocks=tuple(blocks)), policy

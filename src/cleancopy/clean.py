@@ -147,11 +147,11 @@ def _closed(document: Document) -> Document:
         gap = _line_ends(text, start)
         if end == len(text):
             if gap > 1:
-                cuts[first], changed = replace(cuts[first], start=start - gap + 1), True
+                cuts[first], changed = cuts[first]._replace(start=start - gap + 1), True
         elif start > 0:
             wider = _line_ends(text, end) - gap
             if 0 < wider < end - cuts[last].start:
-                cuts[last], changed = replace(cuts[last], end=end - wider), True
+                cuts[last], changed = cuts[last]._replace(end=end - wider), True
     return replace(document, cuts=tuple(cuts)) if changed else document
 
 

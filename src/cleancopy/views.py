@@ -1,7 +1,8 @@
 """What people and scripts read in clean/: the text tree and the list of inputs.
 
-Both are views, made from the tables and the run: what is missing or stale is made anew, and nothing is lost
-with them. ``clean/text/<site>/<slug>-<id>.txt`` is the clean text, the ``.json`` beside it its provenance.
+Both are views, made from the tables and the run: what is missing or stale is made anew (``check_tree``,
+``mend_tree``, ``check_inputs``, ``mend_inputs``), and nothing is lost with them.
+``clean/text/<site>/<slug>-<id>.txt`` is the clean text, the ``.json`` beside it its provenance.
 A store in an object store has no text tree: two small objects a document cost more requests than all else, and
 nobody pages through them; ``cleancopy export --format text`` makes the tree in a folder.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 from cleancopy.document import doc_id
 from cleancopy.errors import StoreError
+from cleancopy.run import FROM_ARCHIVE
 from cleancopy.slugs import site_slug, slug
 from cleancopy.store import corpus, rows
 from cleancopy.store.layout import Place, atomic_write, change, state
@@ -182,8 +184,9 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=li
 
 
 def fields_of(record: Any) -> dict[str, Any]:
-    """A flat slotted dataclass as a dictionary; ``dataclasses.asdict`` takes ten times as long."""
-    return {name: getattr(record, name) for name in record.__slots__}
+    """A flat record, named tuple or slotted dataclass, as a dictionary; ``asdict`` takes ten times as long."""
+    named = getattr(record, "_fields", None) or record.__slots__
+    return {name: getattr(record, name) for name in named}
 
 
 # ---- inputs
@@ -193,8 +196,70 @@ def write_inputs(root: Place, entries: Iterable[LedgerEntry], statuses: Mapping[
     """Bring ``clean/inputs.jsonl`` up to date: the last outcome of every input that was ever seen."""
     path, seen = root / "inputs.jsonl", list(entries)
     content, mark = state(path)
-    while not change(path, _updated(_parsed(path, content), seen, statuses), mark):
+    while not change(path, _updated(_known(root, content), seen, statuses), mark):
         content, mark = state(path)
+
+
+def check_inputs(root: Place) -> Iterator[str]:
+    """What is wrong with the list of inputs: it is damaged, or lacks inputs that the ledger has."""
+    ledger = _from_ledger(root)
+    content, _ = state(root / "inputs.jsonl")
+    if not content:
+        if ledger:
+            yield "is missing"
+        return
+    try:
+        lacking = {name for name, _ in ledger} - {line["input"] for line in _lines_of(content)}
+    except ValueError as error:
+        yield f"is damaged ({error})"
+        return
+    if lacking:
+        yield f"lacks {len(lacking)} inputs that the ledger has"
+
+
+def mend_inputs(root: Place) -> int:
+    """Write the list of inputs anew, with what the ledger knows of those that it lacks; how many faults it had.
+
+    An input that the ledger has seen twice with the same content has its first outcome then.
+    """
+    found = len(list(check_inputs(root)))
+    path = root / "inputs.jsonl"
+    content, mark = state(path)
+    while found and not change(path, _completed(root, content), mark):
+        content, mark = state(path)
+    return found
+
+
+def _completed(root: Place, content: bytes) -> bytes:
+    there = _known(root, content)
+    names = {line["input"] for line in there}
+    return _packed([*there, *(line for line in _from_ledger(root).values() if line["input"] not in names)])
+
+
+def _known(root: Place, content: bytes) -> list[dict[str, Any]]:
+    """The lines that the list has, or where it is missing or damaged, those that the ledger gives."""
+    try:
+        return _lines_of(content) or list(_from_ledger(root).values())
+    except ValueError:
+        return list(_from_ledger(root).values())
+
+
+def _from_ledger(root: Place) -> dict[tuple[str, str | None], dict[str, Any]]:
+    """The last line that the ledger has of each input and member, as the documents stand now."""
+    names = ["input", "member", "outcome", "kind", "message", "version_id", "doc_id", "source", "release"]
+    table = corpus.captures(root, names).sort_by("release")
+    states = {doc: head.status for doc, head in corpus.heads(root).items()}
+    lines = {}
+    for name, member, outcome, kind, message, version, doc, source, _ in zip(
+        *(table[column].to_pylist() for column in names), strict=True
+    ):
+        if source == FROM_ARCHIVE:
+            continue
+        if outcome != "rejected" and (states.get(doc) == "duplicate") != (outcome == "duplicate"):
+            outcome = "duplicate" if outcome != "duplicate" else "unchanged"
+        document = doc if version and outcome != "rejected" else None
+        lines[name, member] = _as_line(name, member, outcome, kind, message, document)
+    return lines
 
 
 def _updated(
@@ -205,34 +270,50 @@ def _updated(
     for line in kept.values():
         line["outcome"] = statuses.get(line["document"], line["outcome"])
     kept |= {(line["input"], line["member"]): line for line in map(_line, seen)}
-    ordered = sorted(kept.values(), key=lambda line: (line["input"], line["member"] or ""))
+    return _packed(kept.values())
+
+
+def _packed(lines: Iterable[dict[str, Any]]) -> bytes:
+    ordered = sorted(lines, key=lambda line: (line["input"], line.get("member") or ""))
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered).encode()
 
 
 def read_inputs(root: Place) -> Iterator[dict[str, Any]]:
     """The last outcome of every input and archive member, by name."""
     path = root / "inputs.jsonl"
-    yield from _parsed(path, state(path)[0])
-
-
-def _parsed(path: Place, content: bytes) -> list[dict[str, Any]]:
     try:
-        # Not splitlines: a message may hold one of the other characters that it takes for a line end.
-        return [json.loads(line) for line in content.decode().split("\n") if line]
+        yield from _lines_of(state(path)[0])
     except ValueError as error:
         raise StoreError(
-            f"{path}: is damaged ({error}); remove it: ingesting the same inputs writes it anew"
+            f"{path}: is damaged ({error}); run cleancopy maintain: it is made again from the ledger"
         ) from error
 
 
+def _lines_of(content: bytes) -> list[dict[str, Any]]:
+    """The lines of a list of inputs; raises ValueError for what is none."""
+    # Not splitlines: a message may hold one of the other characters that it takes for a line end.
+    lines = [json.loads(line) for line in content.decode().split("\n") if line]
+    for number, line in enumerate(lines, 1):
+        if not isinstance(line, dict) or not line.keys() >= _FIELDS or line["outcome"] not in _BEST:
+            raise ValueError(f"line {number} is not of an input")
+    return lines
+
+
 def _line(entry: LedgerEntry) -> dict[str, Any]:
+    document = doc_id(entry.key) if entry.version_id and entry.outcome != "rejected" else None
+    return _as_line(entry.input, entry.member, entry.outcome, entry.kind, entry.message, document)
+
+
+def _as_line(
+    name: str, member: str | None, outcome: str, error: str | None, message: str | None, document: str | None
+) -> dict[str, Any]:
     return {
-        "input": entry.input,
-        "member": entry.member,
-        "outcome": entry.outcome,
-        "error": entry.kind,
-        "message": entry.message,
-        "document": doc_id(entry.key) if entry.version_id and entry.outcome != "rejected" else None,
+        "input": name,
+        "member": member,
+        "outcome": outcome,
+        "error": error,
+        "message": message,
+        "document": document,
     }
 
 
@@ -265,6 +346,7 @@ def inputs(root: Place) -> Iterator[dict[str, Any]]:
 
 
 _BEST = ("new", "unchanged", "duplicate", "rejected")
+_FIELDS = {"input", "outcome", "error", "message", "document"}
 
 
 def _names(doc: str, name: str) -> bool:

@@ -135,10 +135,10 @@ def weigh_scores(document: Document, policy: ChromePolicy, chrome: SiteChrome | 
             continue
         if match is None or not match[0].counts:
             if zone[0] <= number < zone[1] and chrome.is_known_well:
-                blocks[number] = replace(block, score=_weighed(block.score, _OWN))
+                blocks[number] = block._replace(score=_weighed(block.score, _OWN))
         elif mark.short and match[0].is_common:
             why = block.why or f"{match[0].pages} of {chrome.pages} pages of {chrome.site} have it"
-            blocks[number] = replace(block, score=_weighed(block.score, _REPEATED), why=why)
+            blocks[number] = block._replace(score=_weighed(block.score, _REPEATED), why=why)
     return replace(document, blocks=tuple(blocks))
 
 

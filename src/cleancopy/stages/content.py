@@ -12,7 +12,6 @@ import logging
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -47,7 +46,7 @@ def score_blocks(page: Page, policy: ContentPolicy, url: str | None = None) -> t
         return _judged(page, policy, url)
     shares = block_shares(page, trafilatura_pieces(page.tree, policy, url))
     return tuple(
-        replace(block, score=round(share, 3), why=f"trafilatura keeps {share:.0%} of it")
+        block._replace(score=round(share, 3), why=f"trafilatura keeps {share:.0%} of it")
         for block, share in zip(page.blocks, shares, strict=True)
     )
 
@@ -83,7 +82,7 @@ def _with_headline(page: Page, blocks: list[Block]) -> list[Block]:
     first = next((n for n, block in enumerate(blocks) if (block.score or 0) >= KEEP_FROM), 0)
     above = [n for n, block in enumerate(blocks[: first + 1]) if block.kind == "heading" and block.level == 1]
     if above and not declares_article(page):
-        blocks[above[-1]] = replace(blocks[above[-1]], score=1.0, why="")
+        blocks[above[-1]] = blocks[above[-1]]._replace(score=1.0, why="")
     return blocks
 
 
