@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from itertools import starmap
+from typing import Any, Literal, NamedTuple
 
 from cleancopy.errors import ConservationError
 
@@ -174,6 +175,12 @@ class Document:
         check_ranges("block", [(b.start, b.end) for b in self.blocks], len(self.text))
         check_ranges("cut", [(c.start, c.end) for c in self.cuts], len(self.text))
 
+    def __reduce__(self) -> tuple[Callable[..., Document], tuple[Any, ...]]:
+        # Plain tuples are pickled three times as fast as named ones.
+        said = {name: getattr(self, name) for name in self.__slots__}
+        plain = {name: tuple(map(tuple, said[name])) for name in ("blocks", "cuts")}
+        return _unpickled, tuple((said | plain).values())
+
     @property
     def clean(self) -> str:
         """The clean text: the page text minus its cuts."""
@@ -225,6 +232,10 @@ class Document:
         if not new:
             return self
         return replace(self, cuts=tuple(sorted([*self.cuts, *new], key=lambda c: (c.start, c.end))))
+
+
+def _unpickled(key: str, text: str, blocks: tuple[Any, ...], cuts: tuple[Any, ...], *others: Any) -> Document:
+    return Document(key, text, tuple(starmap(Block, blocks)), tuple(starmap(Cut, cuts)), *others)
 
 
 def check_ranges(what: str, ranges: list[tuple[int, int]], length: int) -> None:

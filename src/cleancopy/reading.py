@@ -183,8 +183,9 @@ def read_all(
             entries.append(entry)
             yield capture
 
+    preload = _preload(run.policy)
     for at, (_, result) in enumerate(
-        run_isolated(work, captures(), workers=run.workers, limits=run.policy.limits, preload=PRELOAD)
+        run_isolated(work, captures(), workers=run.workers, limits=run.policy.limits, preload=preload)
     ):
         entry = entries[at]
         if isinstance(result, Rejected):
@@ -196,8 +197,11 @@ def read_all(
             spool.append((replace(entry, site=site), document))
 
 
-#: Modules that the workers load once, before the first page.
-PRELOAD = ("cleancopy.clean", "lightgbm", "trafilatura", "trafilatura.core")
+def _preload(policy: Policy) -> tuple[str, ...]:
+    """Modules that the workers load once, before the first page."""
+    asked = policy.content.method == "trafilatura" or policy.content.comments
+    judges = ("trafilatura", "trafilatura.core") if asked else ()
+    return ("cleancopy.clean", *(("lightgbm",) if policy.content.method == "model" else ()), *judges)
 
 
 def _read_pickled(capture: Capture, policy: Policy) -> tuple[str | None, bytes]:

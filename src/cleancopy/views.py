@@ -12,9 +12,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from cleancopy.document import doc_id
 from cleancopy.errors import StoreError
@@ -176,11 +179,11 @@ def _files(root: Path) -> dict[str, list[Path]]:
 
 def _lines(content: Mapping[str, Any]) -> bytes:
     """A JSON object with a line for each key: readable, and several times faster than indenting."""
-    lines = (f"{_json(name)}: {_json(value)}" for name, value in content.items())
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+    lines = (_json(name) + b": " + _json(value) for name, value in content.items())
+    return b"{\n" + b",\n".join(lines) + b"\n}\n"
 
 
-_json = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=list).encode
+_json = partial(orjson.dumps, default=list)
 
 
 def fields_of(record: Any) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -187,13 +187,16 @@ def read_layout(page: Page) -> Layout:
         *_position(page, texts, words, counts, alike),
         places,
         *_containers(tree, counts),
-        *_of_page(page, counts, places, declared),
+        *_whole(page, counts, places, declared),
         *_in_declared(words, declared),
         *_of_prose(tree, counts),
     ):
-        wide = column.shape[1] if column is places else 1
-        measures[:, at : at + wide] = column if column is places else np.reshape(column, (-1, 1))
-        at += wide
+        if column is places:
+            measures[:, at : at + len(PLACES)] = column
+            at += len(PLACES)
+        else:
+            measures[:, at] = column
+            at += 1
     near = measures[:, _NEAR]
     measures[:, at:] = np.concatenate([_shifted(near, step) for step in _AROUND], axis=1)
     return Layout(
@@ -350,9 +353,10 @@ def _text_counts(page: Page) -> dict[str, Any]:
     spaced = np.empty(len(codes), bool)
     spaced[-1:] = True
     spaced[:-1] = codes[1:] <= 32
+    sums = np.zeros(len(codes) + 1, np.int64)
 
     def count(which: npt.NDArray[Any]) -> Any:
-        sums = np.concatenate([[0], np.cumsum(which, dtype=np.int64)])
+        which.cumsum(dtype=np.int64, out=sums[1:])
         return (sums[ends] - sums[starts]).astype(np.float64)
 
     length = (ends - starts).astype(np.float64)
@@ -481,7 +485,7 @@ def _held_by(nodes: Ints, numbers: Doubles, parents: Sequence[int]) -> Doubles:
     return np.array(sums)
 
 
-def _of_page(page: Page, counts: Mapping[str, Any], places: Ints, declared: _Declared) -> Iterator[float]:
+def _whole(page: Page, counts: Mapping[str, Any], places: Ints, declared: _Declared) -> Iterator[float]:
     total = max(float(counts["letters"].sum()), 1.0)
     prose = (counts["sentences"] > 0) & (counts["words"] >= 10)
     yield np.log1p(total)
@@ -510,34 +514,44 @@ class _Declared:
 
 def _declared(page: Page) -> _Declared:
     """What the page's JSON-LD and its ``meta`` elements say."""
-    types: set[str] = set()
+    kind, scripts, summaries = _claims(page)
     texts = dict.fromkeys(DECLARED, "")
-    kind = ""
+    for script in scripts:
+        for key, string in _TEXTS.findall(script):
+            what, letters = _KEYS[key], _letters(_unquoted(string))
+            if what != "posts":
+                texts[what] = max(texts[what], letters, key=len)
+            elif len(texts[what]) < _DECLARING:
+                texts[what] += letters
+    texts["summary"] = max(["", *map(_letters, summaries)], key=len)
+    long = {what: text if len(text) >= _SHORTEST[what] else "" for what, text in texts.items()}
+    return _Declared(_types(scripts), kind, long)
+
+
+def _claims(page: Page) -> tuple[str, list[str], list[str]]:
+    """The page's Open Graph type, its JSON-LD scripts and its summaries of itself."""
+    kind, scripts, summaries = "", list[str](), list[str]()
     for element in () if page.tree is None else page.tree.iter("script", "meta"):
         if element.tag == "script":
             if "ld+json" in (element.get("type") or ""):
-                said = (element.text or "")[:_DECLARING]
-                types.update(_TYPE.findall(said))
-                for key, string in _TEXTS.findall(said):
-                    what, letters = _KEYS[key], _letters(_unquoted(string))
-                    if what != "posts":
-                        texts[what] = max(texts[what], letters, key=len)
-                    elif len(texts[what]) < _DECLARING:
-                        texts[what] += letters
+                scripts.append((element.text or "")[:_DECLARING])
             continue
         name, content = element.get("property") or element.get("name"), element.get("content") or ""
         if name == "og:type":
             kind = kind or content.strip().lower()
         elif name in ("description", "og:description"):
-            texts["summary"] = max(texts["summary"], _letters(content[:_DECLARING]), key=len)
-    long = {what: text if len(text) >= _SHORTEST[what] else "" for what, text in texts.items()}
-    return _Declared(frozenset(types), kind, long)
+            summaries.append(content[:_DECLARING])
+    return kind, scripts, summaries
+
+
+def _types(scripts: Iterable[str]) -> frozenset[str]:
+    return frozenset(chain.from_iterable(map(_TYPE.findall, scripts)))
 
 
 def declares_article(page: Page) -> bool:
     """Whether the page says of itself that it is an article, to search engines or in previews."""
-    declared = _declared(page)
-    return declared.kind == "article" or not _ARTICLES.isdisjoint(declared.types)
+    kind, scripts, _ = _claims(page)
+    return kind == "article" or not _ARTICLES.isdisjoint(_types(scripts))
 
 
 def _unquoted(string: str) -> str:
@@ -677,8 +691,8 @@ def _kind_odds(layout: Layout, table: Mapping[str, Sequence[int]]) -> Floats:
 def _odds(tokens: Sequence[Sequence[str]], table: Mapping[str, float]) -> Doubles:
     """For some tokens each sum, least, most and count of the log-odds of those that the table has."""
     sizes = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    # What the table does not have is None, and None is not a number.
-    odds = np.array(list(map(table.get, chain.from_iterable(tokens))), np.float64)
+    looked_up = map(table.get, chain.from_iterable(tokens), repeat(np.nan))
+    odds = np.fromiter(looked_up, np.float64, int(sizes.sum()))
     known = ~np.isnan(odds)
     owners, odds = np.repeat(np.arange(len(tokens)), sizes)[known], odds[known]
     summed = np.tile(_NONE, (len(tokens), 1))
@@ -946,11 +960,11 @@ _KIND_WORDS = {
     "paragraph": "a bare block",
 }  # fmt: skip
 _PLACE_WORDS = {
-    "nav": "inside navigation", "footer": "inside a footer", "aside": "inside an aside",
-    "dialog": "inside a dialog", "hidden": "hidden from readers", "form": "inside a form",
-    "button": "inside a button", "header": "inside a header", "a": "inside a link",
-    "tabpanel": "inside a tab panel",
-    "details": "inside a folded part",
+    "in_nav": "inside navigation", "in_footer": "inside a footer", "in_aside": "inside an aside",
+    "in_dialog": "inside a dialog", "in_hidden": "hidden from readers", "in_form": "inside a form",
+    "in_button": "inside a button", "in_header": "inside a header", "in_a": "inside a link",
+    "in_tabpanel": "inside a tab panel",
+    "in_details": "inside a folded part",
 }  # fmt: skip
 
 
@@ -965,79 +979,26 @@ class _Words:
 
     def __init__(self, page: Page, layout: Layout, tables: Tables, first: Doubles) -> None:
         self.page, self.layout, self.tables = page, layout, tables
-        self.sums = [0.0, *np.cumsum(first).tolist()]
+        self.measure = _Columns(layout.measures)
+        self.sums = [0.0, *first.cumsum().tolist()]
         self.worst: dict[int, tuple[float, str]] = {}
         self.named: dict[int, str] = {}
-        self.columns: dict[str, list[float]] = {}
         self.least = cache(partial(_least, table=tables["near"]))
 
     def why(self, block: int, strongest: list[str]) -> str:
         """What takes most from the block's score, in words."""
-        return "; ".join(dict.fromkeys([self._said(group, block) for group in strongest]))
+        return "; ".join(dict.fromkeys([_SAID[group](self, block) for group in strongest]))
 
-    def _column(self, name: str) -> list[float]:
-        if name not in self.columns:
-            self.columns[name] = self.layout.measures[:, _COLUMN[name]].tolist()
-        return self.columns[name]
+    def shape(self, block: int) -> str:
+        """What kind of block it is."""
+        return f"it is {_KIND_WORDS[self.page.blocks[block].kind]}"
 
-    def _said(self, group: str, block: int) -> str:
-        def value(name: str) -> float:
-            return self._column(name)[block]
+    def around(self, block: int) -> str:
+        """What the first round makes of the five blocks on each side."""
+        low, high = max(0, block - 5), min(len(self.sums) - 1, block + 6)
+        return f"the blocks around it score {(self.sums[high] - self.sums[low]) / (high - low):.2f}"
 
-        match group:
-            case "links":
-                return f"links make {value('links'):.0%} of it" if value("links") else "no links in it"
-            case "length":
-                return f"{'only ' if value('words') < 12 else ''}{_count(value('words'), 'word')}"
-            case "prose":
-                return "no full sentence" if not value("sentences") else _count(value("sentences"), "sentence")
-            case "wording":
-                return _wording(value("digits"), value("capitals"))
-            case "shape":
-                return f"it is {_KIND_WORDS[self.page.blocks[block].kind]}"
-            case "places":
-                return _place(value)
-            case "container":
-                if value("up1_links") > 0.5 or value("up2_links") > 0.5:
-                    return f"links make {max(value('up1_links'), value('up2_links')):.0%} of what holds it"
-                return f"what holds it has {value('up2_text'):.0%} of the page's text"
-            case "position":
-                return f"{value('place'):.0%} down the page"
-            case "headline":
-                if -999 < value("after_headline") < 0:
-                    return "above the headline"
-                if value("after_headline") == -999:
-                    return "no headline on the page"
-                return (
-                    "repeats the title"
-                    if value("in_title") > 0.5
-                    else f"{value('after_headline'):.0f} blocks from the headline"
-                )
-            case "copies":
-                return f"stands {value('copies'):.0f} times on the page"
-            case "alike":
-                return (
-                    f"one of {value('alike'):.0f} blocks built alike"
-                    if value("alike") > 1
-                    else "built unlike the rest"
-                )
-            case "names":
-                return self._named(block)
-            case "vocabulary":
-                return self._vocabulary(block)
-            case "declared":
-                missed = [what for what in DECLARED if value(f"in_{what}") == 0]
-                return f"not in {_DECLARED_WORDS[missed[0]]}" if missed else "this kind of page"
-            case "neighbours":
-                return _next_to(value)
-            case "around":
-                low, high = max(0, block - 5), min(len(self.sums) - 1, block + 6)
-                mean = (self.sums[high] - self.sums[low]) / (high - low)
-                return f"the blocks around it score {mean:.2f}"
-            case _:
-                return "this kind of page"
-
-    def _named(self, block: int) -> str:
+    def name(self, block: int) -> str:
         """The least promising name of the elements that hold the block."""
         node = int(self.layout.nodes[block])
         if node not in self.named:
@@ -1061,9 +1022,119 @@ class _Words:
             worst = self.worst[node] = min(worst, self.least(self.layout.names[self.layout.called[node]]))
         return worst
 
-    def _vocabulary(self, block: int) -> str:
+    def vocabulary(self, block: int) -> str:
+        """The least promising of its words."""
         word = _least(self.layout.words[block], self.tables["words"])[1]
         return f"words such as {word!r}" if word else "no words that content has"
+
+
+class _Columns(dict[str, list[float]]):
+    """The measures of all blocks by name, each made a list when it is first asked for."""
+
+    def __init__(self, measures: Floats) -> None:
+        super().__init__()
+        self.measures = measures
+
+    def __missing__(self, name: str) -> list[float]:
+        column: list[float] = self.measures[:, _COLUMN[name]].tolist()
+        self[name] = column
+        return column
+
+
+def _of_links(said: _Words, block: int) -> str:
+    share = said.measure["links"][block]
+    return f"links make {share:.0%} of it" if share else "no links in it"
+
+
+def _of_length(said: _Words, block: int) -> str:
+    words = said.measure["words"][block]
+    return f"{'only ' if words < 12 else ''}{_count(words, 'word')}"
+
+
+def _of_sentences(said: _Words, block: int) -> str:
+    sentences = said.measure["sentences"][block]
+    return _count(sentences, "sentence") if sentences else "no full sentence"
+
+
+def _of_wording(said: _Words, block: int) -> str:
+    digits, capitals = said.measure["digits"][block], said.measure["capitals"][block]
+    if digits > 0.25:
+        return f"digits make {digits:.0%} of it"
+    return (
+        f"{capitals:.0%} of its words begin with a capital"
+        if capitals > 0.5
+        else "few words that sentences have"
+    )
+
+
+def _of_place(said: _Words, block: int) -> str:
+    measure = said.measure
+    for name, words in _PLACE_WORDS.items():
+        if measure[name][block]:
+            return words
+    inside = measure["in_main"][block] or measure["in_article"][block]
+    return "where it stands" if inside else "outside the main part"
+
+
+def _of_container(said: _Words, block: int) -> str:
+    near, far = said.measure["up1_links"][block], said.measure["up2_links"][block]
+    if near > 0.5 or far > 0.5:
+        return f"links make {max(near, far):.0%} of what holds it"
+    return f"what holds it has {said.measure['up2_text'][block]:.0%} of the page's text"
+
+
+def _of_headline(said: _Words, block: int) -> str:
+    after = said.measure["after_headline"][block]
+    if after < 0:
+        return "no headline on the page" if after == -999 else "above the headline"
+    repeats = said.measure["in_title"][block] > 0.5
+    return "repeats the title" if repeats else f"{after:.0f} blocks from the headline"
+
+
+def _of_likes(said: _Words, block: int) -> str:
+    alike = said.measure["alike"][block]
+    return f"one of {alike:.0f} blocks built alike" if alike > 1 else "built unlike the rest"
+
+
+def _of_declared(said: _Words, block: int) -> str:
+    missed = [what for what in DECLARED if said.measure[f"in_{what}"][block] == 0]
+    return f"not in {_DECLARED_WORDS[missed[0]]}" if missed else "this kind of page"
+
+
+def _of_neighbours(said: _Words, block: int) -> str:
+    measure = said.measure
+    near = [step for step in ("-1", "+1") if measure["letters" + step][block] >= 0]
+    if any(measure["links" + step][block] > 0.5 for step in near):
+        return "links beside it"
+    short = any(measure["words" + step][block] < 10 for step in near)
+    return "short lines beside it" if short else "the blocks beside it"
+
+
+def _of_page(said: _Words, block: int) -> str:
+    return "this kind of page"
+
+
+#: What is said of a block for each group of measures.
+_SAID: Mapping[str, Callable[[_Words, int], str]] = {
+    "links": _of_links,
+    "length": _of_length,
+    "prose": _of_sentences,
+    "wording": _of_wording,
+    "shape": _Words.shape,
+    "places": _of_place,
+    "container": _of_container,
+    "position": lambda said, block: f"{said.measure['place'][block]:.0%} down the page",
+    "headline": _of_headline,
+    "copies": lambda said, block: f"stands {said.measure['copies'][block]:.0f} times on the page",
+    "alike": _of_likes,
+    "names": _Words.name,
+    "declared": _of_declared,
+    "vocabulary": _Words.vocabulary,
+    "neighbours": _of_neighbours,
+    "around": _Words.around,
+    "page": _of_page,
+    "first": _of_page,
+}
 
 
 def _least(tokens: Sequence[str], table: Mapping[str, float]) -> tuple[float, str]:
@@ -1078,31 +1149,3 @@ def _least(tokens: Sequence[str], table: Mapping[str, float]) -> tuple[float, st
 
 def _count(number: float, what: str) -> str:
     return f"{number:.0f} {what}{'' if round(number) == 1 else 's'}"
-
-
-def _wording(digits: float, capitals: float) -> str:
-    if digits > 0.25:
-        return f"digits make {digits:.0%} of it"
-    return (
-        f"{capitals:.0%} of its words begin with a capital"
-        if capitals > 0.5
-        else "few words that sentences have"
-    )
-
-
-def _place(value: Callable[[str], float]) -> str:
-    for name, words in _PLACE_WORDS.items():
-        if value(f"in_{name}"):
-            return words
-    return "outside the main part" if not value("in_main") and not value("in_article") else "where it stands"
-
-
-def _next_to(value: Callable[[str], float]) -> str:
-    near = [step for step in (-1, 1) if value(f"letters{step:+d}") >= 0]
-    if any(value(f"links{step:+d}") > 0.5 for step in near):
-        return "links beside it"
-    return (
-        "short lines beside it"
-        if any(value(f"words{step:+d}") < 10 for step in near)
-        else "the blocks beside it"
-    )

@@ -54,11 +54,13 @@ def pattern_cuts(document: Document, known: Mapping[int, Why], dropped: Set[int]
     """The blocks that a generic pattern matches where it may; what the site's chrome cuts counts as cut."""
     lines = [" ".join(document.text_of(block).split()) for block in document.blocks]
     gone = set(known) | taken(document)
-    matched = {
-        number: pattern
+    spared = gone | dropped
+    short = [
+        (number, line)
         for number, (line, block) in enumerate(zip(lines, document.blocks, strict=True))
-        if number not in gone | dropped and block.kind != "code" and (pattern := _pattern(line)) is not None
-    }
+        if len(line) <= _PATTERN_LENGTH and number not in spared and block.kind != "code"
+    ]
+    matched = {number: pattern for number, line in short if (pattern := _pattern(line)) is not None}
     found = {number: pattern for number, pattern in matched.items() if pattern.where == "anywhere"}
     gone |= set(found)
     clustered = {number for number, pattern in matched.items() if pattern.where == "cluster"}
@@ -90,9 +92,8 @@ def taken(document: Document) -> set[int]:
     return found
 
 
+@lru_cache(maxsize=16_384)  # "Home" and "Contact us" stand on most pages, and a site's menu on all of its own
 def _pattern(line: str) -> Pattern | None:
-    if len(line) > _PATTERN_LENGTH:
-        return None
     if _any_pattern().fullmatch(line) is None:
         return None
     patterns = (pattern for pattern in generic_patterns() if pattern.where != "title")
