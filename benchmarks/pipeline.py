@@ -1,6 +1,6 @@
 """The same HTML files through whole pipelines, in one run: cleancopy, datatrove and trafilatura's command line.
 
-    python benchmarks/pipeline.py [--every 3] [--rounds 2] [--peers-python PATH]
+    python benchmarks/pipeline.py [--every 3] [--rounds 2] [--own-python PATH] [--peers-python PATH]
 
 The pages of WCXB, every third by default, go through ``cleancopy ingest --plain`` (files to published release:
 archive, reading, metadata, chrome, captions, duplicates, store, text tree), through datatrove
@@ -9,6 +9,8 @@ archive, reading, metadata, chrome, captions, duplicates, store, text tree), thr
 datatrove's pages are decoded and put into JSON lines before its time begins, and it gets one worker: its
 workers' own start made two dearer by half.
 
+``--own-python`` is the interpreter of an environment that has cleancopy as its users have it: where pandas is
+installed, as it is for development, pyarrow and LightGBM load it (0.7 CPU seconds a run).
 ``--peers-python`` is the interpreter of an environment with datatrove, which asks for an older trafilatura than
 cleancopy's: ``python -m venv peers; peers/bin/pip install "datatrove[io,processing]" spacy lxml_html_clean``.
 Writes ``benchmarks/results/pipeline.md`` and ``.json``.
@@ -65,21 +67,21 @@ def spent(command: Sequence[str], folder: Path, **environment: str) -> dict[str,
     return costs
 
 
-def own_command(raw: Path, clean: Path, workers: int, *more: str) -> list[str]:
+def own_command(raw: Path, clean: Path, workers: int, *more: str, python: str = sys.executable) -> list[str]:
     """The command of an ingest."""
-    command = [sys.executable, "-m", "cleancopy.cli", "ingest", "--json", "--raw", str(raw)]
+    command = [python, "-m", "cleancopy.cli", "ingest", "--json", "--raw", str(raw)]
     return [*command, "--clean", str(clean), "--workers", str(workers), *more]
 
 
 # ---- the pipelines
 
 
-def ways(raw: Path, lines: Path, workers: int, peers: str | None) -> list[Way]:
+def ways(raw: Path, lines: Path, workers: int, own: str, peers: str | None) -> list[Way]:
     """The pipelines that can run here."""
-    cli = [str(Path(sys.executable).with_name("trafilatura")), "--input-dir", ".", "--json", "--with-metadata"]
+    cli = [str(Path(own).with_name("trafilatura")), "--input-dir", ".", "--json", "--with-metadata"]
     cli += ["--parallel", str(workers), "--keep-dirs", "--output-dir"]
     found = [
-        Way(OWN, lambda out: own_command(raw, out, workers, "--plain"), raw, own_texts),
+        Way(OWN, lambda out: own_command(raw, out, workers, "--plain", python=own), raw, own_texts),
         Way(CLI, lambda out: [*cli, str(out)], raw, cli_texts),
     ]
     if peers:
@@ -149,7 +151,7 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
         home = Path(folder)
         raw, lines, names = prepare(options.every, home)
         print(f"{len(names)} pages, {sum(p.stat().st_size for p in raw.iterdir()) / 1e6:.0f} MB of HTML")
-        running = ways(raw, lines, options.workers, options.peers_python)
+        running = ways(raw, lines, options.workers, options.own_python, options.peers_python)
         costs: dict[str, list[dict[str, float]]] = {way.name: [] for way in running}
         quality: dict[str, tuple[float, int]] = {}
         for number in range(options.rounds):
@@ -252,6 +254,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=3, help="every so-manieth page of WCXB; 1 takes all")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--own-python", default=sys.executable, help="the interpreter of an environment that has cleancopy"
+    )
     parser.add_argument("--peers-python", help="the interpreter of an environment that has datatrove")
     options = parser.parse_args()
     if not WCXB.is_dir():

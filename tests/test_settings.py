@@ -83,6 +83,8 @@ def test_patterns_choose_addresses() -> None:
         (PAGE + "pages = 0", "from 1"),
         (PAGE + "cron = '0 6 * * *'\ninterval = 60", "has cron and interval"),
         (PAGE + "cron = 'daily'", "five fields"),
+        (PAGE + "cron = '0 6 30 2 *'", "would never be due"),
+        (PAGE + "cron = '0 6 31 apr,jun *'", "would never be due"),
         (PAGE + "jitter = 5", "no schedule"),
         (PAGE + "interval = 60\ntimezone = 'Mars/Olympus'", "name of a time zone"),
         (WARC + "records = ['request']", "allowed: conversion, resource, response"),

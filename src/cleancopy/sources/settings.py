@@ -296,7 +296,25 @@ def _cron(value: object, where: str) -> str:
                 f"{where} is {value!r}; its {name} is {part!r}, which must be * or from {low} to {high}, such "
                 f"as {low}, {low}-{low + 2} or */2"
             )
+    _check_day(text, value, where)
     return text
+
+
+#: The days of each month in the longest year.
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _check_day(text: str, value: object, where: str) -> None:
+    """Refuse a day of the month that none of the months has; a day of the week that is named may come besides."""
+    day, month, weekday = text.split()[2:]
+    if weekday not in ("*", "?") or not re.fullmatch(r"\w+(?:,\w+)*", month):
+        return
+    months = month.lower().split(",")
+    longest = max(_DAYS[int(one) - 1 if one.isdecimal() else _CRON[3][3].index(one)] for one in months)
+    if all(
+        part.partition("-")[0].isdecimal() and int(part.partition("-")[0]) > longest for part in day.split(",")
+    ):
+        raise PolicyError(f"{where} is {value!r}; no such month has a day {day}, so it would never be due")
 
 
 def _is_cron(part: str, low: int, high: int, names: Mapping[str, int]) -> bool:
