@@ -305,7 +305,7 @@ _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def _check_day(text: str, value: object, where: str) -> None:
-    """Refuse a day of the month that none of the months has; a day of the week that is named may come besides."""
+    """Refuse a day of the month that no month of the line has, unless days of the week are named besides."""
     day, month, weekday = text.split()[2:]
     if weekday not in ("*", "?") or not re.fullmatch(r"\w+(?:,\w+)*", month):
         return
