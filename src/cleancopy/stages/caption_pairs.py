@@ -15,6 +15,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -653,25 +654,26 @@ def _names_only(text: str) -> bool:
     )
 
 
-#: What hints at a credit in a text in small letters, and in the text as it stands.
-Hints = tuple[tuple[str, ...], tuple[str, ...]]
+def may_be_signed(tails: Mapping[int, str]) -> set[int]:
+    """Which of some ends of texts may be credits, by their last word and what hints at one: a cheap look."""
+    ends = {number: tail for number, tail in tails.items() if _may_end_so(tail)}
+    # Few pages have more than a few of the hints; only these are looked for in each.
+    together = "\n".join(ends.values())
+    lower = together.lower()
+    labels = [hint for hint in _LABEL_HINTS if hint in lower]
+    agencies = [hint for hint in _AGENCY_HINTS if hint in together]
+    return {
+        number
+        for number, tail in ends.items()
+        if any(map(tail.lower().__contains__, labels)) or any(map(tail.__contains__, agencies))
+    }
 
 
-def hints_in(text: str) -> Hints:
-    """The hints at a credit that a whole page has: no part of it has others."""
-    lower = text.lower()
-    return tuple(h for h in _LABEL_HINTS if h in lower), tuple(h for h in _AGENCY_HINTS if h in text)
-
-
-def may_be_signed(tail: str, hints: Hints = (_LABEL_HINTS, _AGENCY_HINTS)) -> bool:
-    """Whether a text may end in a credit, by its last word and some hints: a cheap look at it."""
+def _may_end_so(tail: str) -> bool:
     if not tail[-1].isalnum() and tail[-1] not in ").]":
         return False
     last = tail.rstrip(" ()[].\"”’'!?").rpartition(" ")[2]
-    if last.islower() and last.isalpha() and last not in _NAME_PARTICLES:
-        return False
-    lower = tail.lower()
-    return any(map(lower.__contains__, hints[0])) or any(map(tail.__contains__, hints[1]))
+    return not (last.islower() and last.isalpha()) or last in _NAME_PARTICLES
 
 
 def names_medium(credit: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from types import MappingProxyType
@@ -25,7 +24,6 @@ from cleancopy.stages.caption_pairs import (
     bare_credit,
     compare_readings,
     credit_start,
-    hints_in,
     may_be_signed,
     names_medium,
     read_caption,
@@ -160,18 +158,18 @@ def _sign(document: Document, block: Block) -> _Caption | Literal["credit"] | No
     return None
 
 
-def _hopeful(document: Document, gone: frozenset[int]) -> Iterator[int]:
+def _hopeful(document: Document, gone: frozenset[int]) -> list[int]:
     """The blocks that are captions or credits by kind, or may end in a credit; a cheap look at every block."""
-    hints = hints_in(document.text)
+    certain: set[int] = set()
+    others: dict[int, str] = {}
     for index, block in enumerate(document.blocks):
         if block.kind not in _CANDIDATES or block.end - block.start > LONGEST or index in gone:
             continue
-        if block.kind == "credit" or _is_caption(block) or may_be_signed(_tail(document, block), hints):
-            yield index
-
-
-def _tail(document: Document, block: Block) -> str:
-    return document.text[max(block.start, block.end - CREDIT_LENGTH) : block.end]
+        if block.kind == "credit" or _is_caption(block):
+            certain.add(index)
+        else:
+            others[index] = document.text[max(block.start, block.end - CREDIT_LENGTH) : block.end]
+    return sorted(certain | may_be_signed(others))
 
 
 def _is_caption(block: Block) -> bool:
