@@ -37,7 +37,7 @@ class MaintainParameters(BaseModel):
 
 @task(name="maintain", task_run_name="maintain", cache_policy=NO_CACHE, persist_result=False)
 def keep_up(given: MaintainParameters) -> dict[str, Any]:
-    """Compact, checkpoint and sweep; what was done."""
+    """Compact, checkpoint, sweep and renew; what was done."""
     return upkeep(place(given.clean), keep_days=given.keep_days, dry_run=given.dry_run)
 
 
@@ -56,14 +56,17 @@ def verify(given: MaintainParameters) -> int:
 
 @flow(name="maintain", persist_result=False, validate_parameters=True)
 def maintain(parameters: MaintainParameters = MaintainParameters()) -> Any:  # noqa: B008 - Prefect shows the defaults
-    """Compact and checkpoint the tables, remove what nobody needs, and verify what is stored."""
+    """Compact and checkpoint the tables, remove what nobody needs, renew exports, verify what is stored."""
     return guarded(lambda: _maintain(parameters))
 
 
 def _maintain(given: MaintainParameters) -> dict[str, Any]:
     done = keep_up(given)
     wrong = verify(given) if given.verify else 0
-    said = f"{done['compacted']} data files compacted into {done['into']}, {done['freed']:,} bytes freed"
+    said = (
+        f"{done['compacted']} data files compacted into {done['into']}, {done['freed']:,} bytes freed, "
+        f"{len(done['exports'])} exports renewed"
+    )
     get_run_logger().info("maintain: %s, %d faults", said, wrong)
     create_markdown_artifact(key="maintain-summary", markdown=f"# {said}; {wrong} faults", description=said)
     if wrong:

@@ -18,16 +18,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cleancopy import views
+from cleancopy import decisions, upkeep, views
 from cleancopy.cli import app
 from cleancopy.document import Capture
 from cleancopy.errors import PolicyError, StoreError
+from cleancopy.repetition import Signing
+from cleancopy.sinks.export import export
+from cleancopy.sinks.selection import plan
 from cleancopy.stages.chrome import chrome_from_json
 from cleancopy.store import (
     archive,
     chromes,
     compaction,
     corpus,
+    index,
     layout,
     maintenance,
     releases,
@@ -89,12 +93,14 @@ def publish(root: Path, number: int) -> releases.Manifest:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of six releases with its archive, chrome and text tree."""
+    """A store of six releases with its archive and chrome, and all that is made from its tables."""
     root = tmp_path_factory.mktemp("original") / "clean"
     for number in range(1, RELEASES + 1):
         publish(root, number)
     chromes.write(root, CHROME)
     views.mend_tree(root, RELEASES)
+    views.mend_inputs(root)
+    index.rebuild(root, Signing())
     return root
 
 
@@ -588,6 +594,168 @@ def test_what_a_run_is_writing_is_not_looked_at(root: Path) -> None:
     with releases.writing(root) as release, archive.Archive(root, f"{release:06d}-0000") as raw:
         raw.append(Capture(b"text", "a"))
         assert faults(root) == []
+
+
+# ---- what is made from the tables
+
+
+def of(root: Path, pattern: str) -> Path:
+    (path, *_) = sorted(root.glob(pattern))
+    return path
+
+
+def forget_inputs(root: Path) -> None:
+    lines = (root / "inputs.jsonl").read_text().splitlines(keepends=True)
+    (root / "inputs.jsonl").write_text("".join(lines[:-2]))
+
+
+#: What is done to a store whose derived files are whole, which file is named for it, and what is said of it.
+DERIVED: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "bit flip in the index": (lambda r: flip(of(r, "index/bands-*"), 90), "index/bands-", "was altered"),
+    "truncated index": (lambda r: os.truncate(of(r, "index/texts-*"), 90), "index/texts-", "90 bytes instead"),
+    "missing index file": (lambda r: of(r, "index/bands-*").unlink(), "index/bands-", "is missing"),
+    "extra index file": (lambda r: (r / "index/bands-1.parquet").touch(), "index/bands-1", "no index names"),
+    "stale index": (lambda r: publish(r, 7), "index/manifest.json", "lacks 1 of the 3 texts"),
+    "missing list of inputs": (lambda r: (r / "inputs.jsonl").unlink(), "inputs.jsonl", "is missing"),
+    "torn list of inputs": (lambda r: os.truncate(r / "inputs.jsonl", 99), "inputs.jsonl", "is damaged"),
+    "shorter list of inputs": (forget_inputs, "inputs.jsonl", "lacks 2 inputs"),
+    "altered text": (lambda r: of(r, "text/*/*.txt").write_text("other"), "text/", "not as the table has it"),
+}
+
+
+def test_all_that_is_made_from_the_tables_is_mended_at_once(root: Path) -> None:
+    export(plan(root), root / "exports" / "corpus", "text")
+    assert list(upkeep.faults(root)) == []
+    for fault in ("bit flip in the index", "torn list of inputs", "altered text"):
+        DERIVED[fault][0](root)
+    of(root, "exports/corpus/documents/*/*.txt").unlink()
+    named = [fault.what.split("/")[0] for fault in upkeep.faults(root)]
+    assert named == ["text", "index", "inputs.jsonl", "exports"]
+    done = upkeep.maintain(root)
+    assert {name: done[name] for name in ("texts", "index", "inputs", "exports")} == {
+        "texts": 1, "index": 1, "inputs": 1, "exports": ("corpus",),
+    }  # fmt: skip
+    assert list(upkeep.faults(root)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", DERIVED)
+def test_what_is_made_from_the_tables_is_verified_and_mended(root: Path, fault: str) -> None:
+    plant, what, why = DERIVED[fault]
+    assert list(upkeep.faults(root)) == []
+    plant(root)
+    found = list(upkeep.faults(root))
+    assert any(what in one.what and why in one.why for one in found), list(map(str, found))
+    upkeep.maintain(root)
+    assert list(upkeep.faults(root)) == []
+
+
+def test_an_index_without_its_manifest_waits_for_an_ingest(root: Path) -> None:
+    (root / "index" / "manifest.json").write_text("{}")
+    (fault,) = upkeep.faults(root)
+    assert (fault.what, fault.mend) == ("index/manifest.json", "run cleancopy ingest: it is made anew")
+    assert upkeep.maintain(root)["index"] == 1
+    assert list((root / "index").iterdir()) == []
+
+
+def test_the_ledger_gives_the_list_of_inputs_back(root: Path) -> None:
+    before = list(views.inputs(root))
+    (root / "inputs.jsonl").write_text("[]\n")
+    with pytest.raises(StoreError, match=r"damaged.*run cleancopy maintain"):
+        list(views.inputs(root))
+    assert upkeep.maintain(root, dry_run=True)["inputs"] == 1
+    assert upkeep.maintain(root)["inputs"] == 1
+    assert list(views.inputs(root)) == before
+
+
+@pytest.mark.slow
+def test_lost_decisions_are_told_by_what_they_made(root: Path) -> None:
+    (document, *_) = corpus.heads(root)
+    decisions.pin(root, document)
+    decisions.takedown(root, document)
+    assert list(upkeep.faults(root)) == []
+    content = decisions.path(root).read_text()
+    decisions.path(root).write_text(content.splitlines(keepends=True)[0])
+    (fault,) = upkeep.faults(root)
+    assert "lacks decisions [2] (releases/000007.json was made by one)" in fault.why
+    decisions.path(root).write_text(content[:-9])
+    (fault,) = upkeep.faults(root)
+    assert (fault.what, fault.mend.partition(",")[0]) == ("decisions.jsonl", "restore it from a backup")
+
+
+def test_a_damaged_checkpoint_is_not_taken_for_a_lost_table(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "LOG_ENTRIES", 3)
+    maintain(root)
+    path = of(root, "tables/documents/_delta_log/*.checkpoint.parquet")
+    os.truncate(path, 100)
+    (fault,) = verification.verify(root)
+    assert fault.what.endswith(path.name)
+    assert f"remove _last_checkpoint and {path.name}" in fault.mend
+    path.unlink()
+    path.with_name("_last_checkpoint").unlink()
+    assert list(verification.verify(root)) == []
+
+
+# ---- exports
+
+
+def bytes_of(out: Path) -> dict[str, bytes]:
+    found = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
+    return {path.name: path.read_bytes() for path in found}
+
+
+ALTERED: dict[str, Callable[[Path], object]] = {
+    "a file": lambda out: of(out, "data/*").unlink(),
+    "its manifest": lambda out: (out / "manifest.json").unlink(),
+    "its bits": lambda out: flip(of(out, "data/*"), 900),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("altered", ALTERED)
+def test_an_altered_export_is_found_and_made_again(root: Path, altered: str) -> None:
+    out = root / "exports" / "corpus"
+    export(plan(root), out, "parquet")
+    before = bytes_of(out)
+    assert list(upkeep.faults(root)) == []
+    assert upkeep.maintain(root)["exports"] == ()
+    ALTERED[altered](out)
+    assert {fault.what.split("/")[1] for fault in upkeep.faults(root)} == {"corpus"}
+    assert upkeep.maintain(root)["exports"] == ("corpus",)
+    assert bytes_of(out) == before
+
+
+@pytest.mark.slow
+def test_exports_of_the_store_follow_the_last_release(root: Path, tmp_path: Path) -> None:
+    exports = root / "exports"
+    places = (exports / "all.jsonl", exports / "shards", exports / "now", exports / "then", tmp_path / "apart")
+    for out, as_of in zip(places, (None, None, None, 6, None), strict=True):
+        export(plan(root, as_of=as_of, shard_documents=4), out, "text" if as_of else "jsonl")
+    first = list(map(bytes_of, places))
+    publish(root, 7)
+    dry = upkeep.maintain(root, dry_run=True)["exports"]
+    assert upkeep.maintain(root)["exports"] == dry == ("all.jsonl", "now", "shards")
+    assert [bytes_of(out) == was for out, was in zip(places, first, strict=True)] == [
+        False, False, False, True, True,
+    ]  # fmt: skip
+    assert len(places[0].read_text().splitlines()) == 15
+    assert len(list((exports / "shards" / "data").iterdir())) == 4
+    (exports / "all.jsonl").unlink()
+    publish(root, 8)
+    assert upkeep.maintain(root)["exports"] == ("now", "shards")
+    assert not list(exports.glob("*all*"))
+
+
+def test_a_text_that_is_taken_down_leaves_the_exports_of_older_releases(root: Path) -> None:
+    out = root / "exports" / "then"
+    export(plan(root, as_of=2), out, "text")
+    (document, *_) = corpus.heads(root)
+    before = len(list(out.rglob("*.txt")))
+    decisions.takedown(root, document)
+    assert upkeep.maintain(root)["exports"] == ("then",)
+    assert len(list(out.rglob("*.txt"))) == before - 1
 
 
 # ---- the commands

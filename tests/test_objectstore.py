@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -138,6 +139,34 @@ def test_what_a_run_on_another_machine_has_archived_is_left_alone(
         assert publish_run(under_way, 1).release == 2
     assert work.names(root) == frozenset()
     assert list(upkeep.faults(root)) == []
+
+
+@pytest.mark.slow
+def test_what_a_machine_that_died_for_good_has_archived_is_removed_in_the_end(
+    root: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(root, page("one", "first text\n"))
+    with suppress(KeyboardInterrupt), work.claimed(root, "web", "plan", "20240301T000000-dead"):
+        (root / "archive" / "20240301T000000-dead-0000.warc.gz").write(b"raw")
+        raise KeyboardInterrupt
+    with work.claimed(root, "other", "plan", "20240301T000000-live"):
+        (root / "archive" / "20240301T000000-live-0000.warc.gz").write(b"raw")
+        mine, other = layout.scratch(root), tmp_path / "another"
+        monkeypatch.setenv("CLEANCOPY_WORK", str(other))
+        assert work.names(root) == {"20240301T000000-dead", "20240301T000000-live"}
+        later = SimpleNamespace(time=lambda: time.time() + 8 * 86_400, strftime=time.strftime)
+        monkeypatch.setattr(work, "_changed", lambda path: time.time() + 8 * 86_400 * ("other" in str(path)))
+        monkeypatch.setattr(work, "time", later)
+        monkeypatch.setattr(maintenance, "time", later)
+        assert work.names(root) == {"20240301T000000-live"}
+        assert upkeep.maintain(root)["removed"] == ("archive/20240301T000000-dead-0000.warc.gz",)
+        assert not (root / ".work" / "web" / "20240301T000000-dead.run").exists()
+        assert (root / "archive").names() == ["20240301T000000-live-0000.warc.gz"]
+    monkeypatch.setattr(layout, "scratch", lambda _: mine)
+    monkeypatch.setattr(work, "scratch", lambda _: mine)
+    # What it archived is gone, so the machine that comes back begins anew.
+    with work.claimed(root, "web", "plan", "20240309T000000-anew") as name:
+        assert name == "20240309T000000-anew"
 
 
 @pytest.mark.slow

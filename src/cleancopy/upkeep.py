@@ -1,42 +1,126 @@
-"""Upkeep of a store, as commands and flows call it: its tables, and what people read beside them."""
+"""Upkeep of a store, as commands and flows call it: its tables, and all that is made from them.
+
+What is made from the tables, and mended from them: the index of repetition, the text tree, the list of inputs,
+the exports in ``clean/exports``. Decisions are made by people alone, and can only be restored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from cleancopy import views
+from cleancopy import decisions, views, work
 from cleancopy.errors import StoreError
-from cleancopy.store import maintenance, releases, verification
-from cleancopy.store.layout import Place
+from cleancopy.sinks import export, kept
+from cleancopy.store import index, maintenance, releases, verification
+from cleancopy.store.layout import Place, manifest_path, published
 from cleancopy.store.maintenance import KEEP_DAYS
 from cleancopy.store.verification import Fault
-from cleancopy.work import names
+
+_BY_DECISION = re.compile(r"decision-(\d+)")
+_AGAIN = "run cleancopy maintain: it is made anew"
 
 
 def maintain(root: Place, *, keep_days: float = KEEP_DAYS, dry_run: bool = False) -> dict[str, Any]:
-    """Compact and checkpoint the tables, remove what nobody needs, mend the text tree; what was done.
+    """Compact and checkpoint the tables, remove what nobody needs, mend what is made from them; what was done.
 
-    The fields are those of ``store.maintenance.Maintained`` and ``texts``, the files written anew. Raises
-    PolicyError for fewer days than seven, Busy where another run writes.
+    The fields are those of ``store.maintenance.Maintained``, then the files written anew: ``texts``, ``index``,
+    ``inputs``, and ``exports``, the names of those that were brought to the last release. Raises PolicyError
+    for fewer days than seven, Busy where another run writes.
     """
-    with maintenance.maintaining(root, keep_days=keep_days, dry_run=dry_run, keep=partial(names, root)) as done:
+    keep = partial(work.names, root)
+    with maintenance.maintaining(root, keep_days=keep_days, dry_run=dry_run, keep=keep) as done:
         known: dict[str, Any] = asdict(done)
         last = releases.current(root)
-        if dry_run:
-            known["texts"] = sum(1 for _ in views.check_tree(root))
-        elif last is not None:
-            known["texts"] = views.mend_tree(root, last.release)
-    return known
+        if last is not None:
+            known |= _counted(root) if dry_run else _mended(root, last.release)
+        if not dry_run:
+            work.sweep(root)
+    # Without the lock, since it may take long: what an export reads stays for seven days.
+    renewed = export.renew(root, dry_run=dry_run) if last else []
+    return known | {"exports": tuple(out.name for out in renewed)}
+
+
+def _counted(root: Place) -> dict[str, int]:
+    found = {"texts": views.check_tree(root), "index": index.faults(root), "inputs": views.check_inputs(root)}
+    return {name: sum(1 for _ in faults) for name, faults in found.items()}
+
+
+def _mended(root: Place, release: int) -> dict[str, int]:
+    return {
+        "texts": views.mend_tree(root, release),
+        "index": index.mend(root),
+        "inputs": views.mend_inputs(root),
+    }
 
 
 def faults(root: Place) -> Iterator[Fault]:
-    """Every missing, altered or extra file of a store: what, why, how to mend it."""
-    yield from verification.verify(root, names(root))
+    """Every missing, altered or extra file of a store: what, why, how to mend it.
+
+    While a run is writing, what is made from the tables is not looked at.
+    """
+    yield from verification.verify(root, work.names(root))
+    before = published(root)
+    checks = (_of_decisions, _of_texts, _of_index, _of_inputs, _of_exports)
+    found = [fault for check in checks for fault in _all(check(root))] if verification.is_idle(root) else []
+    if published(root) == before and verification.is_idle(root):
+        yield from found
+
+
+def _all(faults: Iterator[Fault]) -> list[Fault]:
+    """All faults, or none where a table cannot be read, as was said before."""
     try:
-        for path, why, _ in views.check_tree(root):
-            yield Fault(path.relative_to(root).as_posix(), why, "run cleancopy maintain: it is made anew")
+        return list(faults)
     except StoreError:
-        return  # the tables cannot be read, as was said before
+        return []
+
+
+def _of_texts(root: Place) -> Iterator[Fault]:
+    return (_fault(root, path, why) for path, why, _ in views.check_tree(root))
+
+
+def _of_index(root: Place) -> Iterator[Fault]:
+    for path, why in index.faults(root):
+        # The manifest says how texts are signed, and else the policy alone.
+        lost = path.name == "manifest.json"
+        yield _fault(root, path, why, "run cleancopy ingest: it is made anew" if lost else _AGAIN)
+
+
+def _of_inputs(root: Place) -> Iterator[Fault]:
+    return (_fault(root, root / "inputs.jsonl", why) for why in views.check_inputs(root))
+
+
+def _of_exports(root: Place) -> Iterator[Fault]:
+    for path, why in kept.check(root):
+        removed = "run cleancopy maintain: it is removed; then export again"
+        yield _fault(root, path, why, removed if kept.is_note(path) else _AGAIN)
+
+
+def _fault(root: Place, path: Place, why: str, mend: str = _AGAIN) -> Fault:
+    return Fault(path.relative_to(root).as_posix(), why, mend)
+
+
+def _of_decisions(root: Place) -> Iterator[Fault]:
+    """Faults of the file of decisions: damaged, or without some that releases were made by."""
+    path = decisions.path(root)
+    try:
+        numbers = [one.number for one in decisions.every(root)]
+    except StoreError as error:
+        why = str(error).partition(": ")[2].rpartition("; ")[0]
+        yield _fault(root, path, why, "restore it from a backup, or mend that line")
+        return
+    known = _by_decisions(releases.newest_first(root))
+    if numbers != list(range(1, len(numbers) + 1)) or not known.keys() <= set(numbers):
+        lost = sorted({*known, *range(1, max(numbers, default=0) + 1)} - set(numbers))
+        made = ", ".join(manifest_path(root, known[one]).name for one in lost if one in known)
+        said = f" (releases/{made} was made by one)" if made else ""
+        yield _fault(root, path, f"lacks decisions {lost}{said}", "restore it from a backup of clean/")
+
+
+def _by_decisions(manifests: Iterable[releases.Manifest]) -> dict[int, int]:
+    """The releases that decisions made, by the number of the decision."""
+    found = ((_BY_DECISION.fullmatch(one.run), one.release) for one in manifests)
+    return {int(match[1]): release for match, release in found if match}

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from cleancopy.errors import Busy
-from cleancopy.store import releases
+from cleancopy.store import maintenance, releases
 from cleancopy.store.layout import (
     LOCK,
     Place,
@@ -30,6 +31,7 @@ from cleancopy.store.layout import (
 )
 
 _PLAN = "plan.json"
+_DAY = 86_400.0
 #: Seconds that a run waits at its begin while another one publishes.
 PATIENCE = 600.0
 
@@ -49,9 +51,9 @@ def claimed(root: Place, source: str, plan: str, name: str) -> Iterator[str]:
         with _alone(root, place):
             with releases.writing(root, PATIENCE, keep=partial(names, root)):
                 taken_up = _taken_up(root, place, plan)
-            if taken_up is None:
                 if not isinstance(root, Path):
-                    atomic_write(_mark(root, place, name), b"{}\n")
+                    atomic_write(_mark(root, place, taken_up or name), b"{}\n")
+            if taken_up is None:
                 atomic_write(place / _PLAN, json.dumps({"run": name, "plan": plan}).encode(), durable=False)
             yield taken_up or name
             _clear(root, place)
@@ -81,7 +83,7 @@ def _taken_up(root: Place, place: Path, plan: str) -> str | None:
         _clear(root, place)
         return None
     done = any(manifest.run == left["run"] for manifest in releases.newest_first(root))
-    if left["plan"] == plan and not done:
+    if left["plan"] == plan and not done and _is_marked(root, place, left["run"]):
         return left["run"]
     _clear(root, place)
     if not done:
@@ -93,15 +95,51 @@ def _taken_up(root: Place, place: Path, plan: str) -> str | None:
 
 
 def names(root: Place) -> frozenset[str]:
-    """The names of all runs that have left work, dead or alive, on whatever machine."""
+    """The names of all runs that have left work and may be taken up, on whatever machine."""
     found = (_read(place) for place in (scratch(root) / ".work").glob("*"))
-    marks = matching(root / ".work", "*/*.run") if not isinstance(root, Path) else []
+    dead = set(given_up(root))
+    marks = (mark for mark in _marks(root) if mark not in dead)
     return frozenset(left["run"] for left in found if left) | {mark.stem for mark in marks}
+
+
+def given_up(root: Place, days: float = maintenance.KEEP_DAYS) -> list[Place]:
+    """The marks, in an object store, of runs that have given no sign of life for so many days.
+
+    A live run renews the lease of its source every few seconds, and the mark stands beside that. A run whose
+    machine comes back later finds its mark gone, and begins anew.
+    """
+    before = time.time() - days * _DAY
+    return [mark for mark in _marks(root) if max(_changed(mark), _changed(mark.with_name(LOCK))) < before]
+
+
+def sweep(root: Place) -> list[Place]:
+    """Remove the marks of runs that are given up; for a run that holds the writing lock. Which ones."""
+    dead = given_up(root)
+    for mark in dead:
+        mark.unlink(missing_ok=True)
+    return dead
+
+
+def _marks(root: Place) -> list[Place]:
+    return matching(root / ".work", "*/*.run") if not isinstance(root, Path) else []
+
+
+def _changed(path: Place) -> float:
+    """When an object was written, in seconds; 0 for one that is not there."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _mark(root: Place, place: Path, run: str) -> Place:
     """What tells other machines of a run, so that they leave alone what it has archived."""
     return root / ".work" / place.name / f"{run}.run"
+
+
+def _is_marked(root: Place, place: Path, run: str) -> bool:
+    """Whether nobody has given a run up and removed what it archived."""
+    return isinstance(root, Path) or _mark(root, place, run).exists()
 
 
 def _read(place: Path) -> dict[str, str] | None:

@@ -35,7 +35,7 @@ def maintain(
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Compact and checkpoint the tables, remove what nobody needs, and mend clean/text from the tables."""
+    """Compact and checkpoint the tables, remove what nobody needs, mend and renew what is made from them."""
     from cleancopy import upkeep
 
     del raw
@@ -51,6 +51,11 @@ def maintain(
     for name in known["removed"]:
         out.print(Text(printable(f"  {name}")))
     out.print(f"{known['texts']} files of clean/text {would}written anew")
+    for name, what in (("index", "the index"), ("inputs", "the list of inputs")):
+        if known[name]:
+            out.print(f"{what} {would}made again")
+    for name in known["exports"]:
+        out.print(Text(printable(f"clean/exports/{name} {would}brought to the last release")))
 
 
 @clear_errors

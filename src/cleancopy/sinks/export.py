@@ -10,22 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
 from cleancopy.errors import PolicyError, StoreError
-from cleancopy.sinks import card, croissant, folder, jsonl, lines, markdown, parquet, spreadsheet, tree
+from cleancopy.sinks import card, croissant, folder, jsonl, kept, lines, markdown, parquet, spreadsheet, tree
 from cleancopy.sinks.columns import EXPORT
 from cleancopy.sinks.folder import File
-from cleancopy.sinks.selection import Plan, Shard, tables
+from cleancopy.sinks.kept import Asked
+from cleancopy.sinks.kept import Format as Format
+from cleancopy.sinks.selection import Plan, Shard, plan, tables
 from cleancopy.store import releases
 from cleancopy.store.layout import Place
 
 #: Raised whenever the same documents would make other files.
 EXPORT_VERSION = 1
 
-Format = Literal["jsonl", "csv", "parquet", "markdown", "text", "huggingface", "croissant"]
 Progress = Callable[[int, int], None]
 WriteShard = Callable[[Path, Shard, Plan, pa.Table], list[File]]
 
@@ -56,28 +57,67 @@ def export(
     the corpus.
     """
     _check_apart(chosen.root, out)
-    if kind in ("jsonl", "csv") and is_file(out):
-        said = lines.by_suffix(out)
-        if compression and said != "none" and compression != said:
-            raise PolicyError(f"{out}: its suffix says {said}, --compression {compression}; change one of them")
-        lines.write_file(chosen, out, _lines(chosen, kind), compression or lines.by_suffix(out))
-        return Exported(chosen.documents, out, 1)
-    packed = compression or ("zstd" if kind == "jsonl" else "none")
-    name = name or out.absolute().name
-    options = {"compression": packed} if kind in ("jsonl", "csv") else {}
-    named = {"name": name} if kind in ("huggingface", "croissant") else {}
-    identity = _identity(chosen, kind, options | named)
+    identity = _identity(chosen, out, kind, compression, name)
+    done = (_file if kind in ("jsonl", "csv") and is_file(out) else _folder)(chosen, out, identity, progress)
+    kept.remember(chosen.root, out, _asked(chosen, kind, compression, name), identity)
+    return done
+
+
+def renew(root: Place, *, dry_run: bool = False) -> list[Path]:
+    """Bring the exports in ``clean/exports`` to the last release, and make good what is altered; which ones.
+
+    One that was made ``as_of`` a release stays with it, but for documents that are gone since. With ``dry_run``
+    nothing is changed.
+    """
+    renewed = []
+    for one in kept.found(root, forget=not dry_run):
+        asked = one.asked
+        chosen = plan(
+            root,
+            as_of=asked.as_of,
+            site=asked.site,
+            max_documents=asked.max_documents,
+            shard_documents=asked.shard_documents,
+        )
+        identity = _identity(chosen, one.out, asked.kind, asked.compression, asked.name)
+        if one.identity == identity and kept.is_whole(one):
+            continue
+        renewed.append(one.out)
+        if not dry_run:
+            kept.mark(one)
+            export(chosen, one.out, asked.kind, compression=asked.compression, name=asked.name)
+    return renewed
+
+
+def _asked(chosen: Plan, kind: Format, compression: str | None, name: str) -> Asked:
+    return Asked(
+        kind, compression, name, chosen.as_of, chosen.site, chosen.max_documents, chosen.shard_documents
+    )
+
+
+def _file(chosen: Plan, out: Path, identity: Mapping[str, Any], progress: Progress) -> Exported:
+    said, packed = lines.by_suffix(out), identity["compression"]
+    if said not in ("none", packed):
+        raise PolicyError(f"{out}: its suffix says {said}, --compression {packed}; change one of them")
+    lines.write_file(chosen, out, _lines(chosen, identity["format"]), packed)
+    return Exported(chosen.documents, out, 1)
+
+
+def _folder(chosen: Plan, out: Path, identity: Mapping[str, Any], progress: Progress) -> Exported:
     with folder.building(out, identity) as partial_folder:
         if partial_folder is None:
             return Exported(chosen.documents, out, len(chosen.shards), len(chosen.shards))
-        if options:
-            write: WriteShard = partial(_lines_shard, _lines(chosen, kind), f".{kind}", packed)
-        else:
-            write = FOLDERS[kind]
-        files, kept = _shards(chosen, partial_folder, write, progress)
-        extra = _extras(chosen, partial_folder, kind, name, identity, files)
+        files, before = _shards(chosen, partial_folder, _writer(chosen, identity), progress)
+        extra = _extras(chosen, partial_folder, identity["format"], str(identity.get("name")), identity, files)
         folder.publish(partial_folder, out, _manifest(chosen, identity, [*files, *extra]))
-    return Exported(chosen.documents, out, len(chosen.shards), kept)
+    return Exported(chosen.documents, out, len(chosen.shards), before)
+
+
+def _writer(chosen: Plan, identity: Mapping[str, Any]) -> WriteShard:
+    kind = identity["format"]
+    if kind in FOLDERS:
+        return FOLDERS[kind]
+    return partial(_lines_shard, _lines(chosen, kind), f".{kind}", identity["compression"])
 
 
 def is_file(out: Path) -> bool:
@@ -164,8 +204,14 @@ def _extras(
     return written
 
 
-def _identity(chosen: Plan, kind: str, options: Mapping[str, str]) -> dict[str, Any]:
+def _identity(chosen: Plan, out: Path, kind: str, compression: str | None, name: str) -> dict[str, Any]:
     """All that decides what the files of an export hold."""
+    options = {}
+    if kind in ("jsonl", "csv"):
+        usual = lines.by_suffix(out) if is_file(out) else "zstd" if kind == "jsonl" else "none"
+        options["compression"] = compression or usual
+    if kind in ("huggingface", "croissant"):
+        options["name"] = name or out.absolute().name
     return {
         "version": EXPORT_VERSION,
         "format": kind,

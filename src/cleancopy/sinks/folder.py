@@ -24,6 +24,8 @@ from cleancopy.errors import StoreError
 from cleancopy.store.layout import LOCK, atomic_write, locked, mendable, sync_folder
 
 MANIFEST = "manifest.json"
+#: The file that has the digests of all others, as sha256sum reads them.
+SUMS = "SHA256SUMS"
 _NOTES = ".notes"
 _IDENTITY = "export.json"
 
@@ -122,7 +124,7 @@ def publish(partial: Path, out: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, and put the folder in its place; what stood there is removed."""
     out = out.absolute()
     old = out.with_name(f".{out.name}.old")
-    atomic_write(partial / MANIFEST, _lines(manifest))
+    write_manifest(partial, manifest)
     with mendable(out, "exporting"):
         (partial / LOCK).unlink(missing_ok=True)
         if out.exists():
@@ -155,36 +157,48 @@ def _check_place(out: Path) -> None:
         raise StoreError(f"{out}: is a file, and this export is a folder; name another place")
 
 
+def manifest(out: Path) -> Any:
+    """The manifest of the export in a folder; None where there is none."""
+    try:
+        return json.loads((out / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest of a folder."""
+    atomic_write(folder / MANIFEST, _lines(manifest))
+
+
+def altered(base: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """The files that a manifest names, or the sums that it names, and that are not as they were written."""
+    for file in (File(**one) for one in manifest["files"]):
+        if not _same(base, file):
+            yield file.path
+        elif file.path == SUMS:
+            sums = (base / SUMS).read_text(encoding="ascii").splitlines()
+            yield from (line[66:] for line in sums if _sum(base / line[66:]) != line[:64])
+
+
 def _identity(out: Path) -> Any:
     """What the export in a folder is of; None where there is none."""
     try:
-        return json.loads((out / MANIFEST).read_bytes())["export"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return manifest(out)["export"]
+    except (KeyError, TypeError):
         return None
 
 
 def _whole(out: Path, identity: Mapping[str, Any]) -> bool:
     """Whether the folder is this very export, with every file that its manifest names as it was written."""
-    if not out.is_dir() or _identity(out) != identity:
-        return False
-    files = [File(**one) for one in json.loads((out / MANIFEST).read_bytes())["files"]]
-    sums = [File(*_sum(line)) for line in _sums(out)]
-    return all(_size(out / one.path) == one.bytes and _same(out, one) for one in files) and all(
-        (out / one.path).is_file() and _same(out, one) for one in sums
-    )
+    return out.is_dir() and _identity(out) == identity and next(altered(out, manifest(out)), None) is None
 
 
-def _sums(out: Path) -> list[str]:
-    path = out / "SHA256SUMS"
-    return path.read_text(encoding="ascii").splitlines() if path.exists() else []
+def _same(base: Path, file: File) -> bool:
+    return _size(base / file.path) == file.bytes and _sum(base / file.path) == file.sha256
 
 
-def _sum(line: str) -> tuple[str, int, str, int]:
-    return line[66:], 0, line[:64], 1
-
-
-def _same(out: Path, file: File) -> bool:
-    return describe(out, out / file.path, file.documents).sha256 == file.sha256
+def _sum(path: Path) -> str | None:
+    return describe(path.parent, path, 0).sha256 if path.is_file() else None
 
 
 def _size(path: Path) -> int | None:

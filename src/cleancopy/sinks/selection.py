@@ -49,8 +49,9 @@ class Shard:
 class Plan:
     """The documents of an export, before any of them is read.
 
-    ``content_root`` is SHA-256 over their sorted version ids: equal roots, equal documents. ``about`` is one
-    row a document, sorted, with what a dataset card says of it.
+    ``as_of`` is the release that was asked for, None for the last one. ``content_root`` is SHA-256 over their
+    sorted version ids: equal roots, equal documents. ``about`` is one row a document, sorted, with what a
+    dataset card says of it.
     """
 
     root: Place
@@ -60,6 +61,8 @@ class Plan:
     content_root: str
     shards: tuple[Shard, ...]
     about: pa.Table = field(repr=False, compare=False)
+    as_of: int | None = None
+    shard_documents: int = SHARD_DOCUMENTS
 
     @property
     def documents(self) -> int:
@@ -95,7 +98,8 @@ def plan(
         about = about.filter(pc.invert(pc.is_in(about.column("doc_id"), pa.array(gone, pa.string()))))
     about = about.sort_by("doc_id").slice(0, max_documents).combine_chunks()
     content_root = releases.content_root(about.column("version_id").to_pylist())
-    return Plan(root, release, site, max_documents, content_root, _shards(about, shard_documents), about)
+    shards = _shards(about, shard_documents)
+    return Plan(root, release, site, max_documents, content_root, shards, about, as_of, shard_documents)
 
 
 def tables(chosen: Plan, wanted: Collection[int], work: Path) -> Iterator[tuple[Shard, pa.Table]]:

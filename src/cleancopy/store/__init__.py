@@ -12,6 +12,8 @@ layout.py, objects.py and lease.py; what is marked * lies on each machine then (
     clean/index/                     signatures and bands of all texts, derived; * too     (index.py)
     clean/chrome/                    the chrome of each site, and what people say of it   (chromes.py)
     clean/decisions.jsonl            what people decided                                  (decisions.py)
+    clean/inputs.jsonl               the last outcome of every input, derived     (views.py)
+    clean/exports/                   exports that are kept up, derived          (sinks/kept.py)
     clean/visits.sqlite              * validators and robots.txt of what was fetched      (sources/visits.py)
     clean/.work/<source>/            * the run of a source that is under way              (work.py)
     clean/.lock                      held by the run that writes                        (layout.py)

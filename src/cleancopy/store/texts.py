@@ -13,16 +13,12 @@ import pyarrow as pa
 _LONGEST = 2**31 - 1
 
 
-def text_array(texts: Sequence[str]) -> pa.StringArray:
-    """The texts as an Arrow array; five times as fast as ``pyarrow.array`` where they are long.
-
-    Raises UnicodeEncodeError for a lone surrogate.
-    """
-    encoded = [text.encode() for text in texts]
+def text_array(encoded: Sequence[bytes]) -> pa.StringArray:
+    """Texts in UTF-8 as an Arrow array; five times as fast as ``pyarrow.array`` where they are long."""
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum(list(map(len, encoded)), out=offsets[1:])
     if offsets[-1] > _LONGEST:
-        return pa.array(texts, pa.string())
+        return pa.array([text.decode() for text in encoded], pa.string())
     buffers = pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(b"".join(encoded))
     return pa.StringArray.from_buffers(len(encoded), *buffers)
 
@@ -66,11 +62,12 @@ def _words(data: npt.NDArray[np.uint8], edges: npt.NDArray[np.int32]) -> npt.NDA
 
 def _no_space(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Which bytes of UTF-8 do not belong to white space, as ``str.isspace`` has it."""
-    classes = data.tobytes().translate(_CLASSES)
-    word: npt.NDArray[np.bool_] = np.frombuffer(classes, np.uint8) != _SPACE
-    if _LEAD not in classes:
+    # 9 to 13, 28 to 31 and 32; the differences are of unsigned bytes, so what is less is large.
+    word = (data - np.uint8(9) > 4) & (data - np.uint8(28) > 4)
+    # First bytes of the characters beyond ASCII that may be white space: C2, E1, E2, E3 (and E0, for one test).
+    leads = np.flatnonzero((data & 0xFC == 0xE0) | (data == 0xC2))
+    if not len(leads):
         return word
-    leads = np.flatnonzero(np.frombuffer(classes, np.uint8) == _LEAD)
     first, second = data[leads], data[leads + 1]
     third = np.where(first == 0xC2, 0, data[np.minimum(leads + 2, len(data) - 1)])
     code = (first & 3).astype(np.uint32) << 16 | second.astype(np.uint32) << 8 | third
@@ -89,11 +86,5 @@ def _wide() -> npt.NDArray[np.bool_]:
     return table
 
 
-_PORTION = 65_536
-#: What a byte is to the count: white space, the first byte of a character that may be white space, or a word's.
-_SPACE, _LEAD, _OTHER = range(3)
-_CLASSES = bytes(
-    _SPACE if code < 0x80 and chr(code).isspace() else _LEAD if code in b"\xc2\xe1\xe2\xe3" else _OTHER
-    for code in range(256)
-)
+_PORTION = 131_072
 _WIDE = _wide()

@@ -10,6 +10,7 @@ What is checked, and by what:
     archive          every record that a row names: its id, its digest and the row's; the rest of the files: CRC
     site chromes     their names; and that each digest that cut a document's latest version is there
 
+What is made from these (index, text tree, list of inputs, exports) is looked at by ``upkeep``.
 Nothing is changed, no lock is held for long, and a store on a read-only disk can be verified. While a run is
 writing, what it has not published yet is not looked at.
 """
@@ -90,7 +91,7 @@ def verify(root: Place, keep: Collection[str] = ()) -> Iterator[Fault]:
 
     ``keep`` are the names of runs under way, whose archive files no row names yet.
     """
-    idle, last = _is_idle(root), published(root)[-1:]
+    idle, last = is_idle(root), published(root)[-1:]
     manifests = {}
     for number in range(1, (last or [0])[0] + 1):
         try:
@@ -116,11 +117,11 @@ def verify(root: Place, keep: Collection[str] = ()) -> Iterator[Fault]:
         yield from _ledgers(root, manifests, seen)
     yield from _archives(root, seen)
     yield from _chromes(root, seen)
-    if idle and _is_idle(root) and last == published(root)[-1:]:
+    if idle and is_idle(root) and last == published(root)[-1:]:
         yield from _leftovers(root, done, keep, whole["captures"])
 
 
-def _is_idle(root: Place) -> bool:
+def is_idle(root: Place) -> bool:
     """Whether nobody is writing to the store now."""
     try:
         with locked(root):
@@ -182,7 +183,7 @@ def _table(
     except StoreError as error:
         there = set(wanted)
         if not gaps:
-            yield _from_error(root, error)
+            yield _of_checkpoint(root, table) or _from_error(root, error)
     yield from _unequal(root, table, wanted, there, records)
     for path, file in sorted(wanted.items()):
         fault = _data_file(root, table, file)
@@ -226,6 +227,23 @@ def _log_gaps(root: Place, table: TableName) -> Iterator[Fault]:
     first = max(maintenance.checkpoints(root, table), default=-1) + 1
     for number in sorted(set(range(first, max(there, default=-1) + 1)) - set(there)):
         yield Fault(_name(root, folder / f"{number:020d}.json"), "this entry of the log is missing", _BACKUP)
+
+
+def _of_checkpoint(root: Place, table: TableName) -> Fault | None:
+    """The fault of a log that cannot be read, though it has all of its entries: its checkpoint is damaged."""
+    folder = table_folder(root, table) / "_delta_log"
+    entries, last = maintenance.log_entries(root, table), folder / "_last_checkpoint"
+    if entries != list(range(len(entries))) or not last.exists():
+        return None
+    files = [
+        last,
+        *(folder / f"{n:020d}.checkpoint.parquet" for n in maintenance.checkpoints(root, table)[-1:]),
+    ]
+    return Fault(
+        _name(root, files[-1]),
+        "the log cannot be read with this checkpoint, or it is missing",
+        f"restore it from a backup, or remove {' and '.join(path.name for path in files)}: the log is whole",
+    )
 
 
 def _unequal(
@@ -418,7 +436,10 @@ def _chromes(root: Place, seen: _Seen) -> Iterator[Fault]:
         try:
             chrome = chromes.read(path)
         except CleancopyError as error:
-            yield _from_error(root, error)
+            why = str(error).partition(": ")[2].partition("; ")[0]
+            last = path == matching(path.parent, "[0-9]*.json")[-1]
+            or_else = ", or remove it and learn on from the one before" if last else ""
+            yield Fault(_name(root, path), why, f"restore it from a backup, or mend that{or_else}")
             continue
         digests.add(chrome.digest)
         if chromes.path(root, chrome) != path:
@@ -432,7 +453,7 @@ def _chromes(root: Place, seen: _Seen) -> Iterator[Fault]:
         yield Fault(
             f"chrome of {site}",
             f"{count} documents were cut by chrome {digest[:12]}..., which no file has: altered or removed",
-            "restore it from a backup; or, if it was edited on purpose, run cleancopy ingest",
+            "restore it from a backup; texts and cuts are not touched by this",
         )
 
 
