@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -426,8 +427,39 @@ def captures(root: Place, columns: Sequence[str] | None = None, release: int | N
 
 def identities(root: Place, as_of: int, columns: Sequence[str] = IDENTITY) -> pa.Table:
     """The identity columns of all versions up to a release; ``columns`` may name some of them."""
-    versions = pa.concat_tables(_columns_of(data_files(root, "documents"), [*columns]))
+    found = [table.select([*columns]) for table in _identities_of(data_files(root, "documents"))]
+    versions = pa.concat_tables(found)
     return versions.filter(pc.less_equal(versions.column("release"), as_of))
+
+
+#: So many bytes of identity columns are kept for the next look: data files never change once they are written.
+_KEPT_BYTES = 200_000_000
+_kept: OrderedDict[tuple[Place, object], pa.Table] = OrderedDict()
+
+
+def _identities_of(paths: Sequence[Place]) -> list[pa.Table]:
+    """The identity columns of data files, a table each, after an empty one; those read last are remembered.
+
+    A release asks for them twice, to see what is new and to count what is live.
+    """
+    keys = [(path, _stamp(path)) for path in paths]
+    known = {key: _kept.pop(key) for key in keys if key in _kept}
+    unread = [key for key in keys if key not in known]
+    empty, *new = _columns_of([path for path, _ in unread], IDENTITY)
+    known |= dict(zip(unread, new, strict=True))
+    _kept.update(known)
+    while _kept and sum(table.nbytes for table in list(_kept.values())) > _KEPT_BYTES:
+        _kept.popitem(last=False)
+    return [empty, *(known[key] for key in keys)]
+
+
+def _stamp(path: Place) -> object:
+    """What a file that was written over would have another of; objects are never written over."""
+    try:
+        facts = os.stat(path) if isinstance(path, Path) else None
+    except OSError:  # reading it says what is wrong
+        return None
+    return facts and (facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
 def newest(versions: pa.Table) -> pa.Table:
