@@ -24,7 +24,7 @@ from cleancopy_flows.launch import guarded, labels, launch, now
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
+from prefect.context import FlowRunContext
 from pydantic import BaseModel, ConfigDict, Field
 
 from cleancopy import pipeline
@@ -129,7 +129,8 @@ def ingest(parameters: IngestParameters = IngestParameters()) -> Any:  # noqa: B
 
 
 def _ingest(given: IngestParameters) -> dict[str, Any]:
-    if given.jitter and flow_run.auto_scheduled:
+    begun_by = FlowRunContext.get()
+    if given.jitter and begun_by and begun_by.flow_run and begun_by.flow_run.auto_scheduled:
         time.sleep(random.uniform(0, given.jitter))  # noqa: S311 - spreads load, guards nothing
     if given.dry_run:
         return _preview(given)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import server
@@ -44,6 +45,14 @@ def launch(flow: Flow[Any, Any], name: str, labels: Sequence[str], parameters: A
         raise CleancopyError(
             f"the server stopped answering ({error}); nothing is lost: run again, or with --plain"
         ) from error
+    except RuntimeError as error:
+        if api:
+            raise
+        raise CleancopyError(
+            f"Prefect's temporary server did not start ({error}); run with --plain, or start cleancopy up first"
+        ) from error
+    if state.is_cancelled() or state.is_cancelling():
+        raise CleancopyError("the run was cancelled; nothing is lost: the next one goes on")
     if state.is_failed() and not isinstance(state.data, BaseException):
         raise CleancopyError(state.message or "the flow failed; see its logs")
     if skipped(state):
@@ -81,7 +90,8 @@ def _signed() -> Iterator[None]:
     """Label the flow run with the process that runs it, so that its death is noticed."""
     if flow_run.id:
         with get_client(sync_client=True) as client:
-            client.update_flow_run_labels(flow_run.id, this_process())
+            attempt = client.read_flow_run(UUID(flow_run.id)).run_count
+            client.update_flow_run_labels(flow_run.id, this_process() | {"cleancopy.attempt": attempt})
     yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,9 +18,12 @@ from cleancopy_flows import server
 from cleancopy_flows.ingest import IngestParameters, ingest
 from cleancopy_flows.launch import labels
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
@@ -52,6 +55,10 @@ class Place:
     policy: Path | None = None
 
 
+#: What intervals are counted from: were it now, each restart would put off what is due.
+COUNTED_FROM = datetime(2020, 1, 1, tzinfo=UTC)
+
+
 def schedule(source: Source) -> Schedule | None:
     """When a source is due, as Prefect's schedule; None for a source that runs only when asked.
 
@@ -63,7 +70,8 @@ def schedule(source: Source) -> Schedule | None:
         if "cron" in said:
             return Cron(str(said["cron"]), timezone=zone)
         if "interval" in said:
-            return Interval(timedelta(seconds=float(said["interval"])), timezone=zone)
+            every = timedelta(seconds=float(said["interval"]))
+            return Interval(every, anchor_date=COUNTED_FROM, timezone=zone)
         if "rrule" in said:
             return RRule(str(said["rrule"]).removeprefix("RRULE:"), timezone=zone)
     except ValueError as error:
@@ -129,13 +137,27 @@ async def find(client: PrefectClient, name: str) -> DeploymentResponse | None:
         return None
 
 
+async def retire(client: PrefectClient, names: Collection[str]) -> list[str]:
+    """Take the schedules of sources that are no more, and what was planned by them; the names of these.
+
+    Only of deployments that ``cleancopy up`` made: others belong to a work pool.
+    """
+    known = await client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[ingest.name])))
+    gone = [one for one in known if one.name not in names and one.work_pool_name is None and one.schedules]
+    for one in gone:
+        await client.update_deployment(one.id, DeploymentUpdate(schedules=[]))
+        await _drop(client, await _waiting(client, one.id))
+    return [one.name for one in gone]
+
+
 # ---- after downtime
 
 
 async def missed(client: PrefectClient, known: Mapping[str, UUID]) -> set[str]:
     """The deployments that were due while nothing ran; the runs that waited for them are taken away.
 
-    Prefect would start each of them at once; whoever calls this starts one instead.
+    Prefect would start each of them at once; whoever calls this starts one instead. Runs that people asked for
+    are left to it.
     """
     late: set[str] = set()
     for name, identity in known.items():
@@ -145,10 +167,11 @@ async def missed(client: PrefectClient, known: Mapping[str, UUID]) -> set[str]:
 
 
 async def _drop(client: PrefectClient, runs: Sequence[FlowRun]) -> int:
-    for run in runs:
+    planned = [run for run in runs if run.auto_scheduled]
+    for run in planned:
         with suppress(ObjectNotFound):  # the server takes away what a changed schedule has planned
             await client.delete_flow_run(run.id)
-    return len(runs)
+    return len(planned)
 
 
 async def upcoming(client: PrefectClient, identity: UUID, count: int) -> list[datetime]:

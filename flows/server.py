@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -32,11 +33,14 @@ class Address:
     port: int = 4200
     keeper: int = 0
     began: int = 0
+    server: int = 0
+    server_began: int = 0
 
     @property
     def url(self) -> str:
-        """The address of the UI."""
-        return f"http://{self.host}:{self.port}"
+        """The address of the UI, as this machine asks for it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - what is listened on
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def api(self) -> str:
@@ -72,18 +76,40 @@ def secret() -> str:
 
 
 def running() -> Address | None:
-    """The server that ``cleancopy up`` keeps running on this machine, if its process lives."""
+    """The server that ``cleancopy up`` keeps running on this machine, if the process that keeps it lives."""
+    known = _noted()
+    return known if known and _lives(known.keeper, known.began) else None
+
+
+def end_orphan() -> Address | None:
+    """End a server whose keeper died without ending it, as kill -9 leaves it; where it was."""
+    known = _noted()
+    if known is None or _lives(known.keeper, known.began) or not _lives(known.server, known.server_began):
+        return None
+    os.kill(known.server, signal.SIGTERM)
+    end = time.monotonic() + 20
+    while _lives(known.server, known.server_began):
+        if time.monotonic() > end:
+            os.kill(known.server, signal.SIGKILL)
+        time.sleep(0.1)
+    return known
+
+
+def _noted() -> Address | None:
     try:
-        known = Address(**json.loads(_note().read_text(encoding="utf-8")))
+        return Address(**json.loads(_note().read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _lives(process: int, at: int) -> bool:
     # Process ids are used again, in containers at once: the same one must have begun at the same time.
-    alive = began(known.keeper) == known.began and known.keeper != os.getpid()
-    return known if alive else None
+    return process not in (0, os.getpid()) and began(process) == at
 
 
-def announce(address: Address) -> None:
-    """Note where the server is, for the other commands."""
+def announce(address: Address, process: subprocess.Popen[bytes]) -> None:
+    """Note where the server is and which process, for the other commands."""
+    address = replace(address, server=process.pid, server_began=began(process.pid) or 0)
     temporary = _note().with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(asdict(address)), encoding="utf-8")
     temporary.chmod(0o600)
@@ -142,6 +168,10 @@ def log_file() -> Path:
 def _environment(address: Address, password: str | None) -> dict[str, str]:
     """The environment of the server: pages of other origins, telemetry and strangers stay out."""
     settings = {
+        # Where it is copied to for this address; Prefect's own place is its package, which may be read-only.
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home() / "cleancopy-ui"),
+        # What ``cleancopy schedule next`` can show.
+        "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "5",
         "PREFECT_SERVER_API_HOST": address.host,
         "PREFECT_SERVER_API_PORT": str(address.port),
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.url,

@@ -13,13 +13,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import server
 from cleancopy_flows.launch import gone
-from cleancopy_flows.schedules import Place, catch_up, deployments, find, missed
+from cleancopy_flows.schedules import Place, catch_up, deployments, find, missed, retire
 from cleancopy_flows.server import Address
 from httpx import HTTPError
 from prefect.client.orchestration import PrefectClient, get_client
@@ -66,7 +66,9 @@ def up(address: Address, place: Place, *, password: bool = True) -> None:
     """
     if (other := server.running()) is not None:
         raise CleancopyError(f"cleancopy up runs already, at {other.url}; stop it with cleancopy down")
-    sources = _sources(place)
+    if (left := server.end_orphan()) is not None:
+        print(f"Ended a server at {left.url} whose cleancopy up was killed", file=sys.stderr, flush=True)
+    changed, sources = _changed(place.sources), _sources(place)
     server.check_free(address)
     address = replace(address, keeper=os.getpid(), began=server.began(os.getpid()) or 0)
     hidden = server.secret() if password else None
@@ -76,12 +78,13 @@ def up(address: Address, place: Place, *, password: bool = True) -> None:
         if hidden:
             os.environ["PREFECT_API_AUTH_STRING"] = hidden
         print(f"Starting the server (its output: {server.log_file()})", file=sys.stderr, flush=True)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until the runs' own handlers are set
+        for name in _ends():  # until the runs' own handlers are set
+            signal.signal(name, lambda number, _: sys.exit(128 + number))
         process = server.start(address, hidden)
         try:
             server.wait(address, process)
-            server.announce(address)
-            asyncio.run(_keep(address, hidden, place, process, sources))
+            server.announce(address, process)
+            asyncio.run(_keep(address, hidden, place, process, sources, changed))
         finally:
             server.retract()
             _end(process)
@@ -93,7 +96,7 @@ def down(patience: float = 60.0) -> Address | None:
 
     address = server.running()
     if address is None:
-        return None
+        return server.end_orphan()
     os.kill(address.keeper, signal.SIGTERM)
     end = time.monotonic() + patience
     while server.running() is not None:
@@ -126,9 +129,10 @@ async def _keep(
     place: Place,
     process: subprocess.Popen[bytes],
     sources: Sequence[Source],
+    changed: float,
 ) -> None:
     runner = Runner(name="cleancopy", limit=max(4, len(sources)), pause_on_shutdown=False, query_seconds=2)
-    kept = _Kept(address, password, place, process, runner, read=_changed(place.sources))
+    kept = _Kept(address, password, place, process, runner, read=changed)
     async with get_client() as client:
         await bury(client)
         await _deploy(client, kept, sources)
@@ -139,15 +143,25 @@ async def _keep(
     watching = asyncio.create_task(_watch(kept))
     running = asyncio.create_task(runner.start())
     await asyncio.sleep(0)
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (signal.SIGINT, *_ends()):
         asyncio.get_running_loop().add_signal_handler(name, kept.stop.set)
     stopping = asyncio.create_task(kept.stop.wait())
-    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    ended, _ = await asyncio.wait({running, stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
     watching.cancel()
     if not running.done():
         await runner.astop()
-    await asyncio.gather(running, return_exceptions=True)
+    await asyncio.gather(running, watching, return_exceptions=True)
     _end(kept.server)
+    failed = [error for task in ended if (error := task.exception()) is not None]
+    if failed and not kept.stop.is_set():
+        cause = f"{type(failed[0]).__name__}: {failed[0]}"
+        raise CleancopyError(f"stopped, as what starts the runs failed ({cause}); start cleancopy up again")
+
+
+def _ends() -> list[signal.Signals]:
+    """The signals that end ``up`` besides Ctrl-C: a closed terminal's too, unless it is to outlive that."""
+    outlives = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGTERM] if outlives else [signal.SIGTERM, signal.SIGHUP]
 
 
 async def _deploy(client: PrefectClient, kept: _Kept, sources: Sequence[Source]) -> None:
@@ -155,6 +169,8 @@ async def _deploy(client: PrefectClient, kept: _Kept, sources: Sequence[Source])
     names = ["raw", *(source.name for source in sources)]
     known = {name: found.id for name in names if (found := await find(client, name))}
     late = await missed(client, known)
+    for name in await retire(client, names):
+        print(f"{name}: is no source any more; its schedule is taken away", flush=True)
     for one in await deployments(sources, kept.place, client):
         identity = await kept.runner.aadd_deployment(one)
         if one.name in late and not one.paused:
@@ -177,31 +193,45 @@ async def _watch(kept: _Kept) -> None:
             if kept.server.poll() is not None:
                 print("The server died; starting it again", file=sys.stderr, flush=True)
                 kept.server = await asyncio.to_thread(server.start, kept.address, kept.password)
+                server.announce(kept.address, kept.server)
                 await asyncio.to_thread(server.wait, kept.address, kept.server)
             async with get_client() as client:
                 await bury(client)
                 if (now := _changed(kept.place.sources)) != kept.read:
-                    kept.read = now
-                    await _deploy(client, kept, _sources(kept.place))
-                    print(f"{kept.place.sources}: read again", flush=True)
-        except PolicyError as error:
-            print(f"cleancopy: {error}; the schedules of before stand", file=sys.stderr, flush=True)
+                    await _deploy_again(client, kept)
+                    kept.read = now  # not before: what failed for want of an answer is tried again
         except (HTTPError, PrefectException, CleancopyError, OSError) as error:
             print(f"cleancopy: the server does not answer ({error})", file=sys.stderr, flush=True)
 
 
+async def _deploy_again(client: PrefectClient, kept: _Kept) -> None:
+    try:
+        await _deploy(client, kept, _sources(kept.place))
+        print(f"{kept.place.sources}: read again", flush=True)
+    except (PolicyError, ValueError) as error:
+        print(f"cleancopy: {error}; the schedules of before stand", file=sys.stderr, flush=True)
+
+
 # ---- runs whose process is gone
 
-#: Seconds in which a run of cleancopy has said which process it is: the first thing that it does.
-SIGNED = 30.0
+#: The time in which a process that was to run has begun, and in which it has then said which it is.
+STARTED, SIGNED = timedelta(seconds=90), timedelta(seconds=30)
 
 
-def _never_signed(run: FlowRun) -> bool:
-    """Whether a run of cleancopy died before it could say which process it is."""
-    ours = {"source", "kind"} <= {tag.partition(":")[0] for tag in run.tags}
-    if not ours or "cleancopy.process" in run.labels or run.start_time is None:
+def _died(run: FlowRun) -> bool:
+    """Whether the process of a run is gone, or a run of cleancopy died before it could say which process it is.
+
+    A run that is tried again has the labels of its last attempt until it signs anew.
+    """
+    begun = run.state_type != StateType.PENDING
+    signed = "cleancopy.process" in run.labels
+    if begun and signed and run.labels.get("cleancopy.attempt") == run.run_count:
+        return bool(gone(dict(run.labels)))
+    ours: bool = {"source", "kind"} <= {tag.partition(":")[0] for tag in run.tags}
+    if not ours or run.state is None or (signed and not gone(dict(run.labels))):
         return False
-    return (datetime.now(UTC) - run.start_time).total_seconds() > SIGNED
+    age: timedelta = datetime.now(UTC) - run.state.timestamp
+    return age > (SIGNED if begun else STARTED)
 
 
 async def bury(client: PrefectClient) -> int:
@@ -213,14 +243,15 @@ async def bury(client: PrefectClient) -> int:
     for run in await client.read_flow_runs(
         flow_run_filter=FlowRunFilter(state=under_way), sort=FlowRunSort.START_TIME_DESC, limit=200
     ):
-        if not (gone(dict(run.labels)) or _never_signed(run)):
+        if not _died(run):
             continue
         dead += 1
         process = run.labels.get("cleancopy.process")
         ended = f"Its process {process} is gone" if process else "Its process died as it began"
         message = f"{ended}; nothing is lost: the next run goes on."
         ends = Cancelled if run.state_type == StateType.CANCELLING else Crashed
-        await client.set_flow_run_state(run.id, ends(message=message), force=True)
+        # Not by force: one that ended meanwhile stays as it ended.
+        await client.set_flow_run_state(run.id, ends(message=message))
         for task in await client.read_task_runs(
             flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),
             sort=TaskRunSort.EXPECTED_START_TIME_DESC,

@@ -396,7 +396,7 @@ def test_a_killed_server_comes_back(place: Place, ingested: dict[str, Any]) -> N
 @pytest.mark.slow
 def test_after_downtime_a_source_runs_once(place: Place, ingested: dict[str, Any]) -> None:
     assert place.keeper is not None
-    assert place.cli("schedule", "add", "examples", "--interval", "4").returncode == 0
+    assert place.cli("schedule", "add", "examples", "--interval", "4", "--jitter", "0.2").returncode == 0
 
     def due() -> list[Run]:
         runs = place.runs("Late", "Pending", "Running", "Completed")
@@ -408,7 +408,7 @@ def test_after_downtime_a_source_runs_once(place: Place, ingested: dict[str, Any
     place.keeper.wait()
     time.sleep(12)
     sources = place.folder / "sources.toml"
-    sources.write_text(sources.read_text().replace("interval = 4.0", 'cron = "0 6 1 1 *"'))
+    sources.write_text(sources.read_text().replace("interval = 4.0\njitter = 0.2", 'cron = "0 6 1 1 *"'))
     (place.folder / "up.log").unlink()
     began = datetime.now(UTC).isoformat()
     place.up()
@@ -418,6 +418,25 @@ def test_after_downtime_a_source_runs_once(place: Place, ingested: dict[str, Any
     place.until(lambda: any(r["start_time"] > began for r in place.runs("Completed") if r["start_time"]))
     assert not place.runs("Late")
     assert place.said().count("was due while nothing ran") == 1
+
+
+@pytest.mark.slow
+def test_the_server_of_a_killed_keeper_is_ended_and_a_source_that_went_has_no_schedule(place: Place) -> None:
+    assert place.keeper is not None
+    (server,) = [one for one in children(place.keeper) if b"server" in command(one)]
+    place.keeper.kill()
+    place.keeper.wait()
+    sources = place.folder / "sources.toml"
+    kept = sources.read_text()
+    sources.write_text(kept.replace('name = "examples"', 'name = "other"'))
+    (place.folder / "up.log").unlink()
+    place.up()
+    assert "whose cleancopy up was killed" in place.said()
+    assert "examples: is no source any more" in place.said()
+    assert not Path(f"/proc/{server}").exists()
+    schedules = {one["name"]: len(one["schedules"]) for one in place.find("deployments")}
+    assert schedules == {"raw": 0, "examples": 0, "other": 1}
+    sources.write_text(kept)
 
 
 @pytest.mark.slow

@@ -56,9 +56,9 @@ def ingest(
     ] = None,
     raw: Raw = RAW,
     clean: Clean = CLEAN,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read pages; 0 reads in this one.")] = (
-        os.cpu_count() or 1
-    ),
+    workers: Annotated[
+        int, typer.Option(min=0, max=256, help="Processes that read pages; 0 reads in this one.")
+    ] = min(os.cpu_count() or 1, 256),
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Run at once, without Prefect.")] = False,
     dry_run: Annotated[
@@ -67,6 +67,7 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Clean what is new in raw/, or what sources bring, and publish it as a release."""
+    from cleancopy.errors import CleancopyError
     from cleancopy.policy import read_policy
     from cleancopy.sources.settings import Settings, for_urls, read_sources
 
@@ -81,27 +82,30 @@ def ingest(
     if not inputs and not names:
         _existing(str(raw))
     chosen: tuple[Source | None, ...] = settings.chosen(names, str(file or SOURCES))
-    summaries = []
+    given: dict[str, Any] = {"raw": raw, "clean": clean, "paths": paths, "workers": workers, "policy": policy}
+    refused = []
     for one in chosen or (for_urls(urls) if urls else None,):
-        given: dict[str, Any] = {
-            "raw": raw,
-            "clean": clean,
-            "paths": paths,
-            "workers": workers,
-            "policy": policy,
-        }
-        if dry_run:
-            _preview(one, settings, as_json, **given)
+        try:
+            if dry_run:
+                _preview(one, settings, as_json, **given)
+                continue
+            if plain:
+                summary = _at_once(one, settings, as_json, **given)
+            else:
+                said = {"urls": list(urls) or None, "source": one.name if one and not urls else None}
+                summary = flows("ingest").run(**_as_text(given | {"sources": file}), **said)
+        except CleancopyError as error:
+            if len(chosen) < 2:
+                raise
+            refused.append(one.name if one else "")
+            err.print(Text(f"cleancopy: {refused[-1]}: {error}"), soft_wrap=True)
             continue
-        if plain:
-            summaries.append(_at_once(one, settings, as_json, **given))
+        if as_json:
+            print(as_json_text(summary), flush=True)
         else:
-            said = {"urls": list(urls) or None, "source": one.name if one and not urls else None}
-            summaries.append(flows("ingest").run(**_as_text(given | {"sources": file}), **said))
-        if not as_json:
-            _print_summary(summaries[-1], clean)
-    for summary in summaries if as_json else ():
-        print(as_json_text(summary))
+            _print_summary(summary, clean)
+    if refused:
+        fail(f"{len(refused)} of {len(chosen)} sources were refused: {', '.join(refused)}", 1)
 
 
 def _preview(

@@ -23,8 +23,9 @@ def up(
     sources: Sources = SOURCES,
     raw: Raw = RAW,
     clean: Clean = CLEAN,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read pages, a run.")] = os.cpu_count()
-    or 1,
+    workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that read pages, a run.")] = min(
+        os.cpu_count() or 1, 256
+    ),
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 4200,

@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
@@ -326,6 +327,10 @@ def _is_cron(part: str, low: int, high: int, names: Mapping[str, int]) -> bool:
     return all(low <= names.get(end, int(end) if end.isdecimal() else -1) <= high for end in ends)
 
 
+def _by_the_day(found: re.Match[str]) -> str:
+    return "" if found[0].startswith(";") else "DAILY"
+
+
 def _rrule(value: object, where: str) -> str:
     from dateutil.rrule import rrulestr
 
@@ -333,10 +338,18 @@ def _rrule(value: object, where: str) -> str:
     text = _text(r"(?:RRULE:)?FREQ=[A-Z]+(?:;[A-Z]+=[^;\s]+)*", meaning)(value, where)
     if re.search(r"INTERVAL=0+(?:;|$)", text):
         raise PolicyError(f"{where} is {value!r}; it must be {meaning}, with an INTERVAL of 1 or more")
+    if re.search(r"UNTIL=\w+Z(?:;|$)", text):
+        raise PolicyError(f"{where} is {value!r}; its UNTIL is a time of the source's time zone, without Z")
+    # One by the second is looked at by the day: on a date that never comes, its times would be without end.
+    often = re.search(r"FREQ=(?:SECOND|MINUTE|HOUR)LY", text) is not None
+    looked = re.sub(r"(?<=FREQ=)\w+|;(?:INTERVAL|COUNT)=\d+", _by_the_day, text) if often else text
     try:
         rrulestr(text)
+        due = rrulestr(looked, dtstart=datetime(2020, 1, 1)).after(datetime.now())  # noqa: DTZ001, DTZ005
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise PolicyError(f"{where} is {value!r}; it must be {meaning} ({error})") from None
+    if due is None:
+        raise PolicyError(f"{where} is {value!r}; it would never be due, counted from 2020")
     return text
 
 
