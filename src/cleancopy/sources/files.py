@@ -126,8 +126,7 @@ def read_input(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
             if size and _is_archive(found.path.name, file):
                 yield from _read_archive(found, file, limits)
                 return
-            _check_size(size, limits)
-            data = file.read(limits.payload_bytes + 1)
+            data = _whole(file, limits)
         _check_size(len(data), limits)
         yield _capture(found, data, limits)
     except Rejected as error:
@@ -159,8 +158,7 @@ def read_bytes(found: Input, limits: Limits) -> bytes:
     """The bytes of an input as they are; raises Rejected where it is too large, empty or cannot be read."""
     try:
         with _open(found.root, found.path) as file:
-            _check_size(os.fstat(file.fileno()).st_size, limits)
-            data = file.read(limits.payload_bytes + 1)
+            data = _whole(file, limits)
     except OSError as error:
         refusal = _unreadable(found.name, error)
         raise Rejected(refusal.kind, refusal.message) from error
@@ -342,6 +340,14 @@ def _read_archive(found: Input, file: BinaryIO, limits: Limits) -> Iterator[Capt
     choice = found.source.choice if found.source else Choice()
     for one in read_records(file, found.name, limits, choice):
         yield replace(one, **known) if isinstance(one, Capture) else one
+
+
+def _whole(file: BinaryIO, limits: Limits) -> bytes:
+    """The bytes of a file, at most one more than a page may have."""
+    size = os.fstat(file.fileno()).st_size
+    _check_size(size, limits)
+    data = file.read(size + 1)  # not up to the limit: so much memory would be asked for each time
+    return data if len(data) <= size else data + file.read(max(0, limits.payload_bytes - size))
 
 
 def _check_size(size: int, limits: Limits) -> None:
