@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cleancopy import PolicyError, decisions, views
+from cleancopy import Policy, PolicyError, decisions, views
 from cleancopy.cli import app
 from cleancopy.pipeline import begin, ingest
 from cleancopy.run import Summary
 from cleancopy.sources.settings import Fetching, Source
 from cleancopy.store import archive, corpus
+from test_pipeline import run as read_files
 from test_web import LOOPBACK, Server, made, quick, serving
 
 TOPICS = ("tides", "buoys", "charts", "pilots", "locks", "moles")
@@ -106,6 +107,32 @@ def test_a_page_that_is_gone_leaves_the_corpus_and_may_come_back(server: Server,
     assert [one.status for one in corpus.history(tmp_path / "clean", document)] == ["live", "gone", "live"]
     server.pages.pop("/tides")
     assert run(tmp_path, [source], fetching).live == 0
+
+
+def test_a_page_that_led_to_an_error_comes_back_with_the_same_bytes(server: Server, tmp_path: Path) -> None:
+    source = Source("one", "urls", urls=(server.url("/tides"),))
+    assert run(tmp_path, [source], quick(server.port)).live == 1
+    page = server.pages["/tides"]
+    server.pages["/tides"] = made(b"", "302 Found", Location="/error")
+    assert run(tmp_path, [source], quick(server.port)).live == 0
+    server.pages["/tides"] = page
+    assert run(tmp_path, [source], quick(server.port)).live == 1
+    assert run(tmp_path, [source], quick(server.port)).release is None
+
+
+def test_an_older_file_does_not_bring_a_page_back_that_is_gone(server: Server, tmp_path: Path) -> None:
+    url, (raw, clean) = server.url("/tides"), (tmp_path / "raw", tmp_path / "clean")
+    raw.mkdir()
+    (raw / "tides.html").write_bytes(article("tides"))
+    (raw / "tides.html.capture.toml").write_text(f'url = "{url}"\ncaptured = "2020-01-01T00:00:00Z"\n')
+    assert read_files(raw, clean).live == 1
+    page = server.pages.pop("/tides")
+    source = Source("one", "urls", urls=(url,))
+    assert run(tmp_path, [source], quick(server.port)).live == 0
+    other = Policy(stages=("captions",))
+    assert read_files(raw, clean, policy=other).live == 0
+    server.pages["/tides"] = page
+    assert run(tmp_path, [source], quick(server.port)).live == 1
 
 
 def test_a_page_that_was_taken_down_is_not_asked_for(server: Server, tmp_path: Path) -> None:

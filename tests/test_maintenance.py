@@ -577,17 +577,43 @@ def test_a_fault_of_a_compacted_table_is_found(maintained: Path) -> None:
     assert any("no manifest or compaction does" in why for why in found)
 
 
-def test_purged_bytes_of_a_document_that_was_taken_down_are_no_fault(root: Path) -> None:
-    taken = page("same", "menu\ntext 6\n", cut="menu\n")
-    with releases.writing(root) as release:
-        head = corpus.heads(root)[taken.doc_id]
-        emptied = replace(taken, text="", blocks=(), cuts=())
-        parts = {"chrome": CHROME.digest}
-        gone = Version(emptied, head.seq + 1, release, "gone", "takedown", head.version_id, parts=parts)
-        releases.commit(root, release, rows.document_batches([gone]), [], run="r", fingerprint="", parts={})
-    (entry,) = [one for one in corpus.captures(root, release=3).to_pylist() if one["doc_id"] == taken.doc_id]
-    flip(warc(root), entry["archive"]["offset"] + 100)
-    assert faults(root) == []
+@pytest.mark.slow
+def test_purged_bytes_are_no_fault_and_damage_of_what_was_taken_down_is_one(root: Path) -> None:
+    first, last = (page("same", f"menu\ntext {number}\n", cut="menu\n") for number in (3, RELEASES))
+    (entry,) = [one for one in corpus.captures(root, release=3).to_pylist() if one["doc_id"] == first.doc_id]
+    decisions.takedown(root, f"capture:{entry['payload_sha256']}", purge=True)
+    decisions.takedown(root, last.doc_id)
+    assert list(upkeep.faults(root)) == []
+    version = corpus.history(root, last.doc_id)[RELEASES - 1]
+    assert version.archive is not None
+    flip(root / "archive" / version.archive.file, version.archive.offset + 100)
+    (fault,) = upkeep.faults(root)
+    assert f"the record at byte {version.archive.offset}" in fault.why
+    decisions.undo(root, 2)
+    assert list(upkeep.faults(root)) == [fault]
+
+
+def test_a_purge_that_was_cut_short_is_told_and_finished(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    (document, *_) = corpus.heads(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "purge", die)
+        with pytest.raises(Killed):
+            decisions.takedown(root, document, purge=True)
+    (ref, *_) = decisions.unpurged(root)
+    assert archive.read_capture(root, ref)
+    assert next(fault.what for fault in upkeep.faults(root)) == f"archive/{ref.file}"
+    assert upkeep.maintain(root, dry_run=True)["purged"] == len(decisions.unpurged(root))
+    assert upkeep.maintain(root)["purged"] >= 1
+    assert decisions.unpurged(root) == []
+    with pytest.raises(StoreError, match="was purged by a takedown"):
+        archive.read_capture(root, ref)
+    assert list(upkeep.faults(root)) == []
 
 
 def test_what_a_run_is_writing_is_not_looked_at(root: Path) -> None:

@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 import cleancopy
-from cleancopy import Capture, Document, Policy, Rejected, StoreError, schema
+from cleancopy import Capture, Document, Policy, Rejected, StoreError, decisions, schema
 from cleancopy.changes import compare, text_of
 from cleancopy.clean import decide, read
 from cleancopy.encoding import restore
@@ -182,16 +183,57 @@ def test_after_a_rollback_unchanged_inputs_change_nothing_and_changed_ones_go_on
 
 def test_a_rollback_leaves_down_what_was_taken_down(tmp_path: Path) -> None:
     publish(tmp_path, page("a", "one"), page("b", "two"))
-    with releases.writing(tmp_path) as release:
-        head = tables.heads(tmp_path)[page("a").doc_id]
-        down = Version(page("a", "one"), 2, release, "gone", "takedown", parent=head.version_id)
-        releases.commit(tmp_path, release, rows.document_batches([down]), [], run="r", fingerprint="", parts={})
+    decisions.takedown(tmp_path, page("a").doc_id)
     publish(tmp_path, page("b", "three"))
     done = rollback(tmp_path, 1)
     assert (done.restored, done.gone, done.kept_down) == (1, 0, 1)
-    assert cleancopy.open(tmp_path).latest(["key", "text"]).read_all().to_pylist() == [
-        {"key": "b", "text": "two"}
-    ]
+    assert live(tmp_path) == {"b": "two"}
+
+
+def live(root: Path) -> dict[str, str]:
+    return {
+        row["key"]: row["text"] for row in cleancopy.open(root).latest(["key", "text"]).read_all().to_pylist()
+    }
+
+
+def test_a_rollback_leaves_down_what_was_gone_already_when_it_was_taken_down(tmp_path: Path) -> None:
+    publish(tmp_path, page("a", "one"))
+    publish(tmp_path, page("b", "two"))
+    rollback(tmp_path, 1)
+    decisions.takedown(tmp_path, page("b").doc_id)
+    assert cleancopy.open(tmp_path).document("b").text == ""
+    done = rollback(tmp_path, 2)
+    assert (done.release, done.kept_down) == (None, 1)
+    assert live(tmp_path) == {"a": "one"}
+
+
+def test_a_rollback_leaves_down_a_text_of_which_one_capture_was_taken_down(tmp_path: Path) -> None:
+    first, second = (
+        replace(page("a", text), payload_sha256=digit * 64) for text, digit in (("one", "1"), ("two", "2"))
+    )
+    publish(tmp_path, first)
+    publish(tmp_path, second)
+    decisions.takedown(tmp_path, f"capture:{first.payload_sha256}")
+    assert rollback(tmp_path, 1).release is None
+    assert live(tmp_path) == {"a": "two"}
+
+
+def test_a_copy_of_what_was_taken_down_stands_by_itself_after_a_rollback(tmp_path: Path) -> None:
+    keeper, copy = page("a", "one"), page("b", "one")
+    publish(tmp_path, keeper)
+    with releases.writing(tmp_path) as release:
+        version = Version(copy, 1, release, "duplicate", duplicate_of=keeper.doc_id, match={"rule": "text"})
+        releases.commit(
+            tmp_path, release, rows.document_batches([version]), [], run="", fingerprint="", parts={}
+        )
+    decisions.takedown(tmp_path, keeper.doc_id)
+    assert live(tmp_path) == {}
+    done = rollback(tmp_path, 2)
+    assert (done.restored, done.kept_down) == (1, 1)
+    assert live(tmp_path) == {"b": "one"}
+    found = cleancopy.open(tmp_path).version("b")
+    assert (found.status, found.duplicate_of, found.match) == ("live", None, {})
+    assert rollback(tmp_path, 2).release is None
 
 
 def test_an_interrupted_rollback_is_finished_by_the_next_run(

@@ -134,15 +134,19 @@ def revisit(run: Run, sites: Iterable[str] = ()) -> int:
 
 
 def _outdated(run: Run, sites: Iterable[str]) -> Iterator[tuple[Capture, LedgerEntry]]:
-    """The latest captures, from the archive, of the documents that another pipeline read."""
+    """The latest captures, from the archive, of the documents that another pipeline read, or were pinned."""
     latest, purged = _latest_captures(run.root), decisions.purged(run.root)
+    good = corpus.archived(run.root, without=purged)
     for site in sites:
         for version in _stored(run.root, site):
-            if _is_current(run, version):
+            own = (version.document.payload_sha256, version.archive, None, "itself")
+            payload, where, when, made_by = latest.get(version.doc_id) or own
+            waits = not made_by and not decisions_of(run).pinned(version.doc_id)
+            if _is_current(run, version) and not waits:
                 continue
-            last = latest.get(version.doc_id) or (version.document.payload_sha256, version.archive, None)
-            payload, where, when = last
-            if where is not None and where.record_id not in purged:
+            if where is not None and purged(where):
+                where = good.get(payload)
+            if where is not None:
                 entry = replace(
                     _entry_again(run, version),
                     input=f"archive/{where.file}",
@@ -157,21 +161,22 @@ def _outdated(run: Run, sites: Iterable[str]) -> Iterator[tuple[Capture, LedgerE
 
 
 def _is_current(run: Run, version: Version) -> bool:
-    """Whether the pipeline of now made a version; one that a person restored and then let go did not."""
-    if version.change == "restored" and version.restored_from is None and version.status == "live":
-        made, document = decisions_of(run), version.doc_id
-        if not made.restores(document) and not made.stands(document):
-            return False
+    """Whether the pipeline of now made a version; its chrome, and what people decided, are looked at apart."""
     return all(version.parts.get(name) == part for name, part in run.parts.items())
 
 
-def _latest_captures(root: Place) -> dict[str, tuple[str, archive.ArchiveRef | None, str | None]]:
-    """The digest, place and time of the last capture of each document that was no reject."""
-    columns = ["doc_id", "payload_sha256", "archive", "captured", "outcome", "release"]
+def _latest_captures(root: Place) -> dict[str, tuple[str, archive.ArchiveRef | None, str | None, str]]:
+    """The digest, place, time and pipeline of the last capture of each document that was no reject."""
+    columns = ["doc_id", "payload_sha256", "archive", "captured", "outcome", "release", "fingerprint"]
     table = corpus.captures(root, columns=columns).to_pylist()
     kept = [row for row in table if row["outcome"] != "rejected" and row["archive"]]
     return {
-        row["doc_id"]: (row["payload_sha256"], archive.ArchiveRef(**row["archive"]), row["captured"])
+        row["doc_id"]: (
+            row["payload_sha256"],
+            archive.ArchiveRef(**row["archive"]),
+            row["captured"],
+            row["fingerprint"],
+        )
         for row in sorted(kept, key=lambda r: (r["captured"] or "", r["release"]))
     }
 
@@ -210,8 +215,9 @@ def decide_shard(run: Run, number: int) -> Counter[str]:
 def reclean(run: Run, shards: int) -> Counter[str]:
     """Decide anew on the stored documents of sites whose chrome has changed; no page is read again.
 
-    A document that would be empty under the new chrome stays as it is; one that another pipeline read waits
-    until its input is read again.
+    So are documents of whose cuts people have said since that others are to stay. A document that would be
+    empty under the new chrome stays as it is; one that another pipeline read waits until its input is read
+    again.
     """
     with Spool(run.spool("decided", shards)) as spool, Spool(run.spool("entries", shards)) as index:
         return _decide_all(run, shards, _affected(run, shards), spool, index)
@@ -231,7 +237,7 @@ def _fresh(run: Run, number: int, index: Spool) -> Iterator[Pending]:
 
 
 def _affected(run: Run, shards: int) -> Iterator[Pending]:
-    """The stored documents of sites whose chrome has changed, but for those that the run read anew."""
+    """The stored documents to decide on anew, but for those that the run read anew."""
     taken = {
         one.entry.key
         for number in range(shards)
@@ -242,7 +248,21 @@ def _affected(run: Run, shards: int) -> Iterator[Pending]:
         if _last_applied(run.root, site) != chrome.digest:
             for version in _stored(run.root, site):
                 if _is_current(run, version) and version.document.key not in taken:
+                    taken.add(version.document.key)
                     yield _entry_again(run, version), version.document, version.seq
+    for version in _decided_otherwise(run):
+        if _is_current(run, version) and version.document.key not in taken:
+            yield _entry_again(run, version), version.document, version.seq
+
+
+def _decided_otherwise(run: Run) -> Iterator[Version]:
+    """The stored documents that have other cuts than people's decisions, one undone or cut short, let them."""
+    made = decisions_of(run)
+    documents = {one.target for one in decisions.every(run.root) if one.kind == "restore" and one.text}
+    for batch in corpus.latest_batches(run.root, documents=documents) if documents else ():
+        for version in rows.table_to_versions(batch):
+            if version.status != "gone" and not made.are_carried_out(version):
+                yield version
 
 
 def _last_applied(root: Place, site: str) -> str:
@@ -256,7 +276,7 @@ def _decide_all(run: Run, shard: int, pending: Iterable[Pending], spool: Spool, 
     counts: Counter[str] = Counter()
     batch: list[Pending] = []
     for entry, document, stored in pending:
-        chrome = _learned(run).get(document.site or "")
+        chrome = _chrome(run, document.site or "", stored)
         result = outcome(partial(_decided, run=run, chrome=chrome), document)
         if isinstance(result, Rejected):
             counts["rejected"] += 1
@@ -272,6 +292,17 @@ def _decide_all(run: Run, shard: int, pending: Iterable[Pending], spool: Spool, 
     return counts
 
 
+def _chrome(run: Run, site: str, stored: int) -> SiteChrome | None:
+    """The chrome of a site: as the run has learned it, else as a stored document of it was cut by."""
+    learned = _learned(run).get(site)
+    return learned or (_current(run, site) if site and stored else None)
+
+
+@cache
+def _current(run: Run, site: str) -> SiteChrome | None:
+    return chromes.current(run.root, site)
+
+
 def _decided(document: Document, run: Run, chrome: SiteChrome | None) -> Document:
     """The document with its cuts, but for those that people want to stay."""
     return decisions_of(run).spared(decide(document, run.policy, chrome))
@@ -282,7 +313,7 @@ def _keep(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: S
     texts = [document.clean for _, document, _ in batch]
     signatures = sign(texts, signing(run.policy.duplicates))
     for (entry, document, stored), text, signature in zip(batch, texts, signatures, strict=True):
-        chrome = _learned(run).get(document.site or "")
+        chrome = _chrome(run, document.site or "", stored)
         cut: Counter[str] = Counter()
         for one in document.cuts:
             cut[one.stage] += one.end - one.start
@@ -295,7 +326,7 @@ def _keep(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: S
             chrome=chrome.digest if chrome else "",
             shard=shard,
             offset=spool.append(document),
-            known=entry.source == FROM_ARCHIVE or (not stored and _known_otherwise(run, entry)),
+            known=(not stored or entry.source == FROM_ARCHIVE) and _known_otherwise(run, entry),
             cut=tuple(sorted(cut.items())),
             kept=len(text),
             stored=stored,
@@ -304,9 +335,11 @@ def _keep(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: S
 
 
 def _known_otherwise(run: Run, entry: LedgerEntry) -> bool:
-    """Whether the payload was cleaned before, by another pipeline."""
+    """Whether the payload was cleaned before, by another pipeline; what waits to become a version was not."""
     before = ledger(run)[0].get((entry.key, entry.payload_sha256 or ""))
-    return before is not None and before.fingerprint != entry.fingerprint
+    if entry.source == FROM_ARCHIVE:
+        return before is None or before.fingerprint != ""
+    return before is not None and before.fingerprint not in ("", entry.fingerprint)
 
 
 def _entry_again(run: Run, version: Version) -> LedgerEntry:

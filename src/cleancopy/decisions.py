@@ -10,23 +10,30 @@ none is ever rewritten. Each is applied at once, as a release of its own, and ho
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Literal
+from itertools import chain
+from typing import Any, Literal
+
+import pyarrow as pa
 
 from cleancopy import views, work
 from cleancopy.document import Cut, Document, doc_id
 from cleancopy.errors import Overtaken, PolicyError, StoreError
+from cleancopy.fingerprint import fingerprint
 from cleancopy.store import archive, corpus, releases, rows
 from cleancopy.store.layout import Place, state
 from cleancopy.store.layout import change as changed
 from cleancopy.store.rows import LedgerEntry, Version
 
 DecisionKind = Literal["restore", "pin", "takedown", "undo"]
+#: The part of a version's fingerprint that says which cuts were to stay.
+_RESTORED = "restored"
 #: Seconds to wait while a run publishes.
 PATIENCE = 600.0
 
@@ -37,7 +44,8 @@ class Made:
 
     ``target`` is a doc_id; of a takedown also ``url:...``, ``site:...`` or ``capture:`` and the SHA-256 of a
     payload; of an undo the number of the decision that ends. ``text`` is the cut that stays, None for a whole
-    document. ``purged`` are the records whose bytes were overwritten in the archive.
+    document. ``purged`` are the records whose bytes were overwritten in the archive, ``file@offset`` each (once
+    it was their record ids).
     """
 
     number: int
@@ -66,6 +74,17 @@ class Decisions:
     def restores(self, document: str) -> bool:
         """Whether some cut of a document is to stay."""
         return any(one.text is not None for one in self._of("restore", document))
+
+    def carried_out(self, parts: Mapping[str, str], document: str) -> dict[str, str]:
+        """The parts of a version of a document with these decisions on its cuts."""
+        texts = sorted(one.text for one in self._of("restore", document) if one.text is not None)
+        digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+        others = {name: part for name, part in parts.items() if name != _RESTORED}
+        return others | ({_RESTORED: digest} if texts else {})
+
+    def are_carried_out(self, version: Version) -> bool:
+        """Whether a version was made under these decisions on its cuts."""
+        return self.carried_out(version.parts, version.doc_id) == version.parts
 
     @property
     def takes_down(self) -> bool:
@@ -161,9 +180,31 @@ def as_case(document: Document, name: str | None = None, width: int = 60) -> str
     return "\n".join(lines) + "\n"
 
 
-def purged(root: Place) -> frozenset[str]:
-    """The record ids of what takedowns have overwritten in the archive; undoing them brings nothing back."""
-    return frozenset(name for one in every(root) for name in one.purged)
+def purged(root: Place) -> Callable[[archive.ArchiveRef], bool]:
+    """Whether takedowns have overwritten a record in the archive; undoing them brings nothing back."""
+    names = {name for one in every(root) for name in one.purged}
+    return lambda ref: _place(ref) in names or ref.record_id in names
+
+
+def _place(ref: archive.ArchiveRef) -> str:
+    """A record by where it is: its id comes again with the same page."""
+    return f"{ref.file}@{ref.offset}"
+
+
+def unpurged(root: Place) -> list[archive.ArchiveRef]:
+    """The records that were to be purged and still have their bytes: a takedown was cut short."""
+    names = {name for one in every(root) for name in one.purged}
+    if not names:
+        return []
+    named = {archive.ArchiveRef(**row["archive"]) for row in _captures(root) if row["archive"]}
+    return sorted(ref for ref in named if _place(ref) in names and _has_bytes(root, ref))
+
+
+def _has_bytes(root: Place, ref: archive.ArchiveRef) -> bool:
+    try:
+        return not archive.is_purged(root, ref)
+    except StoreError:
+        return False  # verify says what is wrong with the file
 
 
 # ---- deciding
@@ -172,24 +213,39 @@ def purged(root: Place) -> frozenset[str]:
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What a decision did: the decision, its release (None where the store stood so already), the documents it
-    changed, and the older releases that still hold their text."""
+    is about, and the older releases that still hold their text.
+
+    ``copies`` are documents with the same text that a takedown left, the next ingest makes one of them live.
+    ``shared`` are the ids of records that were not purged, as such a copy was read from them.
+    """
 
     decision: Made
     release: int | None
     documents: tuple[str, ...] = ()
     held: tuple[int, ...] = ()
+    copies: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 def restore_cut(root: Place, document: str, number: int, note: str = "") -> Applied:
     """Let a cut stay in a document's text, now and in later versions; ``number`` counts its cuts from 1."""
 
-    cut = _version(root, document).document
+    version = _version(root, document)
+    if version.status == "gone":
+        raise PolicyError(f"{document}: is gone; undo its takedown, or ingest it again")
+    cut = version.document
     if not 1 <= number <= len(cut.cuts):
         raise PolicyError(f"{document}: has no cut {number}; it has {len(cut.cuts)}, see cleancopy explain")
     made = Made(0, "restore", document, "", note, plain(cut, cut.cuts[number - 1]))
 
     def change(version: Version) -> Version:
-        return replace(version, document=Decisions((made,)).spared(version.document))
+        now = read(root)
+        before = Decisions(now.made[:-1])
+        # A version that lagged behind earlier decisions still does: the next run decides on it anew.
+        lagged = not before.are_carried_out(version)
+        parts = dict(version.parts) | {_RESTORED: ""} if lagged else now.carried_out(version.parts, document)
+        spared = Decisions((made,)).spared(version.document)
+        return replace(version, document=spared, parts=parts, fingerprint=fingerprint(parts))
 
     return _apply(root, made, lambda: [document], change)
 
@@ -219,40 +275,76 @@ def pin(root: Place, document: str, note: str = "") -> Applied:
 def takedown(root: Place, target: str, note: str = "", *, purge: bool = False) -> Applied:
     """Take a document (by id), ``url:...``, ``site:...`` or ``capture:...`` down, now and for later ingests.
 
-    ``purge`` also overwrites what the archive has of these documents. Older releases keep their text; which
-    ones is said.
+    A document goes where its text is of a capture that is meant. ``purge`` also overwrites what the archive has
+    of these documents, and of every other capture that is meant. Older releases keep their text; which ones is
+    said, and so are copies that stay.
     """
-    documents = _meant(root, target)
-    refs = _alone(root, documents) if purge else []
-    made = Made(0, "takedown", target, "", note, purged=tuple(sorted({ref.record_id for ref in refs})))
-    done = _apply(root, made, lambda: _live(root, _meant(root, target)), rows.gone)
+    _check(root, target)
+    made = Made(0, "takedown", target, "", note)
+    meant = Decisions((made,))
+    rows_of_it = [row for row in _captures(root) if _is_down(meant, row)]
+    down = fallen(root, meant)
+    refs, shared = _to_purge(root, rows_of_it, down) if purge else ([], [])
+    made = replace(made, purged=tuple(map(_place, refs)))
+    done = _apply(root, made, lambda: _there(root, fallen(root, meant)), rows.taken_down)
     with releases.writing(root, PATIENCE, keep=partial(work.names, root)):  # one purge of a file at a time
         archive.purge(root, refs)
-    held = sorted({number for document in documents for number in _holding(root, document)})
-    return replace(done, documents=tuple(documents), held=tuple(held))
+    read_from = {row["doc_id"] for row in rows_of_it if row["outcome"] != "rejected"}
+    documents = read_from & corpus.heads(root).keys()
+    texts = {row["version_id"] for row in rows_of_it}
+    held = {n for one in documents for n in _holding(root, one, None if one in down else texts)}
+    return replace(
+        done,
+        documents=tuple(sorted(documents)),
+        held=tuple(sorted(held)),
+        copies=_copies(root, down, shared),
+        shared=tuple(ref.record_id for ref in shared),
+    )
 
 
-def _live(root: Place, documents: Iterable[str]) -> list[str]:
-    return [one for one in documents if _version(root, one).status != "gone"]
+def _there(root: Place, documents: Iterable[str]) -> list[str]:
+    """The documents that are not gone, or that are and have their text still in the last release."""
+    versions = (_version(root, one) for one in sorted(documents))
+    return [one.doc_id for one in versions if one.status != "gone" or one.document.text]
 
 
-def _alone(root: Place, documents: Sequence[str]) -> list[archive.ArchiveRef]:
-    """The archived records of documents, but for those that another document, not gone, was read from too."""
-    mine = {ref for document in documents for ref in _archived(root, document)}
+def _to_purge(
+    root: Place, meant: Iterable[Mapping[str, Any]], down: Collection[str]
+) -> tuple[list[archive.ArchiveRef], list[archive.ArchiveRef]]:
+    """The archived records of documents and captures; and those of them that another document stands on."""
+    of_documents = (row for row in _captures(root) if row["doc_id"] in down)
+    mine = {archive.ArchiveRef(**row["archive"]) for row in chain(meant, of_documents) if row["archive"]}
     others = corpus.latest(root, columns=["doc_id", "status", "archive"]).to_pylist()
-    shared = {
-        row["archive"]["record_id"]
+    theirs = {
+        archive.ArchiveRef(**row["archive"])
         for row in others
-        if row["archive"] and row["status"] != "gone" and row["doc_id"] not in documents
+        if row["archive"] and row["status"] != "gone" and row["doc_id"] not in down
     }
-    return sorted(ref for ref in mine if ref.record_id not in shared)
+    return sorted(mine - theirs), sorted(mine & theirs)
+
+
+def _copies(root: Place, down: Collection[str], shared: Collection[archive.ArchiveRef]) -> tuple[str, ...]:
+    """The documents that stay and are copies of some that are down, or were read from the same record."""
+    columns = ["doc_id", "status", "duplicate_of", "archive"]
+    table = corpus.latest(root, columns=columns).to_pylist()
+    return tuple(
+        sorted(
+            row["doc_id"]
+            for row in table
+            if row["status"] != "gone"
+            and (
+                row["duplicate_of"] in down
+                or (row["archive"] and archive.ArchiveRef(**row["archive"]) in shared)
+            )
+        )
+    )
 
 
 def undo(root: Place, number: int, note: str = "") -> Applied:
     """Let a decision hold no more.
 
-    A restored cut goes at the next reclean, a page that was down comes back at the next ingest, a pinned text
-    changes when its page or the pipeline does. Bytes that a takedown purged do not come back.
+    At the next ingest a restored cut goes, a page that was down comes back, and a pinned text becomes what its
+    page or the pipeline made of it meanwhile. Bytes that a takedown purged do not come back.
     """
     if number not in {one.number for one in read(root).made}:
         raise PolicyError(f"there is no decision {number} that holds; see cleancopy decisions list")
@@ -300,7 +392,9 @@ def _changed(
             why: rows.Change = "takedown" if made.kind == "takedown" else "restored"
             after = change(version)
             parent = version.version_id if after.document != version.document else version.parent
-            yield replace(after, seq=version.seq + 1, release=release, change=why, parent=parent)
+            yield replace(
+                after, seq=version.seq + 1, release=release, change=why, parent=parent, restored_from=None
+            )
 
 
 def _publish(root: Place, release: int, made: Made, versions: Callable[[], Iterable[Version]]) -> None:
@@ -326,8 +420,8 @@ def _version(root: Place, document: str) -> Version:
     return found
 
 
-def _meant(root: Place, target: str) -> list[str]:
-    """The stored documents that a takedown is about; raises PolicyError for a target that cannot be read."""
+def _check(root: Place, target: str) -> None:
+    """Raises PolicyError for the target of a takedown that cannot be read, or for no document."""
     kind, _, name = target.partition(":")
     if kind == "capture" and not re.fullmatch(r"[0-9a-f]{64}", name):
         raise PolicyError(f"{target}: after capture: stands a payload's SHA-256, 64 hex digits")
@@ -335,29 +429,54 @@ def _meant(root: Place, target: str) -> list[str]:
         raise PolicyError(
             f"{target}: after url: stands an http or https address, or the key of a file (file:...)"
         )
-    if kind == "site" and name:
-        table = corpus.latest(root, columns=["doc_id"], site=name)
-        return sorted(table["doc_id"].to_pylist())
-    table = corpus.latest(root, columns=["doc_id", "key", "url", "payload_sha256"]).to_pylist()
-    if kind in ("url", "capture") and name:
-        fields = ("key", "url") if kind == "url" else ("payload_sha256",)
-        return sorted(row["doc_id"] for row in table if name in [row[field] for field in fields])
-    return [_version(root, target).doc_id]
+    if kind not in ("capture", "url", "site") or not name:
+        _version(root, target)
 
 
-def _holding(root: Place, document: str) -> list[int]:
-    """The releases in which a document is live or a copy."""
+_NAMED_BY = ["doc_id", "version_id", "key", "url", "site", "payload_sha256"]
+_READ = [*_NAMED_BY, "outcome", "fingerprint"]
+
+
+def _is_down(made: Decisions, row: Mapping[str, Any]) -> bool:
+    return made.down(row["key"], row["url"], row["site"], row["payload_sha256"]) is not None
+
+
+def fallen(root: Place, made: Decisions, as_of: int | None = None) -> frozenset[str]:
+    """The stored documents that are to be down: their text, now or in a release, is of a capture that is.
+
+    That is the capture that made the latest version, or one that only confirmed it.
+    """
+    if not made.takes_down:
+        return frozenset()
+    latest = _tuples(corpus.latest(root, columns=_NAMED_BY, as_of=as_of))
+    down = {document for document, _, *named in latest if made.down(*named)}
+    texts = {(document, version) for document, version, *_ in latest if document not in down}
+    for document, version, *named, outcome, made_by in _tuples(corpus.captures(root, columns=_READ)):
+        # Without a fingerprint is what has another text, and waits to become a version.
+        confirmed = outcome != "rejected" and made_by and (document, version) in texts
+        if confirmed and made.down(*named):
+            down.add(document)
+    return frozenset(down)
+
+
+def _tuples(table: pa.Table) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def _captures(root: Place) -> Iterator[dict[str, Any]]:
+    """What identifies every version of every document, and every capture, and where its record is."""
+    yield from corpus.captures(root, columns=[*_NAMED_BY, "archive", "outcome"]).to_pylist()
+    for row in corpus.versions(root, [*_NAMED_BY, "archive"]).to_pylist():
+        yield row | {"outcome": "new"}
+
+
+def _holding(root: Place, document: str, texts: Collection[str] | None = None) -> list[int]:
+    """The releases in which a document is live or a copy, or is so with one of these versions."""
     history = corpus.history(root, document)
     ends = [version.release for version in history[1:]] + [releases.next_number(root)]
-    spans = zip(history, ends, strict=True)
-    return [n for version, end in spans if version.status != "gone" for n in range(version.release, end)]
-
-
-def _archived(root: Place, document: str) -> list[archive.ArchiveRef]:
-    """Every archived record of a document, those of captures that made no version too."""
-    refs = {version.archive for version in corpus.history(root, document) if version.archive}
-    table = corpus.captures(root, columns=["doc_id", "archive"])
-    for row in table.to_pylist():
-        if row["doc_id"] == document and row["archive"]:
-            refs.add(archive.ArchiveRef(**row["archive"]))
-    return sorted(refs)
+    return [
+        number
+        for version, end in zip(history, ends, strict=True)
+        if version.status != "gone" and (texts is None or version.version_id in texts)
+        for number in range(version.release, end)
+    ]

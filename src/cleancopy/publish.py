@@ -66,6 +66,7 @@ class Head:
     duplicate_of: str | None
     captured: str | None
     candidate: Candidate
+    payload: str | None = None
     planned: Planned | None = None
 
 
@@ -105,7 +106,7 @@ def _publish(run: Run, shards: int) -> Summary:
         chromes.write(run.root, chrome)
     release = None
     if planned or moved or fresh:
-        _commit(run, planned, moved, heads, duplicates, fresh, down)
+        _commit(run, planned, moved, heads, duplicates, fresh, down, made)
         release = run.release
     touched = {one.doc_id for one in planned} | set(moved)
     statuses = {doc: "duplicate" if doc in duplicates else "unchanged" for doc in moved if doc not in gone}
@@ -151,14 +152,14 @@ def _heads(run: Run) -> dict[str, Head]:
     """The latest stored version of every document, with when it was last captured."""
     columns = [
         "doc_id", "seq", "version_id", "status", "duplicate_of", "captured", "text_sha256", "words", "url",
-        "canonical_url",
+        "canonical_url", "payload_sha256",
     ]  # fmt: skip
     heads = {}
     for batch in corpus.latest_batches(run.root, columns=columns):
         for row in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
-            doc, seq, version, status, keeper, captured, digest, words, url, declared = row
+            doc, seq, version, status, keeper, captured, digest, words, url, declared, payload = row
             candidate = Candidate(doc, digest, words, captured, bool(url) and url == declared)
-            heads[doc] = Head(seq, version, status, keeper, captured, candidate)
+            heads[doc] = Head(seq, version, status, keeper, captured, candidate, payload)
     return _last_captured(run.root, heads)
 
 
@@ -179,8 +180,9 @@ def _plan(
     """The versions to write, in the order of time; heads and entries are brought up to date.
 
     What people decided holds: a pinned text stays, and what was taken down while the run read it is rejected.
-    With them the entries of captures that were read again from the archive: the ledger takes them, so that
-    they are known under the new pipeline, but no input was seen.
+    The entry of a capture whose text can be no version yet has no fingerprint, so that it is read again when
+    it can. With them the entries of captures that were read again from the archive: the ledger takes them, so
+    that they are known under the new pipeline, but no input was seen.
     """
     planned = []
     again = []
@@ -200,6 +202,8 @@ def _plan(
             entry = replace(entry, version_id=version.version_id)
         elif head is not None:
             entry = replace(entry, outcome="unchanged", version_id=head.version_id)
+            if one.text_sha256 != head.candidate.text_sha256:
+                entry = replace(entry, fingerprint="")  # not known yet: it waits to become a version
             latest = max(filter(None, (head.captured, entry.captured)), default=None)
             heads[doc_id(entry.key)] = replace(head, captured=latest)
         if not one.stored:
@@ -227,14 +231,19 @@ def _next_version(one: Decided, head: Head | None) -> Planned | None:
         return None
     if one.stored and one.stored != head.seq:  # another run has published a newer one meanwhile
         return None
-    change: Change = "pipeline" if one.known else "chrome" if one.stored else "source"
+    same = head.status != "gone" and head.payload == one.entry.payload_sha256
+    kept = one.stored > 0 and one.entry.source != FROM_ARCHIVE
+    change: Change = "chrome" if kept else "pipeline" if one.known or same else "source"
     return Planned(one, head.seq + 1, head.version_id, change)
 
 
 def _head(version: Planned) -> Head:
     one = version.decided
     candidate = Candidate(version.doc_id, one.text_sha256, one.words, one.entry.captured, one.canonical)
-    return Head(version.seq, version.version_id, "live", None, one.entry.captured, candidate, version)
+    entry = one.entry
+    return Head(
+        version.seq, version.version_id, "live", None, entry.captured, candidate, entry.payload_sha256, version
+    )
 
 
 def _spared(run: Run, number: int, one: Decided, made: decisions.Decisions) -> Decided:
@@ -261,16 +270,16 @@ def _spared(run: Run, number: int, one: Decided, made: decisions.Decisions) -> D
 
 
 def _taken_down_since(run: Run, heads: dict[str, Head], made: decisions.Decisions) -> list[str]:
-    """The stored documents that a takedown means and that are still there: newer ones, or it was cut short."""
-    if not made.takes_down:
-        return []
+    """The stored documents that a takedown means and that are still there: newer ones, or it was cut short.
+
+    One that is gone is there, too, where its latest version has a text.
+    """
     found = []
-    for row in corpus.latest(run.root, columns=["doc_id", "key", "url", "site", "payload_sha256"]).to_pylist():
-        head = heads[row["doc_id"]]
-        meant = made.down(row["key"], row["url"], row["site"], row["payload_sha256"])
-        if meant and head.planned is None and head.status != "gone":
-            heads[row["doc_id"]] = replace(head, status="gone")
-            found.append(row["doc_id"])
+    for document in sorted(decisions.fallen(run.root, made)):
+        head = heads[document]
+        if head.planned is None and (head.status != "gone" or head.candidate.text_sha256 != rows.sha256("")):
+            heads[document] = replace(head, status="gone")
+            found.append(document)
     return found
 
 
@@ -400,8 +409,9 @@ def _commit(
     duplicates: Mapping[str, Duplicate],
     entries: Sequence[LedgerEntry],
     down: Collection[str],
+    made: decisions.Decisions,
 ) -> None:
-    versions = _versions(run, planned, moved, heads, duplicates, down)
+    versions = _versions(run, planned, moved, heads, duplicates, down, made)
     releases.commit(
         run.root,
         run.release,
@@ -420,24 +430,28 @@ def _versions(
     heads: Mapping[str, Head],
     duplicates: Mapping[str, Duplicate],
     down: Collection[str],
+    made: decisions.Decisions,
 ) -> Iterator[Version]:
     """The rows to write: first what the run cleaned, then what only changed its status."""
     for one in planned:
         last = heads[one.doc_id].planned is one
-        yield _pointed(_version(run, one), duplicates.get(one.doc_id) if last else None)
+        yield _pointed(_version(run, one, made), duplicates.get(one.doc_id) if last else None)
     for batch in corpus.latest_batches(run.root, documents=moved) if moved else ():
         for version in rows.table_to_versions(batch):
-            version = replace(version, seq=version.seq + 1, release=run.release, change="duplicate")
-            if heads[version.doc_id].status == "gone":
-                why: Change = "takedown" if version.doc_id in down else "source"
-                yield rows.gone(replace(version, change=why))
+            version = replace(
+                version, seq=version.seq + 1, release=run.release, change="duplicate", restored_from=None
+            )
+            if version.doc_id in down:
+                yield replace(rows.taken_down(version), change="takedown", parent=version.version_id)
+            elif heads[version.doc_id].status == "gone":
+                yield replace(rows.gone(version), change="source")
             else:
                 yield _pointed(version, duplicates.get(version.doc_id))
 
 
-def _version(run: Run, one: Planned) -> Version:
+def _version(run: Run, one: Planned, made: decisions.Decisions) -> Version:
     decided = one.decided
-    parts = run.parts | {"chrome": decided.chrome}
+    parts = made.carried_out(run.parts | {"chrome": decided.chrome}, one.doc_id)
     return Version(
         document=_document(run, decided),
         seq=one.seq,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from cleancopy import decisions
 from cleancopy.clean import read
-from cleancopy.document import Capture
+from cleancopy.document import Capture, doc_id
 from cleancopy.errors import Kind, Rejected
 from cleancopy.isolation import run_isolated
 from cleancopy.policy import Limits, Policy
@@ -220,7 +220,7 @@ def _to_read(
 ) -> Iterator[tuple[Capture, LedgerEntry]]:
     """The captures of a shard that need reading, archived; what needs none goes straight to the spool."""
     known, last = ledger(run)
-    made, back, base = decisions_of(run), _brought_back(run), run.fingerprint
+    made, back = decisions_of(run), _brought_back(run)
     for done, found in enumerate(inputs, 1):
         if isinstance(found, Page | Missing):
             yield from _of_web(run, found, spool, counts)
@@ -245,7 +245,7 @@ def _to_read(
                 continue
             before = known.get((one.key, entry.payload_sha256 or ""))
             same = last.get((entry.input, entry.member, entry.key)) == entry.payload_sha256
-            if before and still_holds(before, base, same) and one.key not in back:
+            if before and _needs_no_reading(run, entry, before, same) and one.key not in back:
                 counts["known"] += 1
                 spool.append(
                     (replace(entry, outcome=before.outcome, kind=before.kind, message=before.message), False)
@@ -286,7 +286,7 @@ def _of_web(
         spool.append((rejected(entry, Kind.TAKEN_DOWN, f"{found.name}: {refusal}"), None))
     elif found.listed:
         _of_list(run, entry, found.listed, spool, counts, lambda: got.ref)
-    elif before and still_holds(before, run.fingerprint, same) and got.key not in _brought_back(run):
+    elif before and _needs_no_reading(run, entry, before, same) and got.key not in _gone(run):
         counts["known"] += 1
         said = replace(entry, outcome=before.outcome, kind=before.kind, message=before.message)
         spool.append((said, False))
@@ -328,8 +328,51 @@ def captures_of(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
 @cache
 def _brought_back(run: Run) -> frozenset[str]:
     """The keys of documents that are gone by a takedown: those that come this far are down no more."""
-    table = corpus.latest(run.root, columns=["key", "change"], status="gone").to_pylist()
-    return frozenset(row["key"] for row in table if row["change"] == "takedown")
+    return frozenset(key for key, why in _gone_by(run).items() if why == "takedown")
+
+
+@cache
+def _gone(run: Run) -> frozenset[str]:
+    """The keys of documents that are gone, but not by a rollback: one that its server gives again is back."""
+    return frozenset(key for key, why in _gone_by(run).items() if why != "restored")
+
+
+@cache
+def _gone_by(run: Run) -> dict[str, str]:
+    """The keys of documents that are gone, each with the change that made them so."""
+    table = corpus.latest(run.root, columns=["key", "change"], status="gone")
+    return dict(zip(table["key"].to_pylist(), table["change"].to_pylist(), strict=True))
+
+
+def _needs_no_reading(run: Run, entry: LedgerEntry, before: Known, same: bool) -> bool:
+    """Whether a payload that is known can stay unread.
+
+    A page that its server took away does not come back by a file that says what it said before, whatever the
+    policy; a text that made no version when it was read waits until it can make one.
+    """
+    if same and _gone_by(run).get(entry.key) == "source":
+        return True
+    if same and before.outcome != "rejected" and not before.fingerprint:
+        return _waits(run, entry)
+    return still_holds(before, run.fingerprint, same)
+
+
+def _waits(run: Run, entry: LedgerEntry) -> bool:
+    """Whether a text makes no version yet: its document is pinned, or has a text of a later capture."""
+    if decisions_of(run).pinned(doc_id(entry.key)):
+        return True
+    return entry.captured is not None and entry.captured < _last_captures(run).get(entry.key, "")
+
+
+@cache
+def _last_captures(run: Run) -> dict[str, str]:
+    """When each key was last captured, rejected captures left out."""
+    table = corpus.captures(run.root, columns=["key", "captured", "outcome"]).to_pylist()
+    last: dict[str, str] = {}
+    for row in table:
+        if row["captured"] and row["outcome"] != "rejected":
+            last[row["key"]] = max(row["captured"], last.get(row["key"], ""))
+    return last
 
 
 def still_holds(before: Known, base: str, same: bool) -> bool:
@@ -372,8 +415,7 @@ def rejected(entry: LedgerEntry, kind: Kind, message: str) -> LedgerEntry:
 @cache
 def archived(run: Run) -> Mapping[str, archive.ArchiveRef]:
     """Where each payload is in the archive, but for those that were purged."""
-    purged = decisions.purged(run.root)
-    return {key: ref for key, ref in corpus.archived(run.root).items() if ref.record_id not in purged}
+    return corpus.archived(run.root, without=decisions.purged(run.root))
 
 
 @cache

@@ -3,7 +3,7 @@
 Nothing is taken back: for each document that stands otherwise by now, the row of the older release is written
 once more, as its latest version (change ``restored``, ``restored_from`` the older release). It keeps its
 version id, so the new release has the content root of the old one. A document that came later is ``gone``.
-What was taken down since stays down.
+What was taken down since stays down, and a copy of such a document stands by itself.
 
 An ingest goes on from there. A rollback is a person's decision, and inputs that have not changed do not undo
 it: their payloads are in the ledger, so they are not read again and the rollback stands. What changes its mind
@@ -13,12 +13,14 @@ after any release. (Ingested again with changed bytes, a document that the rollb
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from cleancopy import views, work
+from cleancopy import decisions, views, work
+from cleancopy.decisions import Decisions
+from cleancopy.fingerprint import fingerprint
 from cleancopy.store import corpus, releases, rows
 from cleancopy.store.layout import Place
 from cleancopy.store.releases import Manifest
@@ -26,7 +28,7 @@ from cleancopy.store.rows import Version
 
 #: Seconds to wait while a run publishes.
 PATIENCE = 600.0
-_STATE = ["doc_id", "seq", "version_id", "status", "duplicate_of", "change"]
+_STATE = ["doc_id", "seq", "version_id", "status", "duplicate_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,16 @@ def rollback(root: Place, to: int) -> Rollback:
 def _rollback(root: Place, to: int) -> Rollback:
     with releases.writing(root, PATIENCE, keep=partial(work.names, root)) as release:
         target = releases.read(root, to)
-        now, then = _states(root, None), _states(root, to)
-        down = {doc for doc, state in now.items() if state.change == "takedown"}
+        made = decisions.read(root)
+        down = decisions.fallen(root, made) | decisions.fallen(root, made, as_of=to)
+        now, then = _states(root, None), _alone(_states(root, to), down)
         changed = {doc for doc, state in now.items() if doc not in down and _differs(state, then.get(doc))}
         back = {doc for doc in changed if doc in then}
         done = Rollback(release, to, len(back), len(changed - back), len(down & then.keys()))
         if not changed:
             return replace(done, release=None)
-        versions = _versions(root, to, release, back, changed - back, now)
-        _publish(root, release, versions, target)
+        versions = _versions(root, to, release, back, changed - back, now, made)
+        _publish(root, release, (_stands(one, then) for one in versions), target)
         statuses = {doc: "duplicate" if then[doc].status == "duplicate" else "unchanged" for doc in back}
         views.refresh(root, release - 1, release, changed, [], statuses)
     return done
@@ -73,7 +76,6 @@ class _State:
     version_id: str
     status: str
     duplicate_of: str | None
-    change: str
 
 
 def _states(root: Place, as_of: int | None) -> dict[str, _State]:
@@ -81,6 +83,22 @@ def _states(root: Place, as_of: int | None) -> dict[str, _State]:
     table = corpus.latest(root, columns=_STATE, as_of=as_of)
     ids, *rest = (table.column(name).to_pylist() for name in _STATE)
     return {doc: _State(*values) for doc, *values in zip(ids, *rest, strict=True)}
+
+
+def _alone(states: dict[str, _State], down: Collection[str]) -> dict[str, _State]:
+    """The states, in which the copies of documents that are down stand by themselves."""
+    return {
+        doc: replace(state, status="live", duplicate_of=None) if state.duplicate_of in down else state
+        for doc, state in states.items()
+    }
+
+
+def _stands(version: Version, then: Mapping[str, _State]) -> Version:
+    """The version, without a pointer to a copy that does not come back with it."""
+    state = then.get(version.doc_id)
+    if version.duplicate_of is None or state is None or state.duplicate_of is not None:
+        return version
+    return replace(version, status="live", duplicate_of=None, match={})
 
 
 def _differs(now: _State, then: _State | None) -> bool:
@@ -91,7 +109,13 @@ def _differs(now: _State, then: _State | None) -> bool:
 
 
 def _versions(
-    root: Place, to: int, release: int, back: set[str], gone: set[str], now: dict[str, _State]
+    root: Place,
+    to: int,
+    release: int,
+    back: set[str],
+    gone: set[str],
+    now: dict[str, _State],
+    made: Decisions,
 ) -> Iterator[Version]:
     """The rows to write: those of the older release again, and the latest ones of documents that it lacks."""
     for documents, as_of in ((back, to), (gone, None)):
@@ -104,7 +128,14 @@ def _versions(
                     change="restored",
                     restored_from=to,
                 )
+                # What people have decided on its cuts does not undo the rollback; what they decide later does.
+                again = again if made.are_carried_out(again) else _with_parts(again, made)
                 yield again if documents is back else rows.gone(again)
+
+
+def _with_parts(version: Version, made: Decisions) -> Version:
+    parts = made.carried_out(version.parts, version.doc_id)
+    return replace(version, parts=parts, fingerprint=fingerprint(parts))
 
 
 def _publish(root: Place, release: int, versions: Iterator[Version], target: Manifest) -> None:

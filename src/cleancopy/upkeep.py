@@ -7,7 +7,7 @@ the exports in ``clean/exports``. Decisions are made by people alone, and can on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 from cleancopy import decisions, views, work
 from cleancopy.errors import StoreError
 from cleancopy.sinks import export, kept
-from cleancopy.store import index, maintenance, releases, verification
-from cleancopy.store.layout import Place, manifest_path, published
+from cleancopy.store import archive, index, maintenance, releases, verification
+from cleancopy.store.archive import ArchiveRef
+from cleancopy.store.layout import Place, archive_folder, manifest_path, published
 from cleancopy.store.maintenance import KEEP_DAYS
 from cleancopy.store.verification import Fault
 
@@ -28,8 +29,9 @@ def maintain(root: Place, *, keep_days: float = KEEP_DAYS, dry_run: bool = False
     """Compact and checkpoint the tables, remove what nobody needs, mend what is made from them; what was done.
 
     The fields are those of ``store.maintenance.Maintained``, then the files written anew: ``texts``, ``index``,
-    ``inputs``, and ``exports``, the names of those that were brought to the last release. Raises PolicyError
-    for fewer days than seven, Busy where another run writes.
+    ``inputs``, then ``purged``, the records that a takedown that was cut short had left, and ``exports``, the
+    names of those that were brought to the last release. Raises PolicyError for fewer days than seven, Busy
+    where another run writes.
     """
     keep = partial(work.names, root)
     with maintenance.maintaining(root, keep_days=keep_days, dry_run=dry_run, keep=keep) as done:
@@ -46,14 +48,18 @@ def maintain(root: Place, *, keep_days: float = KEEP_DAYS, dry_run: bool = False
 
 def _counted(root: Place) -> dict[str, int]:
     found = {"texts": views.check_tree(root), "index": index.faults(root), "inputs": views.check_inputs(root)}
-    return {name: sum(1 for _ in faults) for name, faults in found.items()}
+    counts = {name: sum(1 for _ in faults) for name, faults in found.items()}
+    return counts | {"purged": len(_unpurged(root))}
 
 
 def _mended(root: Place, release: int) -> dict[str, int]:
+    left = _unpurged(root)
+    archive.purge(root, left)
     return {
         "texts": views.mend_tree(root, release),
         "index": index.mend(root),
         "inputs": views.mend_inputs(root),
+        "purged": len(left),
     }
 
 
@@ -62,9 +68,9 @@ def faults(root: Place) -> Iterator[Fault]:
 
     While a run is writing, what is made from the tables is not looked at.
     """
-    yield from verification.verify(root, work.names(root))
+    yield from verification.verify(root, work.names(root), _purged(root))
     before = published(root)
-    checks = (_of_decisions, _of_texts, _of_index, _of_inputs, _of_exports)
+    checks = (_of_decisions, _of_purges, _of_texts, _of_index, _of_inputs, _of_exports)
     found = [fault for check in checks for fault in _all(check(root))] if verification.is_idle(root) else []
     if published(root) == before and verification.is_idle(root):
         yield from found
@@ -76,6 +82,28 @@ def _all(faults: Iterator[Fault]) -> list[Fault]:
         return list(faults)
     except StoreError:
         return []
+
+
+def _purged(root: Place) -> Callable[[ArchiveRef], bool]:
+    """Whether a record is one that was purged; without decisions to tell, whether it looks so."""
+    try:
+        return decisions.purged(root)
+    except StoreError:
+        return partial(archive.is_purged, root)
+
+
+def _unpurged(root: Place) -> list[ArchiveRef]:
+    """The records that a takedown was to purge and did not; none where decisions or archive cannot be read."""
+    try:
+        return decisions.unpurged(root)
+    except StoreError:
+        return []
+
+
+def _of_purges(root: Place) -> Iterator[Fault]:
+    for ref in _unpurged(root):
+        why = f"the record at byte {ref.offset} still has the bytes that a takedown was to purge"
+        yield _fault(root, archive_folder(root) / ref.file, why, "run cleancopy maintain: they are overwritten")
 
 
 def _of_texts(root: Place) -> Iterator[Fault]:

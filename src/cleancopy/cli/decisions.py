@@ -26,6 +26,7 @@ from cleancopy.cli.terminal import (
 
 if TYPE_CHECKING:
     from cleancopy.decisions import Applied
+    from cleancopy.store.layout import Place
 
 decisions_app = typer.Typer(help="Look at what people decided, or undo it.", no_args_is_help=True)
 Note = Annotated[str, typer.Option(help="Why, in your words; kept with the decision.")]
@@ -87,6 +88,22 @@ def takedown(
     if not as_json and done.held:
         held = ", ".join(map(str, done.held))
         out.print(Text(f"older releases still hold the text: {held} (as-of readers see it, exports do not)"))
+    if not as_json:
+        _say_what_stays(clean, done)
+
+
+def _say_what_stays(clean: Place, done: Applied) -> None:
+    """What a takedown leaves: copies, records that they were read from, and exports until they are renewed."""
+    from cleancopy.sinks import kept
+
+    if done.shared:
+        records = ", ".join(done.shared)
+        out.print(Text(f"not purged, as a copy that stays was read from the same bytes: {records}"))
+    if done.copies:
+        copies = ", ".join(done.copies)
+        out.print(Text(f"copies stay, and the next ingest makes one live; take them down, too: {copies}"))
+    if next(kept.found(clean), None):
+        out.print(Text("the exports in clean/exports may hold the text still: run cleancopy maintain"))
 
 
 @decisions_app.command("list")
@@ -116,7 +133,7 @@ def decisions_undo(
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Let a decision hold no more: a restored cut goes at the next reclean, a page comes back at an ingest."""
+    """Let a decision hold no more: a restored cut goes, and a page comes back, at the next ingest."""
     from cleancopy import decisions
 
     del raw

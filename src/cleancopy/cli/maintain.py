@@ -54,6 +54,8 @@ def maintain(
     for name, what in (("index", "the index"), ("inputs", "the list of inputs")):
         if known[name]:
             out.print(f"{what} {would}made again")
+    if known.get("purged"):
+        out.print(f"{known['purged']} records {would}purged that a takedown had left")
     for name in known["exports"]:
         out.print(Text(printable(f"clean/exports/{name} {would}brought to the last release")))
 

@@ -25,7 +25,7 @@ from cleancopy.store import releases
 from cleancopy.store.layout import Place
 
 #: Raised whenever the same documents would make other files.
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 
 Progress = Callable[[int, int], None]
 WriteShard = Callable[[Path, Shard, Plan, pa.Table], list[File]]

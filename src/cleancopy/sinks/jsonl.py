@@ -7,8 +7,8 @@ known of a document stands beside them.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from cleancopy.store.layout import Place
 
 _METADATA = ("title", "author", "date", "site_name", "description", "language", "licence", "canonical_url")
 _BESIDE = ("version", "release", "key", "media_type", "captured", "text_sha256")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00))?")
 _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
@@ -73,9 +72,16 @@ def line(row: Mapping[str, Any], added: Mapping[int, str]) -> dict[str, Any]:
 
 
 def timestamp(said: str | None) -> str | None:
-    """A date or an UTC time as Dolma writes times (``2024-03-01T00:00:00.000Z``), None for anything else."""
-    found = _TIME.fullmatch(said or "")
-    return f"{found[1]}T{found[2] or '00:00:00'}.000Z" if found else None
+    """An ISO 8601 date or time as Dolma writes times, in UTC (``2024-03-01T00:00:00.000Z``).
+
+    A time without a zone is taken for UTC; None for anything else, such as a year or a month alone.
+    """
+    try:
+        moment = datetime.fromisoformat(said or "")
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        return None
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def release_times(chosen: Plan) -> dict[int, str]:

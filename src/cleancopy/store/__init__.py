@@ -68,17 +68,18 @@ Signatures:
 
     corpus.heads(root, as_of=None, documents=None) -> dict[str, Head]
         Head(seq, version_id, text_sha256, status)
-    corpus.archived(root) -> dict[sha256, ArchiveRef]
+    corpus.archived(root, without=none) -> dict[sha256, ArchiveRef]
     corpus.latest(root, columns=None, site=None, as_of=None, status=None) -> pyarrow.Table
     corpus.latest_batches(same, documents=None) -> Iterator[pyarrow.RecordBatch]     one batch at a time
     corpus.version(root, doc_id, as_of=None) -> Version | None;  corpus.document(same) -> Document | None
     corpus.history(root, doc_id) -> list[Version]
     corpus.touched(root, after, until) -> pyarrow.Table              all versions of what releases changed
     corpus.captures(root, columns=None, release=None) -> pyarrow.Table
+    corpus.versions(root, columns) -> pyarrow.Table                  all versions of all documents
     corpus.data_files(root, "documents") -> list[Place]              for DuckDB's read_parquet and the like
 
     maintenance.maintaining(root, keep_days=7, dry_run=False, wait=0.0, keep=()) context manager of Maintained
-    verification.verify(root, keep=()) -> Iterator[Fault]            Fault(what, why, mend)
+    verification.verify(root, keep=(), purged=none) -> Iterator[Fault]   Fault(what, why, mend)
     compaction.records(root) -> list[Compaction];  releases.expected(root, table) -> dict[path, DataFile]
 
     layout.place(name) -> Place: Path | ObjectPath;  layout.atomic_write(path, data: bytes) -> None

@@ -326,6 +326,11 @@ def purge(root: Place, refs: Iterable[ArchiveRef]) -> None:
         atomic_write(path, bytes(content))
 
 
+def is_purged(root: Place, ref: ArchiveRef) -> bool:
+    """Whether a record was overwritten; raises StoreError where its file cannot be read."""
+    return read_member(root, ref) == _emptied(ref.length)
+
+
 #: What an overwritten record says, in place of a page.
 PURGED = b"WARC/1.1\r\nWARC-Type: metadata\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
 

@@ -18,7 +18,7 @@ import json
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -425,6 +425,12 @@ def captures(root: Place, columns: Sequence[str] | None = None, release: int | N
     return _collected(scan(root, "captures", columns, where), CAPTURES, columns)
 
 
+def versions(root: Place, columns: Sequence[str]) -> pa.Table:
+    """All published versions of all documents, in no order."""
+    where = ds.field("release") <= _limit(root, None)
+    return _collected(scan(root, "documents", columns, where), DOCUMENTS, columns)
+
+
 def identities(root: Place, as_of: int, columns: Sequence[str] = IDENTITY) -> pa.Table:
     """The identity columns of all versions up to a release; ``columns`` may name some of them."""
     found = [table.select([*columns]) for table in _identities_of(data_files(root, "documents"))]
@@ -516,13 +522,14 @@ def heads(root: Place, as_of: int | None = None, documents: Collection[str] | No
     return dict(zip(last.column("doc_id").to_pylist(), map(Head._make, values), strict=True))
 
 
-def archived(root: Place) -> dict[str, ArchiveRef]:
-    """Where each payload, by SHA-256, is in the archive."""
+def archived(root: Place, without: Callable[[ArchiveRef], bool] = lambda ref: False) -> dict[str, ArchiveRef]:
+    """Where each payload, by SHA-256, is in the archive; records that ``without`` is true for are left out."""
     refs: dict[str, ArchiveRef] = {}
     where = ds.field("archive").is_valid() & (ds.field("release") <= _limit(root, None))
     for batch in scan(root, "captures", ["payload_sha256", "archive"], where):
         values = zip(*(child.to_pylist() for child in batch.column("archive").flatten()), strict=True)
-        refs.update(zip(batch.column("payload_sha256").to_pylist(), map(ArchiveRef._make, values), strict=True))
+        found = zip(batch.column("payload_sha256").to_pylist(), map(ArchiveRef._make, values), strict=True)
+        refs.update((payload, ref) for payload, ref in found if not without(ref))
     return refs
 
 

@@ -117,6 +117,20 @@ def gone(version: Version) -> Version:
     return replace(version, status="gone", duplicate_of=None, match={})
 
 
+def taken_down(version: Version) -> Version:
+    """The version as that of a document that was taken down: gone, and nothing of what its page said."""
+    document = Document(
+        key=version.document.key,
+        text="",
+        blocks=(),
+        url=version.document.url,
+        site=version.document.site,
+        media_type=version.document.media_type,
+        payload_sha256=version.document.payload_sha256,
+    )
+    return replace(gone(version), document=document, signature=b"")
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """What became of one input that a run saw and that needed work: one row of the captures table.

@@ -22,7 +22,7 @@ import time
 import zlib
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -81,15 +81,17 @@ class _Seen:
 
     versions: dict[int, list[_Row]] = field(default_factory=lambda: defaultdict(list))  # by release
     chromes: dict[str, tuple[int, str, str]] = field(default_factory=dict)  # by document: seq, site, digest
-    taken_down: set[str] = field(default_factory=set)  # documents
     outcomes: dict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by release
-    archived: dict[ArchiveRef, tuple[str, str]] = field(default_factory=dict)  # payload digest, document
+    archived: dict[ArchiveRef, str] = field(default_factory=dict)  # payload digests
 
 
-def verify(root: Place, keep: Collection[str] = ()) -> Iterator[Fault]:
+def verify(
+    root: Place, keep: Collection[str] = (), purged: Callable[[ArchiveRef], bool] = lambda ref: False
+) -> Iterator[Fault]:
     """Every fault of a store, as it is found; none for one that is whole.
 
-    ``keep`` are the names of runs under way, whose archive files no row names yet.
+    ``keep`` are the names of runs under way, whose archive files no row names yet; ``purged`` says whether a
+    takedown has overwritten a record.
     """
     idle, last = is_idle(root), published(root)[-1:]
     manifests = {}
@@ -115,7 +117,7 @@ def verify(root: Place, keep: Collection[str] = ()) -> Iterator[Fault]:
         yield from _contents(root, manifests, seen)
     if whole["captures"]:
         yield from _ledgers(root, manifests, seen)
-    yield from _archives(root, seen)
+    yield from _archives(root, seen, purged)
     yield from _chromes(root, seen)
     if idle and is_idle(root) and last == published(root)[-1:]:
         yield from _leftovers(root, done, keep, whole["captures"])
@@ -309,9 +311,9 @@ def _rows(root: Place, table: TableName, path: Place, last: int, seen: _Seen) ->
 
 def _documents(name: str, batch: pa.RecordBatch, seen: _Seen) -> Iterator[Fault]:
     """The rows of documents whose ids or digests are not those of their content; notes what they say."""
-    columns = ["doc_id", "version_id", "text_sha256", "page_sha256", "seq", "release", "status", "change"]
+    columns = ["doc_id", "version_id", "text_sha256", "page_sha256", "seq", "release", "status"]
     stated = zip(*(batch.column(one).to_pylist() for one in columns), strict=True)
-    for version, (doc, own, text, page, seq, release, status, change) in zip(
+    for version, (doc, own, text, page, seq, release, status) in zip(
         rows.table_to_versions(batch), stated, strict=True
     ):
         found = {
@@ -326,18 +328,14 @@ def _documents(name: str, batch: pa.RecordBatch, seen: _Seen) -> Iterator[Fault]
         seen.versions[release].append(_Row(doc, seq, own, status))
         if seen.chromes.get(doc, (0,))[0] < seq:
             seen.chromes[doc] = seq, version.document.site or "", version.parts.get("chrome", "")
-        if change == "takedown":
-            seen.taken_down.add(doc)
 
 
 def _note_captures(batch: pa.RecordBatch, seen: _Seen) -> None:
-    names = ["release", "outcome", "payload_sha256", "doc_id", "archive"]
-    for release, outcome, digest, doc, ref in zip(
-        *(batch.column(one).to_pylist() for one in names), strict=True
-    ):
+    names = ["release", "outcome", "payload_sha256", "archive"]
+    for release, outcome, digest, ref in zip(*(batch.column(one).to_pylist() for one in names), strict=True):
         seen.outcomes[release][outcome] += 1
         if ref is not None:
-            seen.archived[ArchiveRef(**ref)] = digest or "", doc
+            seen.archived[ArchiveRef(**ref)] = digest or ""
 
 
 def _contents(root: Place, manifests: dict[int, Manifest], seen: _Seen) -> Iterator[Fault]:
@@ -387,7 +385,7 @@ def _ledgers(root: Place, manifests: dict[int, Manifest], seen: _Seen) -> Iterat
 # ---- archive and chromes
 
 
-def _archives(root: Place, seen: _Seen) -> Iterator[Fault]:
+def _archives(root: Place, seen: _Seen, purged: Callable[[ArchiveRef], bool]) -> Iterator[Fault]:
     """Records that rows name and that are not there as they were written; and what is wrong between them."""
     by_file: dict[str, list[ArchiveRef]] = defaultdict(list)
     for ref in seen.archived:
@@ -398,18 +396,16 @@ def _archives(root: Place, seen: _Seen) -> Iterator[Fault]:
             yield Fault(_name(root, path), f"the archive file with {len(refs)} captures is missing", _BACKUP)
             continue
         refs.sort(key=lambda ref: ref.offset)
-        yield from _records(root, refs, seen)
+        yield from _records(root, (ref for ref in refs if not purged(ref)), seen)
         yield from _between(root, path, refs)
 
 
 def _records(root: Place, refs: Iterable[ArchiveRef], seen: _Seen) -> Iterator[Fault]:
     for ref in refs:
-        digest, doc = seen.archived[ref]
         try:
-            archive.read_capture(root, ref, digest or None)
+            archive.read_capture(root, ref, seen.archived[ref] or None)
         except StoreError as error:
-            if doc not in seen.taken_down:  # whose bytes may be purged
-                yield _from_error(root, error)
+            yield _from_error(root, error)
 
 
 def _between(root: Place, path: Place, refs: Iterable[ArchiveRef]) -> Iterator[Fault]:
