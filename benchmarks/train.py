@@ -38,8 +38,10 @@ CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 SHIPPED = Path(blockmodel.__file__).parent
 WORD = re.compile(r"\w+")
 FOLDS = 5
-#: Trees a round, and how they grow.
-TREES = {"first": 100, "second": 100}
+#: Trees of a booster, and how they grow.
+TREES = 100
+#: Boosters of a round, alike but for their seed: the mean of two errs less than either.
+SEEDS = {"first": (1, 2), "second": (1, 2)}
 GROWTH: dict[str, Any] = {
     "objective": "binary",
     "learning_rate": 0.12,
@@ -51,7 +53,6 @@ GROWTH: dict[str, Any] = {
     "bagging_freq": 1,
     "lambda_l2": 5.0,
     "max_bin": 63,
-    "seed": 1,
     "deterministic": True,
     "force_col_wise": True,
     "num_threads": 1,
@@ -62,6 +63,9 @@ CORPUS_WEIGHT = {"first": {"sites": 0.35, "articles": 3.0}, "second": {"sites": 
 #: No page weighs more than this, in gold texts: one whose gold is next to nothing would lead all the others.
 #: Only in the second round: rounds that are taught differently err differently, and their mean errs less.
 PAGE_WEIGHT = {"first": math.inf, "second": 3.0}
+#: From this word F1 on of the blocks that are labelled content, against the gold text, a page is learned from.
+#: Below it the gold is empty, or stands elsewhere than in the page as it was captured: its labels say nothing.
+LEAST_FOUND = 0.5
 #: A token needs so many hosts before its odds count, and twice as many for a word.
 HOSTS = 5
 TABLES = ("near", "far", "words")
@@ -71,7 +75,7 @@ LEAST_WEIGHT = 0.01
 #: odds count for more than the most.
 KIND_HOSTS, LEAST_KIND_ODDS, MOST_KIND_ODDS = 12, 0.7, 2.0
 #: Of the model's files; goes up when one of them changes.
-VERSION = 3
+VERSION = 4
 
 
 # --- the corpora
@@ -183,10 +187,11 @@ def example(source: Source) -> Example:
     # Text that only JSON-LD has is content by itself, and nothing stands beside it to learn from.
     declared = page.tree is not None and page.tree.find(f".//{DECLARED}") is not None
     layout = blockmodel.read_layout(page) if texts and not declared else None
-    labels = _labels(
+    labels, found = _labels(
         source.gold, texts, block_shares(page, [line for line in source.gold.split("\n") if line.strip()])
     )
-    return Example(source, texts, labels, _weights(source, texts), layout)
+    weights = _weights(source, texts) * (found >= LEAST_FOUND)
+    return Example(source, texts, labels, weights, layout)
 
 
 def _weights(source: Source, texts: Sequence[str]) -> np.ndarray:
@@ -198,15 +203,17 @@ def _weights(source: Source, texts: Sequence[str]) -> np.ndarray:
     return np.array(weights, np.float64) * np.array(factors)
 
 
-def _labels(gold: str, texts: Sequence[str], aligned: Sequence[float]) -> np.ndarray:
-    """Which blocks are content: by alignment or by shared word runs, whichever gives the better F1."""
+def _labels(gold: str, texts: Sequence[str], aligned: Sequence[float]) -> tuple[np.ndarray, float]:
+    """Which blocks are content, and their word F1: by alignment or by shared word runs, whichever is better."""
     words = [WORD.findall(text.lower()) for text in texts]
     runs = _covered(words, [WORD.findall(line.lower()) for line in gold.split("\n")])
     wanted = Counter(WORD.findall(gold.lower()))
     ways = [aligned, runs, [max(a, b) for a, b in zip(aligned, runs, strict=True)]]
     ways += [[min(a, b) for a, b in zip(aligned, runs, strict=True)]]
     candidates = [np.array([share >= 0.5 for share in way], np.int8) for way in ways]
-    return max(candidates, key=lambda labels: round(_word_f1(words, labels, wanted), 9))
+    found = [round(_word_f1(words, labels, wanted), 9) for labels in candidates]
+    best = max(found)
+    return candidates[found.index(best)], best
 
 
 def _word_f1(words: Sequence[list[str]], labels: np.ndarray, gold: Counter[str]) -> float:
@@ -360,8 +367,8 @@ def odds(parts: Sequence[Counts]) -> dict[str, dict[str, Any]]:
 # --- rounds
 
 
-def grow(examples: Sequence[Example], name: str) -> lightgbm.Booster:
-    """One round of trees over the blocks of the examples.
+def grow(examples: Sequence[Example], name: str) -> str:
+    """One round of trees over the blocks of the examples, as a LightGBM model file.
 
     Of the blocks that weigh next to nothing only some are taken, and weigh more: half the time, the same trees
     but for chance.
@@ -370,23 +377,48 @@ def grow(examples: Sequence[Example], name: str) -> lightgbm.Booster:
     chance = np.random.default_rng(0)
     for each in examples:
         weighs = CORPUS_WEIGHT[name].get(each.source.corpus, 1.0)
-        own = each.weights * min(1.0, PAGE_WEIGHT[name] / each.weights.sum()) * weighs
+        own = each.weights * min(1.0, PAGE_WEIGHT[name] / max(each.weights.sum(), 1e-9)) * weighs
         likely = np.minimum(1, own / LEAST_WEIGHT)
         taken = chance.random(len(likely)) < likely
         rows.append(each.rows[name][taken])
         labels.append(each.labels[taken])
-        weights.append((own / likely)[taken])
+        weights.append(own[taken] / likely[taken])
     names = [measure for measure, _ in blockmodel.measures_of(name)]
-    data = lightgbm.Dataset(
-        np.vstack(rows), np.concatenate(labels), weight=np.concatenate(weights), feature_name=names
-    )
-    return lightgbm.train(GROWTH, data, TREES[name])
+    table, label, weight = np.vstack(rows), np.concatenate(labels), np.concatenate(weights)
+    grown = []
+    for seed in SEEDS[name]:
+        data = lightgbm.Dataset(table, label, weight=weight, feature_name=names)
+        grown.append(lightgbm.train(GROWTH | {"seed": seed}, data, TREES).model_to_string())
+    return mean_of(grown)
+
+
+def mean_of(models: Sequence[str]) -> str:
+    """One model file whose log-odds are the mean of those of some: all their trees, each worth its share."""
+    if len(models) == 1:
+        return models[0]
+    trees: list[str] = []
+    for model in models:
+        for tree in model.partition("\nend of trees")[0].split("\nTree=")[1:]:
+            lines = [_shared(line, len(models)) for line in tree.rstrip().split("\n")[1:]]
+            trees.append("\n".join([f"Tree={len(trees)}", *lines, "", "", ""]))
+    head = models[0].partition("tree_sizes=")[0]
+    sizes = " ".join(str(len(tree)) for tree in trees)
+    end = models[0][models[0].index("end of trees") :]
+    return f"{head}tree_sizes={sizes}\n\n{''.join(trees)}{end}"
+
+
+def _shared(line: str, parts: int) -> str:
+    """A line of a tree; where it holds what the tree adds to log-odds, a part of it."""
+    key, _, numbers = line.partition("=")
+    if key not in ("leaf_value", "internal_value"):
+        return line
+    return f"{key}={' '.join(repr(float(number) / parts) for number in numbers.split())}"
 
 
 def cross_score(examples: Sequence[Example], name: str) -> None:
     """Score each page with trees grown on the other folds: the log-odds of its blocks."""
     for fold in range(FOLDS):
-        booster = grow([each for each in examples if each.fold != fold], name)
+        booster = lightgbm.Booster(model_str=grow([each for each in examples if each.fold != fold], name))
         for each in examples:
             if each.fold == fold:
                 each.odds[name] = booster.predict(each.rows[name], num_threads=1, raw_score=True)
@@ -423,8 +455,8 @@ def tables_of(parts: Sequence[tuple[Counts, dict[str, np.ndarray]]]) -> dict[str
 def write_model(examples: Sequence[Example], out: Path) -> None:
     """Train on all pages and write the model's files."""
     tables = prepare(examples)
-    for name in TREES:
-        (out / f"content_{name}.txt").write_text(grow(examples, name).model_to_string(), encoding="utf-8")
+    for name in SEEDS:
+        (out / f"content_{name}.txt").write_text(grow(examples, name), encoding="utf-8")
     learned = {"tables": tables, "version": VERSION}
     text = json.dumps(learned, ensure_ascii=False, indent=0, sort_keys=True)
     (out / "content_model.json").write_text(text + "\n", encoding="utf-8")

@@ -71,8 +71,14 @@ def test_a_cut_block_says_why_and_a_kept_one_does_not() -> None:
 def test_the_score_is_the_mean_of_both_rounds_moved_to_the_page_threshold() -> None:
     first, second = np.array([-3.0, 0.2, 2.0]), np.array([-1.0, 0.4, 4.0])
     sizes = np.array([5, 40, 80], np.float32)
-    mean = blockmodel.probabilities(np.array([-2.0, 0.3, 3.0]))
+    mean = blockmodel.probabilities(np.array([-2.0, 0.3, 3.0]) - blockmodel.EAGER)
     assert np.allclose(final_scores(first, second, sizes), centred(mean, best_cut(mean, sizes)[0]))
+
+
+def test_what_the_first_round_settles_the_second_does_not_change() -> None:
+    first, sizes = np.array([-5.0, 1.0]), np.array([30, 30], np.float32)
+    settled = final_scores(first, np.array([-5.0, 2.0]), sizes)
+    assert np.array_equal(final_scores(first, np.array([9.0, 2.0]), sizes), settled)
 
 
 DECLARED_ARTICLES = [

@@ -72,8 +72,12 @@ _UPS = (1, 2, 3, 4, 6)
 _AROUND = (-3, -2, -1, 1, 2, 3)
 #: No page is cut lower than this: below it there is no content to be expected.
 LEAST_CUT = 0.05
-#: The threshold of a page, as a share of the F1 that it lets expect.
-CUT_SHARE = 0.55
+#: The threshold of a page, as a share of the F1 that it lets expect: half, where probabilities are right.
+CUT_SHARE = 0.5
+#: So much are log-odds taken down: on pages that the trees never saw they are too high by 0.1 to 0.5.
+EAGER = 0.3
+#: A block to which the first round gives less is settled: the second lifted none of them above 0.06.
+SETTLED = 0.02
 #: So many words of a block are looked up, in so many characters from its begin.
 _WORDS, _READ = 40, 280
 _STOP_WORDS = """
@@ -784,6 +788,8 @@ class Trees:
 
     def leaves(self, rows: Floats) -> Ints:
         """The leaf that each row falls into in each tree, numbered over all trees."""
+        if not len(rows):
+            return np.empty((0, len(self.offsets)), np.int64)
         found: npt.NDArray[Any] = self.booster.predict(rows, pred_leaf=True, num_threads=1)
         return found.reshape(len(rows), -1).astype(np.int64) + self.offsets
 
@@ -877,8 +883,7 @@ def best_cut(scores: Doubles, sizes: Floats) -> tuple[float, float]:
 
     ``sizes`` are the blocks' words. Where probabilities are right, the best threshold is half of the best
     F1 that can be expected (Lipton, Elkan and Naryanaswamy, "Optimal thresholding of classifiers to maximize
-    F1 measure", 2014): a page that is in doubt as a whole keeps more of its doubtful blocks. ``CUT_SHARE`` is a
-    little more than half, for what leaks is worse than what is lost.
+    F1 measure", 2014): a page that is in doubt as a whole keeps more of its doubtful blocks.
     """
     order = np.argsort(-scores, kind="stable")
     size = sizes[order].astype(np.float64)
@@ -888,8 +893,12 @@ def best_cut(scores: Doubles, sizes: Floats) -> tuple[float, float]:
 
 
 def final_scores(first: Doubles, second: Doubles, sizes: Floats) -> Doubles:
-    """The scores of a page's blocks from the log-odds of both rounds; the page's threshold stands at 0.5."""
-    scores = probabilities((first + second) / 2)
+    """The scores of a page's blocks from the log-odds of both rounds; the page's threshold stands at 0.5.
+
+    Blocks that the first round settles have its log-odds alone, whatever stands for them in the second.
+    """
+    settled = probabilities(first) < SETTLED
+    scores = probabilities(np.where(settled, first, (first + second) / 2) - EAGER)
     return centred(scores, best_cut(scores, sizes)[0])
 
 
@@ -915,10 +924,15 @@ def judge(page: Page, *, known: Model | None = None) -> list[tuple[float, str]]:
     leaves = known.first.leaves(np.hstack([layout.measures, token_measures(layout, known.tables)]))
     odds = known.first.odds(leaves)
     first = probabilities(odds)
-    later = known.second.leaves(np.hstack([layout.measures, round_measures(layout, first)]))
-    scores = final_scores(odds, known.second.odds(later), layout.sizes)
-    cut = np.flatnonzero(scores < 0.5)
-    booked = _reasons(known.first.reasons(leaves[cut]), known.second.reasons(later[cut]), first[cut])
+    open_ = np.flatnonzero(first >= SETTLED)
+    later = known.second.leaves(np.hstack([layout.measures[open_], round_measures(layout, first)[open_]]))
+    second = odds.copy()
+    second[open_] = known.second.odds(later)
+    scores = final_scores(odds, second, layout.sizes)
+    cut, low = np.flatnonzero(scores < 0.5), scores[open_] < 0.5
+    taken = np.zeros((len(scores), len(GROUPS)), np.float32)
+    taken[open_[low]] = known.second.reasons(later[low])
+    booked = _reasons(known.first.reasons(leaves[cut]), taken[cut], first[cut])
     said = _Words(page, layout, known.tables, first)
     why = dict(zip(cut.tolist(), map(said.why, cut.tolist(), _strongest(booked)), strict=True))
     return [(score, why.get(index, "")) for index, score in enumerate(scores.tolist())]
