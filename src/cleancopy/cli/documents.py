@@ -48,7 +48,7 @@ def show(doc: Doc, as_of: AsOf = None, raw: Raw = RAW, clean: Clean = CLEAN, as_
         known = {**views.provenance(version), "text": version.document.clean}
         print(as_json_text(known))
         return
-    sys.stdout.write(printable(version.document.clean))
+    sys.stdout.write(printable(_with_text(version, doc).document.clean))
 
 
 @clear_errors
@@ -57,7 +57,7 @@ def explain(
 ) -> None:
     """Print a document's page text with every cut: its stage, rule, reason and evidence."""
     del raw
-    version = _version(clean, doc, as_of)
+    version = _with_text(_version(clean, doc, as_of), doc)
     if as_json:
         from cleancopy import views
 
@@ -80,6 +80,16 @@ def _version(clean: Place, doc: str, as_of: int | None) -> Version:
     version = corpus.version(clean, latest.doc_id, as_of)
     if version is None:
         fail(f"{doc}: was not there in release {as_of} yet; see cleancopy history {latest.doc_id[:12]}", 2)
+    return version
+
+
+def _with_text(version: Version, doc: str) -> Version:
+    """The version, unless it is that of a document which was taken down: that has no text."""
+    if version.change == "takedown":
+        before = (
+            f"{doc}: was taken down in release {version.release}; --as-of {version.release - 1} shows it before"
+        )
+        fail(before, 1)
     return version
 
 
@@ -268,7 +278,7 @@ def trace(
     del raw
     if (text is None) == (at is None):
         fail("trace needs either --find TEXT or --at OFFSET", 2)
-    version = _version(clean, doc, as_of)
+    version = _with_text(_version(clean, doc, as_of), doc)
     start, end = _range(version.document.clean, text, at)
     try:
         source, missing = source_of(version.document, payload_of(clean, version)), None
