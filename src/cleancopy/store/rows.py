@@ -157,7 +157,7 @@ class LedgerEntry:
     fingerprint: str = ""
 
     def __reduce__(self) -> tuple[type[LedgerEntry], tuple[object, ...]]:
-        # An ingest hands every entry on from step to step; what dataclasses bring for pickling is five times slower.
+        # An ingest hands every entry on from step to step; dataclasses' own pickling is five times slower.
         return LedgerEntry, _VALUES(self)
 
 
