@@ -165,10 +165,8 @@ def _heads(run: Run) -> dict[str, Head]:
 
 def _last_captured(root: Place, heads: dict[str, Head]) -> dict[str, Head]:
     """The heads with the time of the latest capture that the ledger has, which may only have confirmed them."""
-    columns = ["doc_id", "captured", "outcome"]
-    table = corpus.captures(root, columns=columns)
-    for doc, captured, outcome in zip(*(table[name].to_pylist() for name in columns), strict=True):
-        head = heads.get(doc) if captured and outcome != "rejected" else None
+    for doc, captured in corpus.last_captured(root).items():
+        head = heads.get(doc)
         if head and captured > (head.captured or ""):
             heads[doc] = replace(head, captured=captured)
     return heads

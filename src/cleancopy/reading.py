@@ -361,18 +361,12 @@ def _waits(run: Run, entry: LedgerEntry) -> bool:
     """Whether a text makes no version yet: its document is pinned, or has a text of a later capture."""
     if decisions_of(run).pinned(doc_id(entry.key)):
         return True
-    return entry.captured is not None and entry.captured < _last_captures(run).get(entry.key, "")
+    return entry.captured is not None and entry.captured < _last_captured(run).get(doc_id(entry.key), "")
 
 
 @cache
-def _last_captures(run: Run) -> dict[str, str]:
-    """When each key was last captured, rejected captures left out."""
-    table = corpus.captures(run.root, columns=["key", "captured", "outcome"]).to_pylist()
-    last: dict[str, str] = {}
-    for row in table:
-        if row["captured"] and row["outcome"] != "rejected":
-            last[row["key"]] = max(row["captured"], last.get(row["key"], ""))
-    return last
+def _last_captured(run: Run) -> dict[str, str]:
+    return corpus.last_captured(run.root)
 
 
 def still_holds(before: Known, base: str, same: bool) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,9 +16,11 @@ from rich.text import Text
 from cleancopy.cli.terminal import (
     CLEAN,
     RAW,
+    WORKERS,
     AsJson,
     Clean,
     Raw,
+    Workers,
     as_json_text,
     clear_errors,
     fail,
@@ -140,9 +141,7 @@ def reclean(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, and publish nothing.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read pages; 0 reads in this one.")] = (
-        os.cpu_count() or 1
-    ),
+    workers: Workers = WORKERS,
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path, PurePath
@@ -16,9 +16,11 @@ from rich.text import Text
 from cleancopy.cli.terminal import (
     CLEAN,
     RAW,
+    WORKERS,
     AsJson,
     Clean,
     Raw,
+    Workers,
     as_json_text,
     clear_errors,
     err,
@@ -27,6 +29,7 @@ from cleancopy.cli.terminal import (
     out,
     printable,
 )
+from cleancopy.errors import CleancopyError
 
 if TYPE_CHECKING:
     from cleancopy.sources.settings import Settings, Source
@@ -56,9 +59,7 @@ def ingest(
     ] = None,
     raw: Raw = RAW,
     clean: Clean = CLEAN,
-    workers: Annotated[
-        int, typer.Option(min=0, max=256, help="Processes that read pages; 0 reads in this one.")
-    ] = min(os.cpu_count() or 1, 256),
+    workers: Workers = WORKERS,
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Run at once, without Prefect.")] = False,
     dry_run: Annotated[
@@ -67,7 +68,6 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Clean what is new in raw/, or what sources bring, and publish it as a release."""
-    from cleancopy.errors import CleancopyError
     from cleancopy.policy import read_policy
     from cleancopy.sources.settings import Settings, for_urls, read_sources
 
@@ -83,29 +83,37 @@ def ingest(
         _existing(str(raw))
     chosen: tuple[Source | None, ...] = settings.chosen(names, str(file or SOURCES))
     given: dict[str, Any] = {"raw": raw, "clean": clean, "paths": paths, "workers": workers, "policy": policy}
-    refused = []
-    for one in chosen or (for_urls(urls) if urls else None,):
-        try:
-            if dry_run:
-                _preview(one, settings, as_json, **given)
-                continue
-            if plain:
-                summary = _at_once(one, settings, as_json, **given)
-            else:
-                said = {"urls": list(urls) or None, "source": one.name if one and not urls else None}
-                summary = flows("ingest").run(**_as_text(given | {"sources": file}), **said)
-        except CleancopyError as error:
-            if len(chosen) < 2:
-                raise
-            refused.append(one.name if one else "")
-            err.print(Text(f"cleancopy: {refused[-1]}: {error}"), soft_wrap=True)
-            continue
+
+    def work(one: Source | None) -> None:
+        if dry_run:
+            _preview(one, settings, as_json, **given)
+            return
+        if plain:
+            summary = _at_once(one, settings, as_json, **given)
+        else:
+            said = {"urls": list(urls) or None, "source": one.name if one and not urls else None}
+            summary = flows("ingest").run(**_as_text(given | {"sources": file}), **said)
         if as_json:
             print(as_json_text(summary), flush=True)
         else:
             _print_summary(summary, clean)
+
+    _for_each(chosen or (for_urls(urls) if urls else None,), work)
+
+
+def _for_each(sources: Sequence[Source | None], work: Callable[[Source | None], None]) -> None:
+    """Do the work for each source; one of several that is refused does not stop the others."""
+    refused = []
+    for one in sources:
+        try:
+            work(one)
+        except CleancopyError as error:
+            if one is None or len(sources) < 2:
+                raise
+            refused.append(one.name)
+            err.print(Text(f"cleancopy: {one.name}: {error}"), soft_wrap=True)
     if refused:
-        fail(f"{len(refused)} of {len(chosen)} sources were refused: {', '.join(refused)}", 1)
+        fail(f"{len(refused)} of {len(sources)} sources were refused: {', '.join(refused)}", 1)
 
 
 def _preview(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,19 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cleancopy.cli.terminal import CLEAN, RAW, AsJson, Clean, Raw, as_json_text, clear_errors, flows, out
+from cleancopy.cli.terminal import (
+    CLEAN,
+    RAW,
+    WORKERS,
+    AsJson,
+    Clean,
+    Raw,
+    Workers,
+    as_json_text,
+    clear_errors,
+    flows,
+    out,
+)
 
 Sources = Annotated[Path, typer.Option("--sources", metavar="FILE", help="The sources and their schedules.")]
 SOURCES = Path("sources.toml")
@@ -23,9 +34,7 @@ def up(
     sources: Sources = SOURCES,
     raw: Raw = RAW,
     clean: Clean = CLEAN,
-    workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that read pages, a run.")] = min(
-        os.cpu_count() or 1, 256
-    ),
+    workers: Workers = WORKERS,
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 4200,

@@ -29,7 +29,9 @@ Doc = Annotated[
         metavar="DOC", help="A document: its id or the start of it, URL, input, or file in clean/text."
     ),
 ]
+Workers = Annotated[int, typer.Option(min=0, max=256, help="Processes that read pages; 0 reads in this one.")]
 RAW, CLEAN = Path("raw"), Path("clean")
+WORKERS = min(os.cpu_count() or 1, 256)
 
 
 def _place(name: str) -> Place:

@@ -924,14 +924,15 @@ def judge(page: Page, *, known: Model | None = None) -> list[tuple[float, str]]:
     leaves = known.first.leaves(np.hstack([layout.measures, token_measures(layout, known.tables)]))
     odds = known.first.odds(leaves)
     first = probabilities(odds)
-    open_ = np.flatnonzero(first >= SETTLED)
-    later = known.second.leaves(np.hstack([layout.measures[open_], round_measures(layout, first)[open_]]))
+    unsettled = np.flatnonzero(first >= SETTLED)
+    around = round_measures(layout, first)[unsettled]
+    later = known.second.leaves(np.hstack([layout.measures[unsettled], around]))
     second = odds.copy()
-    second[open_] = known.second.odds(later)
+    second[unsettled] = known.second.odds(later)
     scores = final_scores(odds, second, layout.sizes)
-    cut, low = np.flatnonzero(scores < 0.5), scores[open_] < 0.5
+    cut, low = np.flatnonzero(scores < 0.5), scores[unsettled] < 0.5
     taken = np.zeros((len(scores), len(GROUPS)), np.float32)
-    taken[open_[low]] = known.second.reasons(later[low])
+    taken[unsettled[low]] = known.second.reasons(later[low])
     booked = _reasons(known.first.reasons(leaves[cut]), taken[cut], first[cut])
     said = _Words(page, layout, known.tables, first)
     why = dict(zip(cut.tolist(), map(said.why, cut.tolist(), _strongest(booked)), strict=True))

@@ -522,6 +522,16 @@ def heads(root: Place, as_of: int | None = None, documents: Collection[str] | No
     return dict(zip(last.column("doc_id").to_pylist(), map(Head._make, values), strict=True))
 
 
+def last_captured(root: Place) -> dict[str, str]:
+    """When each document was last captured, by doc_id; the latest capture may only have confirmed it."""
+    table = captures(root, columns=["doc_id", "captured", "outcome"])
+    last: dict[str, str] = {}
+    for document, captured, outcome in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        if captured and outcome != "rejected":
+            last[document] = max(captured, last.get(document, ""))
+    return last
+
+
 def archived(root: Place, without: Callable[[ArchiveRef], bool] = lambda ref: False) -> dict[str, ArchiveRef]:
     """Where each payload, by SHA-256, is in the archive; records that ``without`` is true for are left out."""
     refs: dict[str, ArchiveRef] = {}
