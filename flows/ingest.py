@@ -14,7 +14,6 @@ import random
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,7 +147,7 @@ def _ingest(given: IngestParameters) -> dict[str, Any]:
         summary = publish_release(run, shards + 1)
         for lost in complete(summary):
             get_run_logger().warning(lost)
-        return asdict(summary)
+        return summary.as_dict()
 
 
 def _preview(given: IngestParameters) -> dict[str, Any]:

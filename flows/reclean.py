@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
 from difflib import unified_diff
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,7 +56,7 @@ def publish_release(run: Run, shards: int) -> dict[str, Any]:
     said = f"{summary.recleaned} documents have a new text"
     get_run_logger().info("reclean: %s, release %s", said, summary.release)
     create_markdown_artifact(key="reclean-summary", markdown=f"# {said}", description=said)
-    return asdict(summary)
+    return summary.as_dict()
 
 
 @task(name="compare", task_run_name="compare", cache_policy=NO_CACHE, persist_result=False)

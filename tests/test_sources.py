@@ -550,7 +550,7 @@ def test_a_source_of_archives_chooses_from_pages_and_from_extracted_text(tmp_pat
     found = [one for one in find_inputs([], tmp_path) if isinstance(one, Input)]
     for records, expected in ((("response",), [PAGES[0]]), (("conversion",), [b"High water twice a day."])):
         source = Source("crawl", "warc", paths=(tmp_path,), records=records)
-        outcomes = [one for each in found for one in read_input(replace(each, source=source), LIMITS)]
+        outcomes = [one for each in found for one in read_input(each._replace(source=source), LIMITS)]
         assert pages(outcomes) == expected
 
 

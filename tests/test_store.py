@@ -594,7 +594,7 @@ def test_a_payload_is_archived_once(tmp_path: Path) -> None:
     with archive.Archive(tmp_path, "000001") as raw:
         first, again = raw.append(Capture(b"same", "a")), raw.append(Capture(b"same", "b"))
     assert first == again
-    with archive.Archive(tmp_path, "000002", {Capture(b"same", "a").sha256: first}) as raw:
+    with archive.Archive(tmp_path, "000002", {Capture(b"same", "a").sha256: first}.get) as raw:
         assert raw.append(Capture(b"same", "c")) == first
     assert [path.name for path in (tmp_path / "archive").iterdir()] == ["000001.warc.gz"]
 

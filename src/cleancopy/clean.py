@@ -131,8 +131,8 @@ def _decode(capture: Capture, policy: Policy) -> tuple[str, Decoding]:
 
 def _known(metadata: Metadata, capture: Capture) -> Metadata:
     """The page's metadata, with what the capture's source says of language and licence put first."""
-    return replace(
-        metadata, language=capture.language or metadata.language, licence=capture.licence or metadata.licence
+    return metadata._replace(
+        language=capture.language or metadata.language, licence=capture.licence or metadata.licence
     )
 
 
@@ -166,7 +166,7 @@ def _titled(document: Document) -> Document:
     if document.media_type != "text/plain":
         return document
     title = read_text_metadata(document.clean).title
-    return replace(document, metadata=replace(document.metadata, title=title))
+    return replace(document, metadata=document.metadata._replace(title=title))
 
 
 def _runs(cuts: Sequence[Cut]) -> Iterator[tuple[int, int]]:

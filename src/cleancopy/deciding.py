@@ -9,7 +9,6 @@ import json
 import pickle
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 
@@ -20,7 +19,7 @@ from cleancopy.errors import PolicyError, Rejected
 from cleancopy.fingerprint import fingerprint
 from cleancopy.isolation import outcome
 from cleancopy.publish import learned_chromes
-from cleancopy.reading import decisions_of, ledger, read_all, rejected
+from cleancopy.reading import decisions_of, ledger, read_all, rejected, settled
 from cleancopy.repetition import sign
 from cleancopy.run import FROM_ARCHIVE, Decided, Run
 from cleancopy.spool import Spool, read_at, read_offsets, read_spool
@@ -40,10 +39,9 @@ def learn(run: Run, shards: int, also: Iterable[str] = ()) -> dict[str, int]:
     fresh: dict[str, list[tuple[int, int]]] = defaultdict(list)
     captured: dict[str, str] = {}
     for number in range(shards):
-        for offset, (entry, document) in read_offsets(run.spool("read", number)):
-            if document:
-                fresh[entry.site or ""].append((number, offset))
-                captured[entry.key] = entry.captured or ""
+        for offset, (entry, _) in read_offsets(run.spool("read", number)):
+            fresh[entry.site or ""].append((number, offset))
+            captured[entry.key] = entry.captured or ""
     stored = _stored_sites(run.root)
     day = datetime.fromtimestamp(run.started, UTC).date().isoformat()
     learned = {site: chrome for site in also if (chrome := chromes.current(run.root, site))}
@@ -124,9 +122,8 @@ def revisit(run: Run, sites: Iterable[str] = ()) -> int:
     for site in chosen:
         if site not in stored:
             raise PolicyError(f"{site}: no document of this site is stored; see cleancopy chrome list")
-    counts: Counter[str] = Counter()
     with Spool(run.spool("read", 0)) as spool:
-        read_all(run, _outdated(run, chosen), spool, counts)
+        read_all(run, _outdated(run, chosen), spool)  # what is rejected now stays as it is stored
     learn(run, 1, also=chosen)
     decide_shard(run, 0)
     reclean(run, 1)
@@ -147,8 +144,7 @@ def _outdated(run: Run, sites: Iterable[str]) -> Iterator[tuple[Capture, LedgerE
             if where is not None and purged(where):
                 where = good.get(payload)
             if where is not None:
-                entry = replace(
-                    _entry_again(run, version),
+                entry = _entry_again(run, version)._replace(
                     input=f"archive/{where.file}",
                     member=f"offset {where.offset}",
                     source=FROM_ARCHIVE,
@@ -209,7 +205,8 @@ SIGN_AT_ONCE = 256
 def decide_shard(run: Run, number: int) -> Counter[str]:
     """Cut what a shard has read, under the policy and each site's chrome; counts by what became of it."""
     with Spool(run.spool("decided", number)) as spool, Spool(run.spool("entries", number)) as index:
-        return _decide_all(run, number, _fresh(run, number, index), spool, index)
+        index.append(settled(run, number))
+        return _decide_all(run, number, _fresh(run, number), spool, index)
 
 
 def reclean(run: Run, shards: int) -> Counter[str]:
@@ -220,20 +217,17 @@ def reclean(run: Run, shards: int) -> Counter[str]:
     again.
     """
     with Spool(run.spool("decided", shards)) as spool, Spool(run.spool("entries", shards)) as index:
+        index.append([])
         return _decide_all(run, shards, _affected(run, shards), spool, index)
 
 
-def _fresh(run: Run, number: int, index: Spool) -> Iterator[Pending]:
-    """The documents that a shard has read; entries without one go straight to the index."""
+def _fresh(run: Run, number: int) -> Iterator[Pending]:
+    """The documents that a shard has read."""
     heads = cache(partial(corpus.heads, run.root))
     for entry, document in read_spool(run.spool("read", number)):
-        again = isinstance(entry, LedgerEntry) and entry.source == FROM_ARCHIVE
-        if document:
-            stored = heads()[doc_id(entry.key)] if again else None
-            if stored is None or stored.version_id == entry.version_id:  # else another run was faster
-                yield entry, pickle.loads(document), stored.seq if stored else 0
-        elif not again:
-            index.append(entry)
+        stored = heads()[doc_id(entry.key)] if entry.source == FROM_ARCHIVE else None
+        if stored is None or stored.version_id == entry.version_id:  # else another run was faster
+            yield entry, pickle.loads(document), stored.seq if stored else 0
 
 
 def _affected(run: Run, shards: int) -> Iterator[Pending]:

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from statistics import median
 
 import numpy as np
@@ -129,9 +130,10 @@ def _gather(
     notes: dict[tuple[str, str | None], str] = {}
     withdrawn: list[Withdrawn] = []
     for number in range(shards):
-        for one in read_spool(run.spool("entries", number)):
+        left = read_spool(run.spool("entries", number))
+        for one in chain(next(left), left):  # first, as one, what needed no deciding
             if isinstance(one, Decided):
-                decided.append(replace(one, entry=_in_release(one.entry, run.release)))
+                decided.append(one._replace(entry=_in_release(one.entry, run.release)))
             elif isinstance(one, Note):
                 notes[one.input, one.member] = one.message
             elif isinstance(one, Withdrawn):
@@ -142,7 +144,7 @@ def _gather(
 
 
 def _in_release(entry: LedgerEntry, release: int) -> LedgerEntry:
-    return entry if entry.release == release else replace(entry, release=release)
+    return entry if entry.release == release else entry._replace(release=release)
 
 
 # ---- versions
@@ -197,11 +199,11 @@ def _plan(
         if version is not None:
             planned.append(version)
             heads[version.doc_id] = _head(version)
-            entry = replace(entry, version_id=version.version_id)
+            entry = entry._replace(version_id=version.version_id)
         elif head is not None:
-            entry = replace(entry, outcome="unchanged", version_id=head.version_id)
+            entry = entry._replace(outcome="unchanged", version_id=head.version_id)
             if one.text_sha256 != head.candidate.text_sha256:
-                entry = replace(entry, fingerprint="")  # not known yet: it waits to become a version
+                entry = entry._replace(fingerprint="")  # not known yet: it waits to become a version
             latest = max(filter(None, (head.captured, entry.captured)), default=None)
             heads[doc_id(entry.key)] = replace(head, captured=latest)
         if not one.stored:
@@ -212,7 +214,7 @@ def _plan(
 
 
 def _taken_down(entry: LedgerEntry, refusal: str) -> LedgerEntry:
-    return replace(entry, outcome="rejected", kind=str(Kind.TAKEN_DOWN), message=f"{entry.input}: {refusal}")
+    return entry._replace(outcome="rejected", kind=str(Kind.TAKEN_DOWN), message=f"{entry.input}: {refusal}")
 
 
 def _in_time(one: Decided) -> tuple[str, str, str]:
@@ -256,8 +258,7 @@ def _spared(run: Run, number: int, one: Decided, made: decisions.Decisions) -> D
     with Spool(run.spool("decided", shard)) as spool:
         offset = spool.append(after)
     signature = sign([after.clean], signing(run.policy.duplicates))[0].tobytes()
-    return replace(
-        one,
+    return one._replace(
         text_sha256=rows.sha256(after.clean),
         words=len(after.clean.split()),
         signature=signature,
@@ -301,7 +302,7 @@ def _withdraw(
                 heads[document] = replace(head, status="gone")
                 gone.append(document)
                 version = head.version_id
-        entries.append(replace(one.entry, version_id=version))
+        entries.append(one.entry._replace(version_id=version))
     return gone
 
 
@@ -375,7 +376,7 @@ def _with_outcome(
     version = entry.version_id or (head.version_id if head else None)
     if (outcome, message, version) == (entry.outcome, entry.message, entry.version_id):
         return entry
-    return replace(entry, outcome=outcome, message=message, version_id=version)
+    return entry._replace(outcome=outcome, message=message, version_id=version)
 
 
 # ---- the commit

@@ -11,7 +11,6 @@ import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache, partial
 from urllib.parse import urlsplit
 
@@ -38,6 +37,8 @@ _WORTH_ANOTHER_TRY = frozenset(
 )
 
 AnyInput = Input | Refusal | Page | Missing | Listed
+#: What a shard leaves of an input of which nothing is to be decided.
+Settled = LedgerEntry | Note | Withdrawn
 
 
 def discover(run: Run) -> int:
@@ -77,7 +78,7 @@ def local_inputs(run: Run) -> Iterator[Input | Refusal]:
             if isinstance(found, Refusal):
                 yield found
             elif source.kind == "warc" or source.takes(found.name):
-                yield replace(found, source=source)
+                yield found._replace(source=source)
 
 
 def _from_web(run: Run, lists: Sequence[Input]) -> Iterator[AnyInput]:
@@ -117,7 +118,7 @@ def _taken_down(run: Run, url: str, site: str | None) -> str | None:
 def _held(run: Run, asked: str, url: str, payload: str) -> archive.ArchiveRef | None:
     """Where the archive has a payload, if an address gave it the last time that it gave anything."""
     last = ledger(run)[1].get((printable(asked), None, canonical_url(url)))
-    return archived(run).get(payload) if last == payload else None
+    return archived(run, payload) if last == payload else None
 
 
 def _leave(run: Run, number: int, shard: Sequence[AnyInput]) -> None:
@@ -146,37 +147,42 @@ def _stamp(shard: Iterable[AnyInput]) -> str:
 def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | None = None) -> Counter[str]:
     """Archive and read the captures of a shard that are not known yet; counts by what became of them.
 
-    Every capture leaves exactly one entry in the shard's spool: with its document, or with its outcome.
+    Every capture leaves exactly one entry: with its document in the spool ``read``, or, where nothing is to
+    be decided, with its outcome among the ``settled``.
     """
-    if run.spool("read", number).exists():
-        return _already_read(run, number)
-    counts: Counter[str] = Counter()
-    inputs: list[AnyInput] = next(read_spool(run.spool("inputs", number)))
-    with (
-        Spool(run.spool("read", number)) as spool,
-        archive.Archive(run.root, f"{run.name}-{number:04d}", archived(run)) as raw,
-    ):
-        read_all(run, _to_read(run, inputs, raw, spool, counts, progress), spool, counts)
-    return counts
+    if not run.spool("read", number).exists():  # else the run before this one, which died, left it
+        inputs: list[AnyInput] = next(read_spool(run.spool("inputs", number)))
+        rest: list[Settled] = []
+        with (
+            Spool(run.spool("read", number)) as spool,
+            archive.Archive(run.root, f"{run.name}-{number:04d}", partial(archived, run)) as raw,
+        ):
+            rest += read_all(run, _to_read(run, inputs, raw, rest, progress), spool)
+            with Spool(run.spool("settled", number)) as other:  # as one, and there before ``read``
+                other.append(rest)
+    counts = Counter(_counted_as(one) for one in settled(run, number) if not isinstance(one, Note))
+    counts["read"] += sum(1 for _ in read_spool(run.spool("read", number)))
+    return +counts
 
 
-def _already_read(run: Run, number: int) -> Counter[str]:
-    """The counts of a shard that the run before this one, which died, had read."""
-    counts: Counter[str] = Counter()
-    for entry, document in read_spool(run.spool("read", number)):
-        if isinstance(entry, Withdrawn):
-            counts["rejected"] += 1
-        elif not isinstance(entry, Note):
-            counts["rejected" if entry.outcome == "rejected" else "read" if document else "known"] += 1
-    return counts
+def settled(run: Run, number: int) -> list[Settled]:
+    """What a shard has left of which nothing is to be decided."""
+    path = run.spool("settled", number)
+    found: list[Settled] = next(read_spool(path)) if path.exists() else []
+    return found
 
 
-def read_all(
-    run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spool, counts: Counter[str]
-) -> None:
-    """Read captures in the run's workers; each leaves its entry in the spool, and the document that it is."""
+def _counted_as(one: LedgerEntry | Withdrawn) -> str:
+    if isinstance(one, Withdrawn) or one.outcome == "rejected":
+        return "rejected"
+    return "read" if one.outcome == "new" else "known"
+
+
+def read_all(run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spool) -> list[LedgerEntry]:
+    """Read captures in the run's workers, into the spool; gives the entries of those that are no page."""
     work = partial(_read_pickled, policy=run.policy)
     entries: list[LedgerEntry] = []
+    refused: list[LedgerEntry] = []
 
     def captures() -> Iterator[Capture]:
         for capture, entry in tasks:
@@ -189,12 +195,11 @@ def read_all(
     ):
         entry = entries[at]
         if isinstance(result, Rejected):
-            counts["rejected"] += 1
-            spool.append((rejected(entry, result.kind, result.message), None))
+            refused.append(rejected(entry, result.kind, result.message))
         else:
-            counts["read"] += 1
             site, document = result
-            spool.append((replace(entry, site=site), document))
+            spool.append((entry._replace(site=site), document))
+    return refused
 
 
 def _preload(policy: Policy) -> tuple[str, ...]:
@@ -214,64 +219,51 @@ def _to_read(
     run: Run,
     inputs: Sequence[AnyInput],
     raw: archive.Archive,
-    spool: Spool,
-    counts: Counter[str],
+    rest: list[Settled],
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[Capture, LedgerEntry]]:
-    """The captures of a shard that need reading, archived; what needs none goes straight to the spool."""
+    """The captures of a shard that need reading, archived; what needs none goes straight to the rest."""
     known, last = ledger(run)
     made, back = decisions_of(run), _brought_back(run)
     for done, found in enumerate(inputs, 1):
         if isinstance(found, Page | Missing):
-            yield from _of_web(run, found, spool, counts)
+            yield from _of_web(run, found, rest)
             continue
         if isinstance(found, Listed):
             payload = read_bytes(found.found, run.policy.limits)
             entry = entry_of(run, found.found, Capture(payload, found.found.key))
-            _of_list(run, entry, found.message, spool, counts, partial(raw.append, Capture(payload, entry.key)))
+            rest += _of_list(run, entry, found.message, partial(raw.append, Capture(payload, entry.key)))
             continue
         for one in [found] if isinstance(found, Refusal) else captures_of(found, run.policy.limits):
-            if isinstance(one, Refusal) and not one.lost:
-                spool.append((Note(one.name, one.member or None, one.message), None))
-                continue
             if isinstance(one, Refusal):
-                counts["rejected"] += 1
-                spool.append((_refused(run, one, raw), None))
+                rest.append(_refused(run, one, raw))
                 continue
             entry = entry_of(run, found, one)
             if refusal := made.refusal(entry):
-                counts["rejected"] += 1
-                spool.append((rejected(entry, Kind.TAKEN_DOWN, f"{entry.input}: {refusal}"), None))
+                rest.append(rejected(entry, Kind.TAKEN_DOWN, f"{entry.input}: {refusal}"))
                 continue
             before = known.get((one.key, entry.payload_sha256 or ""))
             same = last.get((entry.input, entry.member, entry.key)) == entry.payload_sha256
             if before and _needs_no_reading(run, entry, before, same) and one.key not in back:
-                counts["known"] += 1
-                spool.append(
-                    (replace(entry, outcome=before.outcome, kind=before.kind, message=before.message), False)
-                )
+                rest.append(entry._replace(outcome=before.outcome, kind=before.kind, message=before.message))
                 continue
-            yield one, replace(entry, archive=raw.append(one))
+            yield one, entry._replace(archive=raw.append(one))
         if progress:
             progress(done, len(inputs))
 
 
-def _of_web(
-    run: Run, found: Page | Missing, spool: Spool, counts: Counter[str]
-) -> Iterator[tuple[Capture, LedgerEntry]]:
-    """A fetched page if it needs reading; what needs none goes straight to the spool."""
+def _of_web(run: Run, found: Page | Missing, rest: list[Settled]) -> Iterator[tuple[Capture, LedgerEntry]]:
+    """A fetched page if it needs reading; what needs none goes straight to the rest."""
     entry = LedgerEntry(found.name, "new", run.release, run.name, source=found.source)
     if isinstance(found, Missing):
-        counts["rejected"] += 1
         message = f"{found.name}: {found.gone.message}"
         keys = tuple(map(canonical_url, found.gone.urls))
-        entry = replace(rejected(entry, Kind.GONE, message), key=keys[0], url=found.gone.urls[0])
-        spool.append((Withdrawn(entry, keys), None))
+        entry = rejected(entry, Kind.GONE, message)._replace(key=keys[0], url=found.gone.urls[0])
+        rest.append(Withdrawn(entry, keys))
         return
     known, last = ledger(run)
     got = found.got
-    entry = replace(
-        entry,
+    entry = entry._replace(
         key=got.key,
         payload_sha256=got.payload_sha256,
         url=got.url,
@@ -282,37 +274,26 @@ def _of_web(
     before = known.get((got.key, got.payload_sha256))
     same = last.get((found.name, None, got.key)) == got.payload_sha256
     if refusal := decisions_of(run).refusal(entry):
-        counts["rejected"] += 1
-        spool.append((rejected(entry, Kind.TAKEN_DOWN, f"{found.name}: {refusal}"), None))
+        rest.append(rejected(entry, Kind.TAKEN_DOWN, f"{found.name}: {refusal}"))
     elif found.listed:
-        _of_list(run, entry, found.listed, spool, counts, lambda: got.ref)
+        rest += _of_list(run, entry, found.listed, lambda: got.ref)
     elif before and _needs_no_reading(run, entry, before, same) and got.key not in _gone(run):
-        counts["known"] += 1
-        said = replace(entry, outcome=before.outcome, kind=before.kind, message=before.message)
-        spool.append((said, False))
+        rest.append(entry._replace(outcome=before.outcome, kind=before.kind, message=before.message))
     else:
         capture = open_page(run.root, found, run.policy.limits)
         if isinstance(capture, Capture):
-            yield capture, replace(entry, archive=got.ref)
+            yield capture, entry._replace(archive=got.ref)
         else:
-            counts["rejected"] += 1
-            spool.append((replace(rejected(entry, capture.kind, capture.message), archive=got.ref), None))
+            rest.append(rejected(entry, capture.kind, capture.message)._replace(archive=got.ref))
 
 
 def _of_list(
-    run: Run,
-    entry: LedgerEntry,
-    message: str,
-    spool: Spool,
-    counts: Counter[str],
-    archived: Callable[[], archive.ArchiveRef],
-) -> None:
-    """Leave the entry of a sitemap or feed: an input without a document, unchanged where it was as it is."""
+    run: Run, entry: LedgerEntry, message: str, archived: Callable[[], archive.ArchiveRef]
+) -> tuple[Note, LedgerEntry]:
+    """The entry of a sitemap or feed, an input without a document: unchanged where it was as it is."""
     same = ledger(run)[1].get((entry.input, None, entry.key)) == entry.payload_sha256
-    counts["known" if same else "read"] += 1
-    spool.append((Note(entry.input, None, message), None))
-    entry = replace(entry, outcome="unchanged" if same else "new", archive=None if same else archived())
-    spool.append((entry, None))
+    entry = entry._replace(outcome="unchanged" if same else "new", archive=None if same else archived())
+    return Note(entry.input, None, message), entry
 
 
 def captures_of(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
@@ -393,22 +374,29 @@ def entry_of(run: Run, found: Input | Refusal, capture: Capture) -> LedgerEntry:
     )
 
 
-def _refused(run: Run, refusal: Refusal, raw: archive.Archive) -> LedgerEntry:
+def _refused(run: Run, refusal: Refusal, raw: archive.Archive) -> LedgerEntry | Note:
+    """The entry of what had to be refused; a note, where no page was lost by it."""
+    if not refusal.lost:
+        return Note(refusal.name, refusal.member or None, refusal.message)
     entry = LedgerEntry(refusal.name, "rejected", run.release, run.name, source=run.source)
-    entry = replace(rejected(entry, refusal.kind, refusal.message), member=refusal.member or None)
+    entry = rejected(entry, refusal.kind, refusal.message)._replace(member=refusal.member or None)
     if refusal.payload is None:
         return entry
     capture = Capture(payload=refusal.payload, key=f"file:{refusal.name}")
-    return replace(entry, payload_sha256=capture.sha256, archive=raw.append(capture))
+    return entry._replace(payload_sha256=capture.sha256, archive=raw.append(capture))
 
 
 def rejected(entry: LedgerEntry, kind: Kind, message: str) -> LedgerEntry:
-    return replace(entry, outcome="rejected", kind=str(kind), message=message)
+    return entry._replace(outcome="rejected", kind=str(kind), message=message)
+
+
+def archived(run: Run, payload: str) -> archive.ArchiveRef | None:
+    """Where the archive has a payload, if it has it and it was not purged."""
+    return _archived(run).get(payload)
 
 
 @cache
-def archived(run: Run) -> Mapping[str, archive.ArchiveRef]:
-    """Where each payload is in the archive, but for those that were purged."""
+def _archived(run: Run) -> Mapping[str, archive.ArchiveRef]:
     return corpus.archived(run.root, without=decisions.purged(run.root))
 
 

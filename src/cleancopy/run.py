@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from cleancopy.fingerprint import fingerprint, parts
 from cleancopy.policy import Policy
@@ -95,8 +96,7 @@ class Withdrawn:
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """A document that a run has cleaned, as the publishing step needs to know it."""
 
     entry: LedgerEntry
@@ -153,3 +153,7 @@ class Summary:
     sources: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sites: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     overflow: int = 0  # pairs of documents never compared, because too many shared a band of their signatures
+
+    def as_dict(self) -> dict[str, Any]:
+        """The summary as plain values, for JSON."""
+        return asdict(self) | {"rejections": [one._asdict() for one in self.rejections]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from difflib import unified_diff
 from pathlib import Path
@@ -160,7 +159,7 @@ def reclean(
             return
         summary = publish(run, shards)
     if as_json:
-        print(as_json_text(asdict(summary)))
+        print(as_json_text(summary.as_dict()))
         return
     release = "nothing changed" if summary.release is None else f"release {summary.release}"
     out.print(f"{release}: {summary.recleaned} documents have a new text")

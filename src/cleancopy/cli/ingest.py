@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -181,7 +180,7 @@ def _at_once(
         summary = run_ingest(run, progress)
         for lost in complete(summary):
             err.print(Text(lost))
-        return asdict(summary)
+        return summary.as_dict()
 
 
 def _as_text(given: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ How the pieces fit, one run:
     with releases.writing(root) as release:            # lock, recover, sweep; the number this run will publish
         seen = corpus.captures(root, ["key", "payload_sha256", "outcome", "fingerprint"])     # what to skip
         heads = corpus.heads(root)                      # doc_id -> Head: seq, version_id, text_sha256, status
-        with archive.Archive(root, f"{release:06d}", corpus.archived(root)) as raw:
+        with archive.Archive(root, f"{release:06d}", corpus.archived(root).get) as raw:
             ref = raw.append(capture)                   # ArchiveRef; an archived payload is not written twice
         version = rows.Version(document=document, seq=head.seq + 1, release=release, ...)
         entry = rows.LedgerEntry(input="raw/a.html", key=capture.key, outcome="new", ...)
@@ -40,7 +40,7 @@ bytes, all times ISO 8601 UTC strings. Every failure that a person can mend is a
 Signatures:
 
     archive.ArchiveRef(file, offset, length, record_id)
-    archive.Archive(root, name, known: Mapping[str, ArchiveRef] = {})     context manager
+    archive.Archive(root, name, known: Callable[[str], ArchiveRef | None])     context manager
         .append(capture: Capture) -> ArchiveRef
     archive.read_capture(root, ref, sha256: str | None = None) -> bytes
 

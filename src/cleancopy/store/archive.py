@@ -12,7 +12,7 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,14 +64,16 @@ class Response:
 class Archive:
     """A writer of one archive file; use it as a context manager, the file appears when the block ends well.
 
-    ``known`` names payloads that are archived already, by SHA-256: they, and payloads that this writer has
-    seen, are not written again. A file of the same name is replaced: name it after the release.
+    ``known`` says where a payload is that is archived already, by SHA-256: they, and payloads that this writer
+    has seen, are not written again. A file of the same name is replaced: name it after the release.
     """
 
-    def __init__(self, root: Place, name: str, known: Mapping[str, ArchiveRef] | None = None) -> None:
+    def __init__(
+        self, root: Place, name: str, known: Callable[[str], ArchiveRef | None] = lambda _: None
+    ) -> None:
         self.path = archive_folder(root) / f"{name}.warc.gz"
         self._temporary = _unfinished(root) / f".{self.path.name}{TEMPORARY}"
-        self._known = known or {}
+        self._known = known
         self._written: dict[str, ArchiveRef] = {}
         self._opened = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._offset = 0
@@ -94,7 +96,7 @@ class Archive:
     def append(self, capture: Capture) -> ArchiveRef:
         """Where the capture's payload is archived, after writing it unless it is known."""
         digest = capture.sha256
-        ref = self._known.get(digest) or self._written.get(digest)
+        ref = self._known(digest) or self._written.get(digest)
         if ref is None:
             record = _record(capture, digest, self._opened)
             ref = self._write(record_id(digest, capture.key), _compressed(record))

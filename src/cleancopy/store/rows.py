@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import accumulate, chain, pairwise
 from operator import attrgetter
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -131,8 +131,7 @@ def taken_down(version: Version) -> Version:
     return replace(gone(version), document=document, signature=b"")
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """What became of one input that a run saw and that needed work: one row of the captures table.
 
     ``input`` is the path or URL that was read, ``member`` the record inside it (of a WARC). ``kind`` and
@@ -155,10 +154,6 @@ class LedgerEntry:
     version_id: str | None = None
     archive: ArchiveRef | None = None
     fingerprint: str = ""
-
-    def __reduce__(self) -> tuple[type[LedgerEntry], tuple[object, ...]]:
-        # An ingest hands every entry on from step to step; dataclasses' own pickling is five times slower.
-        return LedgerEntry, _VALUES(self)
 
 
 def _column(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -> pa.Field:
@@ -346,8 +341,6 @@ def row_to_document(row: pa.Table | pa.RecordBatch) -> Document:
     (version,) = table_to_versions(row)
     return version.document
 
-
-_VALUES: Callable[[LedgerEntry], tuple[object, ...]] = attrgetter(*(f.name for f in fields(LedgerEntry)))
 
 # ---- to columns
 
@@ -587,7 +580,7 @@ def _from_json(texts: Iterable[str]) -> list[dict[str, Any]]:
     return found
 
 
-_OF_METADATA = [f.name for f in fields(Metadata)]
+_OF_METADATA = Metadata._fields
 _OF_VERSION = [f.name for f in fields(Version) if f.init and f.name not in ("document", "archive")]
 _OF_DOCUMENT = ["key", "url", "site", "media_type", "payload_sha256", "text", "notes"]
 _PLAIN = [*_OF_METADATA, *_OF_VERSION, *_OF_DOCUMENT]
