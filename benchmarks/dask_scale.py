@@ -26,7 +26,7 @@ from typing import Any
 
 from pipeline import RESULTS, WCXB, own_command, prepare, spent, write_pages
 
-from cleancopy.reading import SHARD_INPUTS
+from cleancopy.reading import SHARD_BYTES, SHARD_INPUTS
 
 #: How much more CPU than local workers the Dask ones may take, beyond their start.
 MUST = 1.10
@@ -63,7 +63,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         for engine in ENGINES:
             (home / f"{engine}.toml").write_text(f'engine = "{engine}"\n', encoding="utf-8")
         pages, _, names = prepare(options.every, home / "wcxb")
-        shards = -(-len(names) // SHARD_INPUTS)
+        size = sum(path.stat().st_size for path in pages.rglob("*.html"))
+        shards = max(-(-len(names) // SHARD_INPUTS), -(-size // SHARD_BYTES))
         tiny = write_pages(home / "tiny", SHARD_INPUTS * (shards - 1) + 1)
         with server(home) as (environment, _):
             for number in range(options.rounds):

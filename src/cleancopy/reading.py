@@ -29,8 +29,8 @@ from cleancopy.spool import Spool, read_spool
 from cleancopy.store import archive, corpus
 from cleancopy.store.rows import LedgerEntry, Outcome
 
-#: Files or archives in a shard: enough work to make a task's own cost (11-34 ms) vanish.
-SHARD_INPUTS = 500
+#: Inputs, and their bytes, that make a shard full: enough work to make a task's own cost (11-34 ms) vanish.
+SHARD_INPUTS, SHARD_BYTES = 1_000, 1 << 27
 #: Rejections that another try may not repeat.
 _WORTH_ANOTHER_TRY = frozenset(
     [Kind.TIMEOUT, Kind.MEMORY, Kind.CRASH, Kind.INTERNAL, Kind.UNREADABLE, Kind.TAKEN_DOWN]
@@ -43,16 +43,36 @@ Settled = LedgerEntry | Note | Withdrawn
 
 def discover(run: Run) -> int:
     """Leave all inputs of the run in shards, files by name, then what was fetched; how many shards."""
-    shard: list[AnyInput] = []
     shards = 0
-    for found in _inputs(run):
+    for shard in _shards(_inputs(run)):
+        _leave(run, shards, *shard)
+        shards += 1
+    return shards
+
+
+def _shards(inputs: Iterable[AnyInput]) -> Iterator[tuple[list[AnyInput], str]]:
+    """Inputs in shards, each with a digest of its inputs as they are now: names, sizes, times."""
+    shard: list[AnyInput] = []
+    digest, size = hashlib.sha256(), 0
+    for found in inputs:
+        length, state = _state(found)
+        digest.update(repr((found.name, state)).encode("utf-8", "surrogatepass"))
         shard.append(found)
-        if len(shard) == SHARD_INPUTS:
-            _leave(run, shards, shard)
-            shard, shards = [], shards + 1
+        size += length
+        if len(shard) == SHARD_INPUTS or size >= SHARD_BYTES:
+            yield shard, digest.hexdigest()
+            shard, digest, size = [], hashlib.sha256(), 0
     if shard:
-        _leave(run, shards, shard)
-    return shards + bool(shard)
+        yield shard, digest.hexdigest()
+
+
+def _state(found: AnyInput) -> tuple[int, object]:
+    """How many bytes an input has, and what shows that it has changed."""
+    if isinstance(found, Input):
+        with suppress(OSError, ValueError):
+            facts = os.stat(found.path)
+            return facts.st_size, (facts.st_size, facts.st_mtime_ns, facts.st_ino)
+    return found.got.ref.length if isinstance(found, Page) else 0, found
 
 
 def _inputs(run: Run) -> Iterator[AnyInput]:
@@ -84,7 +104,7 @@ def local_inputs(run: Run) -> Iterator[Input | Refusal]:
 def _from_web(run: Run, lists: Sequence[Input]) -> Iterator[AnyInput]:
     """What the run's sources on the web give, and the sitemaps and feeds among its files."""
     sources = [source for source in run.sources if source.kind not in LOCAL]
-    left, mark, stamp = run.spool("web", 0), run.spool("asked", 0), _stamp(lists)
+    left, mark, stamp = run.spool("web", 0), run.spool("asked", 0), "".join(said for _, said in _shards(lists))
     if not mark.is_file() or mark.read_text() != stamp:  # other lists than those that a dead run asked by
         left.unlink(missing_ok=True)
         mark.write_text(stamp)
@@ -121,27 +141,14 @@ def _held(run: Run, asked: str, url: str, payload: str) -> archive.ArchiveRef | 
     return archived(run, payload) if last == payload else None
 
 
-def _leave(run: Run, number: int, shard: Sequence[AnyInput]) -> None:
+def _leave(run: Run, number: int, shard: list[AnyInput], stamp: str) -> None:
     """Leave a shard of inputs; what a dead run has read of the same inputs, unchanged, stays for this one."""
-    stamp, before = _stamp(shard), run.spool("stamp", number)
+    before = run.spool("stamp", number)
     if not before.is_file() or before.read_text() != stamp:
         run.spool("read", number).unlink(missing_ok=True)
         before.write_text(stamp)
     with Spool(run.spool("inputs", number)) as spool:
-        spool.append(list(shard))  # as one: what they share is written and read once
-
-
-def _stamp(shard: Iterable[AnyInput]) -> str:
-    """A digest of inputs as they lie on the disk: names, sizes, times."""
-    digest = hashlib.sha256()
-    for one in shard:
-        facts = None
-        if isinstance(one, Input):
-            with suppress(OSError, ValueError):
-                facts = os.stat(one.path)
-        state = (facts.st_size, facts.st_mtime_ns, facts.st_ino) if facts else one
-        digest.update(repr((one.name, state)).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+        spool.append(shard)  # as one: what they share is written and read once
 
 
 def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | None = None) -> Counter[str]:
@@ -206,7 +213,11 @@ def _preload(policy: Policy) -> tuple[str, ...]:
     """Modules that the workers load once, before the first page."""
     asked = policy.content.method == "trafilatura" or policy.content.comments
     judges = ("trafilatura", "trafilatura.core") if asked else ()
-    return ("cleancopy.clean", *(("lightgbm",) if policy.content.method == "model" else ()), *judges)
+    return (
+        "cleancopy.clean",
+        *(("cleancopy.stages.loaded",) if policy.content.method == "model" else ()),
+        *judges,
+    )
 
 
 def _read_pickled(capture: Capture, policy: Policy) -> tuple[str | None, bytes]:

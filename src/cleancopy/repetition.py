@@ -132,6 +132,8 @@ def normalise(text: str) -> str:
     Format characters (soft hyphens, joiners) and variation selectors vanish. A Han or kana character is a
     word of its own, since those scripts put no spaces between words. Final sigma counts as sigma.
     """
+    if text.isascii():  # most lines: in a fifth of the time
+        return b" ".join(text.encode().translate(_ascii_folds()).split()).decode()
     return " ".join(_nfkc(text).translate(_FOLDS).split())
 
 
@@ -465,6 +467,14 @@ def _fold(char: str) -> str:
 
 
 _FOLDS = _Folds()
+
+
+@cache
+def _ascii_folds() -> bytes:
+    """The folds of ASCII, each one character, as ``bytes.translate`` takes them."""
+    return "".join(_FOLDS[point] for point in range(128)).encode().ljust(256, b" ")
+
+
 _UNSPACED = (("\u3005", "\u3007"), ("\u3041", "\u30ff"), ("\u3400", "\u9fff"), ("\U00020000", "\U0003ffff"))
 _TABLE_END = 0x20000  # the planes of nearly all text; what lies past them is left to Python
 

@@ -174,7 +174,7 @@ def _cutting_marks(
         # A page's headline may also stand in its menu or among its related links.
         headline = block.kind == "heading" and block.level == 1 and times[entry.key] > 1
         again = headline or (entry.key in seen and not usual)
-        marks.append(replace(mark, again=again, once=times[entry.key] == 1))
+        marks.append(mark._replace(again=again, once=times[entry.key] == 1))
         seen.add(entry.key)
     return marks
 

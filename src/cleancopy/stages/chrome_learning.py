@@ -279,7 +279,7 @@ def _learning_marks(page: _Page, tally: _Tally) -> list[Mark]:
         usual = tally.follows[before, name] * 2 >= tally.counts[before]
         joined = tally.follows[name, then] >= 2
         again = name in seen and not usual
-        marks.append(replace(mark, joined=joined, again=again, once=times[name] == 1))
+        marks.append(mark._replace(joined=joined, again=again, once=times[name] == 1))
         seen.add(name)
     return marks
 

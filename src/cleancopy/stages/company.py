@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cleancopy.document import Block
 from cleancopy.stages.sitechrome import Position, Spread
@@ -30,8 +30,7 @@ LINKS = 0.8  # share of link text from which a block is nothing but links
 _LANDMARKS = re.compile(r"/(?:nav|header|footer|aside)(?:\[\d+\])?(?=/|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What is known of one block of a page.
 
     ``strength``: 0 for the page's own, 1 and 2 for what stands on two pages and on some, 3 on half, 4 on

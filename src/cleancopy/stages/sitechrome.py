@@ -10,8 +10,9 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from cleancopy.errors import PolicyError, StoreError
@@ -33,6 +34,7 @@ LEADERS = 16
 ID_DIGITS = 8
 _LEAST_DIGITS = 4
 _WELL = 8  # pages from which what no other page has is likely content
+_LINE = 300  # characters of what may stand on many pages
 _COMPOSED_LENGTH = 300  # longer blocks are no rows of labels
 
 
@@ -118,13 +120,24 @@ class SiteChrome:
 # --- what makes two blocks the same
 
 
+def _remembered(form: Callable[[str], str]) -> Callable[[str], str]:
+    """Makes of short lines just once what a function makes of them: a site's chrome stands on all its pages."""
+    known = lru_cache(maxsize=16_384)(form)
+    return lambda text: known(text) if len(text) <= _LINE else form(text)
+
+
+@_remembered
 def exact_form(text: str) -> str:
+    """The normal form of a block's text, or the text itself where that has no letter and no digit."""
     return normalise(text) or " ".join(text.split())
 
 
+@_remembered
 def masked_form(exact: str) -> str:
     """A normal form with its numbers and dates masked; one of nothing but numbers as it is."""
-    words = [_NUMBER.sub("0", word) for word in exact.split(" ")]
+    if _NUMBER.search(exact) is None:
+        return exact
+    words = _NUMBER.sub("0", exact).split(" ")
     if "0" in words:
         dated = ["0" if _is_month(words, n) else word for n, word in enumerate(words)]
         words = [word for n, word in enumerate(dated) if n == 0 or word != "0" or dated[n - 1] != "0"]
@@ -140,7 +153,9 @@ def _is_month(words: Sequence[str], number: int) -> bool:
 _NUMBER = re.compile(r"\d+")
 
 
+@_remembered
 def key_of(masked: str) -> str:
+    """The key of an entry: 16 hex digits of the SHA-256 of its masked form."""
     return hashlib.sha256(masked.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

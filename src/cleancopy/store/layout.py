@@ -17,7 +17,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -155,9 +155,11 @@ def atomic_write(path: Place, data: bytes, *, durable: bool = True) -> None:
     if isinstance(path, ObjectPath):
         path.write(data)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
     with mendable(path, "writing"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
         try:
             with open(temporary, "wb") as file:
                 file.write(data)
@@ -165,8 +167,10 @@ def atomic_write(path: Place, data: bytes, *, durable: bool = True) -> None:
                     file.flush()
                     os.fsync(file.fileno())
             os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
         if durable:
             sync_folder(path.parent)
 
