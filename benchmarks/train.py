@@ -431,11 +431,11 @@ def prepare(examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
     folds = [[each for each in examples if each.fold == fold] for fold in range(FOLDS)]
     parts = [(token_counts(own), kind_counts(own)) for own in folds]
     for fold, own in enumerate(folds):
-        tables = tables_of([part for other, part in enumerate(parts) if other != fold])
+        known = blockmodel.vocabulary(tables_of([part for other, part in enumerate(parts) if other != fold]))
         for each in own:
             assert each.layout is not None
             each.rows["first"] = np.hstack(
-                [each.layout.measures, blockmodel.token_measures(each.layout, tables)]
+                [each.layout.measures, blockmodel.token_measures(each.layout, known)]
             )
     cross_score(examples, "first")
     for each in examples:

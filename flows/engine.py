@@ -28,6 +28,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from cleancopy import deciding, reading
 from cleancopy.errors import CleancopyError, PolicyError
 from cleancopy.fingerprint import fingerprint
+from cleancopy.isolation import looking_rarely
 from cleancopy.policy import Policy
 from cleancopy.run import Run
 from cleancopy.store.layout import atomic_write, locked
@@ -166,7 +167,7 @@ def _here(run: Run) -> Iterator[Run]:
 @contextmanager
 def _at_work(run: Run, step: str, number: int) -> Iterator[Run]:
     _check_worker(run)
-    with locked(run.work / f"held-{step}-{number:05d}", PATIENCE):
+    with locked(run.work / f"held-{step}-{number:05d}", PATIENCE), looking_rarely():
         yield replace(run, workers=min(run.workers, 1))
 
 

@@ -23,7 +23,6 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.states import Completed, Failed
 
 from cleancopy.errors import Busy, CleancopyError
-from cleancopy.isolation import look_rarely
 
 
 def launch(flow: Flow[Any, Any], name: str, labels: Sequence[str], parameters: Any) -> Any:
@@ -76,7 +75,6 @@ def guarded(work: Callable[[], Any]) -> Any:
 
     A traceback would not help whoever reads the run's page: the message says what was refused and what to do.
     """
-    look_rarely()
     # Tasks do without the run's tags: for each tag of each task Prefect would ask the server for a slot.
     with _signed(), TagsContext(current_tags=set()):
         try:

@@ -124,6 +124,8 @@ _CREDIT_CLASS = re.compile(
     r"|credits?(?:[_-]*line)?)(?:$|[\s_-])",
     re.IGNORECASE,
 )
+#: What one of both has in it.
+_MARKS = ("caption", "credit", "copyright", "source", "author")
 #: The longest cell, in characters, of a table that is read row by row; tables with longer cells are layout.
 _LONGEST_CELL = 500
 #: The element of the texts that only JSON-LD declares.
@@ -194,9 +196,9 @@ def _readable(markup: str) -> tuple[str, bytes, int]:
     """
     encoded = markup.encode("utf-8", "replace")
     code = np.frombuffer(encoded, np.uint8)
-    white = (code == 0x09) | (code == 0x0A) | (code == 0x0D)
-    if np.array_equal(code < 0x20, white) and (
-        b"\xef\xbf" not in encoded or not any(map(encoded.__contains__, _NONCHARACTERS))
+    white = sum(np.count_nonzero(code == sign) for sign in b"\t\n\r")
+    if np.count_nonzero(code < 0x20) == white and (
+        b"\xef" not in encoded or not any(map(encoded.__contains__, _NONCHARACTERS))
     ):
         return markup, encoded, 0
     readable = _NOT_XML.sub("", markup)
@@ -526,6 +528,9 @@ def _kind(element: html.HtmlElement, tag: str, kind: BlockKind, level: int) -> t
 @lru_cache(maxsize=4_096)
 def _marked(classes: str) -> BlockKind | None:
     """What an element's classes say that it holds: a credit or a caption."""
+    low = classes.lower()
+    if not any(map(low.__contains__, _MARKS)):
+        return None
     if _CREDIT_CLASS.search(classes):
         return "credit"
     return "caption" if _CAPTION_CLASS.search(classes) else None

@@ -13,9 +13,8 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from itertools import starmap
-from typing import Any, Literal, NamedTuple
+from functools import lru_cache, partial
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from cleancopy.errors import ConservationError
 
@@ -25,6 +24,7 @@ BlockKind = Literal[
 EvidenceValue = str | int | float | bool
 Evidence = Mapping[str, EvidenceValue]
 _NO_EVIDENCE: Evidence = {}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +168,8 @@ class Document:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_ranges("block", [(b.start, b.end) for b in self.blocks], len(self.text))
-        check_ranges("cut", [(c.start, c.end) for c in self.cuts], len(self.text))
+        check_ranges("block", self.blocks, len(self.text))
+        check_ranges("cut", self.cuts, len(self.text))
 
     def __reduce__(self) -> tuple[Callable[..., Document], tuple[Any, ...]]:
         # Plain tuples are pickled three times as fast as named ones.
@@ -233,20 +233,25 @@ class Document:
 def _unpickled(
     key: str, text: str, blocks: tuple[Any, ...], cuts: tuple[Any, ...], repairs: tuple[Any, ...], *others: Any
 ) -> Document:
-    first = tuple(starmap(Block, blocks)), tuple(starmap(Cut, cuts)), tuple(starmap(Repair, repairs))
-    return Document(key, text, *first, *others)
+    return Document(key, text, _made(Block, blocks), _made(Cut, cuts), _made(Repair, repairs), *others)
 
 
-def check_ranges(what: str, ranges: list[tuple[int, int]], length: int) -> None:
-    """Raise ConservationError unless the ranges are sorted, not empty, apart and within the text."""
+def _made(kind: type[T], rows: Iterable[tuple[Any, ...]]) -> tuple[T, ...]:
+    """Named tuples of whole rows; two thirds of the time that ``kind`` itself takes."""
+    make: Callable[[tuple[Any, ...]], T] = partial(tuple.__new__, kind)  # type: ignore[type-var]
+    return tuple(map(make, rows))
+
+
+def check_ranges(what: str, ranges: Iterable[Block | Cut], length: int) -> None:
+    """Raise ConservationError unless blocks or cuts are sorted, not empty, apart and within the text."""
     before = 0
-    for start, end in ranges:
-        if not before <= start < end <= length:
+    for one in ranges:
+        if not before <= one.start < one.end <= length:
             raise ConservationError(
-                f"{what} [{start}:{end}] is empty, overlaps the one that ends at {before}, or leaves the text "
-                f"(length {length}); a stage proposed a wrong range: please report it with the page"
+                f"{what} [{one.start}:{one.end}] is empty, overlaps the one that ends at {before}, or leaves "
+                f"the text (length {length}); a stage proposed a wrong range: please report it with the page"
             )
-        before = end
+        before = one.end
 
 
 @lru_cache(maxsize=65_536)  # asked of each key at every step of a run

@@ -172,6 +172,8 @@ def _by_zero_bytes(payload: bytes, names: list[str]) -> tuple[str, str] | None:
 
 def _by_escapes(payload: bytes, _names: list[str]) -> tuple[str, str] | None:
     """ISO-2022-JP and ISO-2022-KR: seven-bit, so UTF-8 would take them, but full of escapes."""
+    if b"\x1b" not in payload:  # one byte is looked for fifty times as fast as two
+        return None
     if b"\x1b$" not in payload and b"\x1b(" not in payload:
         return None
     for codec in (*_CODECS["iso-2022-jp"], "iso2022_kr"):

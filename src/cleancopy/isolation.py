@@ -31,6 +31,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
@@ -269,29 +270,36 @@ def _serve(pipe: Connection, function: Callable[[A], R], memory_bytes: int, comp
     """A worker's life: say ready, then answer tasks until the pipe closes or memory runs short."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _cap_memory(memory_bytes)
-    look_rarely()
     pipe.send(None)
     memory_left = True
-    while memory_left:
-        try:
-            message = pipe.recv_bytes()
-        except EOFError:
-            return
-        _cap_time(computing)
-        answer = outcome(lambda data: _pickled(function(pickle.loads(data))), message)
-        _cap_time(0)
-        memory_left = not (isinstance(answer, Rejected) and answer.kind is Kind.MEMORY)
-        pipe.send_bytes(_pickled(answer) if isinstance(answer, Rejected) else answer)
+    with looking_rarely():
+        while memory_left:
+            try:
+                message = pipe.recv_bytes()
+            except EOFError:
+                return
+            _cap_time(computing)
+            answer = outcome(lambda data: _pickled(function(pickle.loads(data))), message)
+            _cap_time(0)
+            memory_left = not (isinstance(answer, Rejected) and answer.kind is Kind.MEMORY)
+            pipe.send_bytes(_pickled(answer) if isinstance(answer, Rejected) else answer)
 
 
-def look_rarely() -> None:
+@contextmanager
+def looking_rarely() -> Iterator[None]:
     """Let this process look for cycles of garbage a hundred times less often than Python does by itself.
 
     A page is thousands of blocks and cuts, none in a cycle, and each look visits all that are alive: an ingest
-    spent an eighth of its CPU on that. What is loaded already is never looked at again.
+    spent an eighth of its CPU on that. What is loaded already is not looked at meanwhile.
     """
+    usual = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 def _pickled(value: object) -> bytes:

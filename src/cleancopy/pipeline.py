@@ -21,6 +21,7 @@ from pathlib import Path
 from cleancopy.deciding import decide_shard, learn, reclean, revisit
 from cleancopy.errors import PolicyError
 from cleancopy.fingerprint import fingerprint, parts
+from cleancopy.isolation import looking_rarely
 from cleancopy.policy import Policy
 from cleancopy.publish import publish
 from cleancopy.reading import captures_of, discover, entry_of, ledger, local_inputs, read_shard, still_holds
@@ -74,7 +75,8 @@ def begin(
     check_contact(sources, asking)
     index.check(root, signing(settings.duplicates))  # refuse at once what publishing would refuse in the end
     fresh = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    with claimed(root, source, _plan(raw, chosen, settings, (*sources, asking)), name or fresh) as claim:
+    plan = _plan(raw, chosen, settings, (*sources, asking))
+    with claimed(root, source, plan, name or fresh) as claim, looking_rarely():
         yield Run(
             raw=raw,
             root=root,

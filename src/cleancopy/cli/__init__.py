@@ -6,6 +6,8 @@ Exit codes: 0 the command did what it says (an ingest with rejected inputs inclu
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from cleancopy.cli import chrome, corpus, decisions, documents, export, ingest, maintain, server
@@ -46,4 +48,6 @@ app.add_typer(server.schedule_app, name="schedule")
 
 def main() -> None:
     """The console script."""
+    # Nothing here multiplies matrices; numpy's threads for that would wait for it at full speed.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()

@@ -156,13 +156,11 @@ def _at_once(
     policy: Path | None,
 ) -> dict[str, Any]:
     """The summary of a run in this process."""
-    from cleancopy.isolation import look_rarely
     from cleancopy.pipeline import begin
     from cleancopy.pipeline import ingest as run_ingest
     from cleancopy.policy import read_policy
     from cleancopy.sinks.openlineage import reported
 
-    look_rarely()
     with (
         begin(
             raw=raw,

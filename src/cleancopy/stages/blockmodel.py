@@ -143,7 +143,7 @@ ROUND_MEASURES = (
 _COLUMN = {name: index for index, (name, _) in enumerate(MEASURES)}
 #: What is also measured of a block's neighbours.
 _NEAR = [_COLUMN[name] for name in ("letters", "words", "links", "stop_words", "kind")]
-_SPLIT = re.compile(r"[^a-z]+")
+_PARTS = re.compile(r"[a-z]{2,}")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d]\w*")
 _TEXTS = re.compile(r'"(articleBody|text|description)"\s*:\s*"((?:[^"\\]|\\.)*)"')
@@ -320,7 +320,7 @@ def _tokens(marks: str) -> tuple[str, ...]:
     """The words of a class or id attribute, and each name as a whole."""
     tokens: list[str] = []
     for mark in marks[:400].split()[:8]:
-        parts = [part for part in _SPLIT.split(_CAMEL.sub("-", mark).lower()) if len(part) > 1]
+        parts = _PARTS.findall(mark if mark.islower() else _CAMEL.sub("-", mark).lower())
         tokens += parts
         if len(parts) > 1:
             tokens.append("-".join(parts[:4]))
@@ -518,7 +518,7 @@ class _Declared:
 
 def _declared(page: Page) -> _Declared:
     """What the page's JSON-LD and its ``meta`` elements say."""
-    kind, scripts, summaries = _claims(page)
+    kind, scripts, summaries = _claims(page.tree)
     texts = dict.fromkeys(DECLARED, "")
     for script in scripts:
         for key, string in _TEXTS.findall(script):
@@ -532,10 +532,10 @@ def _declared(page: Page) -> _Declared:
     return _Declared(_types(scripts), kind, long)
 
 
-def _claims(page: Page) -> tuple[str, list[str], list[str]]:
-    """The page's Open Graph type, its JSON-LD scripts and its summaries of itself."""
+def _claims(tree: html.HtmlElement | None) -> tuple[str, list[str], list[str]]:
+    """A page's Open Graph type, its JSON-LD scripts and its summaries of itself."""
     kind, scripts, summaries = "", list[str](), list[str]()
-    for element in () if page.tree is None else page.tree.iter("script", "meta"):
+    for element in () if tree is None else tree.iter("script", "meta"):
         if element.tag == "script":
             if "ld+json" in (element.get("type") or ""):
                 scripts.append((element.text or "")[:_DECLARING])
@@ -554,7 +554,7 @@ def _types(scripts: Iterable[str]) -> frozenset[str]:
 
 def declares_article(page: Page) -> bool:
     """Whether the page says of itself that it is an article, to search engines or in previews."""
-    kind, scripts, _ = _claims(page)
+    kind, scripts, _ = _claims(page.tree)
     return kind == "article" or not _ARTICLES.isdisjoint(_types(scripts))
 
 
@@ -636,24 +636,63 @@ _NONE = np.array([0.0, np.inf, -np.inf, 0.0])
 _WORST = -9.0
 
 
-def token_measures(layout: Layout, tables: Tables) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The tables as arrays: ``numbers`` says which row of them a token has, the last row is of unknown ones.
+
+    ``near``, ``far`` and ``words`` are log-odds, NaN for none; ``kinds`` are those of each kind of page, in
+    tenths, ``telling`` says which tokens have some.
+    """
+
+    numbers: Mapping[str, int]
+    near: Doubles
+    far: Doubles
+    words: Doubles
+    kinds: Ints
+    telling: npt.NDArray[np.bool_]
+
+
+def vocabulary(tables: Tables) -> Vocabulary:
+    """The tables of token odds, each token looked up once for all of them."""
+    numbers = {
+        token: number for number, token in enumerate(dict.fromkeys(chain.from_iterable(tables.values())))
+    }
+    odds = np.full((3, len(numbers) + 1), np.nan)
+    for row, name in zip(odds, ("near", "far", "words"), strict=True):
+        row[[numbers[token] for token in tables[name]]] = list(tables[name].values())
+    kinds, telling = np.zeros((len(numbers) + 1, len(PAGE_KINDS)), np.int64), np.zeros(len(numbers) + 1, bool)
+    rows = [numbers[token] for token in tables["kinds"]]
+    if rows:
+        kinds[rows], telling[rows] = list(tables["kinds"].values()), True
+    return Vocabulary(numbers, odds[0], odds[1], odds[2], kinds, telling)
+
+
+def token_measures(layout: Layout, known: Vocabulary) -> Floats:
     """The log-odds of each block's tokens, summed up (``TOKEN_MEASURES``).
 
     Near are the block's own element and the two above it, far are all others above.
     """
     parents = np.array([*layout.parents, -1], np.int64)
-    odds = np.concatenate([_odds(layout.names, tables["near"])[layout.called], [_NONE]])
+    names, words = _numbered(layout.names, known), _numbered(layout.words, known)
+    odds = np.concatenate([_odds(*names, known.near)[layout.called], [_NONE]])
     at = layout.nodes
     near = odds[at]
     for _ in range(2):
         at = parents[at]
         near = _joined(near, odds[at])
-    far = _all_above(_odds(layout.names, tables["far"])[layout.called].tolist(), layout.parents)[parents[at]]
-    words = _odds(layout.words, tables["words"])
-    kinds = np.tile(_kind_odds(layout, tables["kinds"]), (len(words), 1))
+    far = _all_above(_odds(*names, known.far)[layout.called].tolist(), layout.parents)[parents[at]]
+    kinds = np.tile(_kind_odds([names[0], words[0]], known), (len(layout.words), 1))
     best = np.maximum(np.maximum(near[:, 2], far[:, 2]), _WORST)
-    names = np.stack([best, best.max() - best], 1).astype(np.float32)
-    return np.concatenate([_summed_up(near), _summed_up(far), _summed_up(words), names, kinds], axis=1)
+    named = np.stack([best, best.max() - best], 1).astype(np.float32)
+    said = _summed_up(_odds(*words, known.words))
+    return np.concatenate([_summed_up(near), _summed_up(far), said, named, kinds], axis=1)
+
+
+def _numbered(tokens: Sequence[Sequence[str]], known: Vocabulary) -> tuple[Ints, Ints]:
+    """The numbers of all tokens, one after the other, and how many each of the sequences has."""
+    sizes = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    looked_up = map(known.numbers.get, chain.from_iterable(tokens), repeat(len(known.numbers)))
+    return np.fromiter(looked_up, np.int64, int(sizes.sum())), sizes
 
 
 def _all_above(odds: list[list[float]], parents: Sequence[int]) -> Doubles:
@@ -681,28 +720,25 @@ def page_tokens(layout: Layout) -> set[str]:
     return set().union(*layout.words, *layout.names)
 
 
-def _kind_odds(layout: Layout, table: Mapping[str, Sequence[int]]) -> Floats:
-    """For each kind of page the log-odds of the page's tokens, in tenths, summed up.
-
-    They are whole numbers: the sum is the same in whatever order a set has its tokens.
-    """
-    found = [odds for odds in map(table.get, page_tokens(layout)) if odds is not None]
-    sums = np.array(found, np.int64).reshape(-1, len(PAGE_KINDS)).sum(axis=0)
-    kinds: Floats = (sums / np.sqrt(max(len(found), 1))).astype(np.float32)
+def _kind_odds(numbers: Sequence[Ints], known: Vocabulary) -> Floats:
+    """For each kind of page the log-odds of the page's tokens, each token once, in tenths, summed up."""
+    there = np.zeros(len(known.telling), bool)
+    for some in numbers:
+        there[some] = True
+    found = np.flatnonzero(there & known.telling)
+    kinds: Floats = (known.kinds[found].sum(axis=0) / np.sqrt(max(len(found), 1))).astype(np.float32)
     return kinds
 
 
-def _odds(tokens: Sequence[Sequence[str]], table: Mapping[str, float]) -> Doubles:
-    """For some tokens each sum, least, most and count of the log-odds of those that the table has."""
-    sizes = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    looked_up = map(table.get, chain.from_iterable(tokens), repeat(np.nan))
-    odds = np.fromiter(looked_up, np.float64, int(sizes.sum()))
+def _odds(numbers: Ints, sizes: Ints, table: Doubles) -> Doubles:
+    """For sequences of tokens each sum, least, most and count of the log-odds of those that a table has."""
+    odds = table[numbers]
     known = ~np.isnan(odds)
-    owners, odds = np.repeat(np.arange(len(tokens)), sizes)[known], odds[known]
-    summed = np.tile(_NONE, (len(tokens), 1))
+    owners, odds = np.repeat(np.arange(len(sizes)), sizes)[known], odds[known]
+    summed = np.tile(_NONE, (len(sizes), 1))
     if len(odds):
-        summed[:, 0] = np.bincount(owners, odds, len(tokens))
-        summed[:, 3] = np.bincount(owners, minlength=len(tokens))
+        summed[:, 0] = np.bincount(owners, odds, len(sizes))
+        summed[:, 3] = np.bincount(owners, minlength=len(sizes))
         firsts = np.flatnonzero(np.diff(owners, prepend=-1))
         summed[owners[firsts], 1] = np.minimum.reduceat(odds, firsts)
         summed[owners[firsts], 2] = np.maximum.reduceat(odds, firsts)
@@ -856,6 +892,7 @@ class Model:
     first: Trees
     second: Trees
     tables: Tables
+    vocabulary: Vocabulary
 
 
 @cache
@@ -864,7 +901,7 @@ def model() -> Model:
     learned = json.loads((FOLDER / "content_model.json").read_text(encoding="utf-8"))
     texts = {name: (FOLDER / f"content_{name}.txt").read_text(encoding="utf-8") for name in _ROUNDS}
     first, second = (read_trees(texts[name], [group for _, group in measures_of(name)]) for name in _ROUNDS)
-    return Model(first, second, learned["tables"])
+    return Model(first, second, learned["tables"], vocabulary(learned["tables"]))
 
 
 def measures_of(name: str) -> list[tuple[str, str]]:
@@ -921,7 +958,7 @@ def judge(page: Page, *, known: Model | None = None) -> list[tuple[float, str]]:
         return []
     known = known or model()
     layout = read_layout(page)
-    leaves = known.first.leaves(np.hstack([layout.measures, token_measures(layout, known.tables)]))
+    leaves = known.first.leaves(np.hstack([layout.measures, token_measures(layout, known.vocabulary)]))
     odds = known.first.odds(leaves)
     first = probabilities(odds)
     unsettled = np.flatnonzero(first >= SETTLED)

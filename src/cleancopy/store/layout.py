@@ -158,7 +158,7 @@ def atomic_write(path: Place, data: bytes, *, durable: bool = True) -> None:
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
     with mendable(path, "writing"):
-        if not os.path.isdir(folder):
+        if folder and not os.path.isdir(folder):
             os.makedirs(folder, exist_ok=True)
         try:
             with open(temporary, "wb") as file:
