@@ -54,6 +54,16 @@ def server(home: Path) -> Iterator[tuple[dict[str, str], int]]:
         process.wait(120)
 
 
+def shards_of(pages: Path) -> int:
+    """In how many shards an ingest reads a folder of pages."""
+    shards = count = size = 0
+    for path in sorted(pages.rglob("*.html")):
+        count, size = count + 1, size + path.stat().st_size
+        if count == SHARD_INPUTS or size >= SHARD_BYTES:
+            shards, count, size = shards + 1, 0, 0
+    return shards + bool(count)
+
+
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """CPU seconds of each engine on each corpus in each round, and the content roots."""
     costs: dict[str, dict[str, list[float]]] = {}
@@ -63,8 +73,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         for engine in ENGINES:
             (home / f"{engine}.toml").write_text(f'engine = "{engine}"\n', encoding="utf-8")
         pages, _, names = prepare(options.every, home / "wcxb")
-        size = sum(path.stat().st_size for path in pages.rglob("*.html"))
-        shards = max(-(-len(names) // SHARD_INPUTS), -(-size // SHARD_BYTES))
+        shards = shards_of(pages)
         tiny = write_pages(home / "tiny", SHARD_INPUTS * (shards - 1) + 1)
         with server(home) as (environment, _):
             for number in range(options.rounds):

@@ -1,11 +1,12 @@
 """What Prefect adds to an ingest of many small real pages, and what an ingest costs that finds nothing new.
 
-    python benchmarks/orchestration.py [--documents 20000] [--rounds 1] [--workers 2]
+    python benchmarks/orchestration.py [--documents 20000] [--rounds 1] [--workers 2] [--own-python PATH]
 
 The pages are HTML, each with some paragraphs of pages of WCXB in the frame (menu, teasers, footer) of one of 40
 sites; all differ. In turn, in every round: ``ingest --plain``; the same through the flow, on a server that
 ``cleancopy up`` keeps; ``ingest --plain`` again, which finds nothing new; and reading and hashing the files
 alone. What counts is CPU time: of the command with all its processes, and of the server and its keeper besides.
+``--own-python``: see ``pipeline.py``.
 Writes ``benchmarks/results/orchestration.md`` and ``.json``.
 """
 
@@ -96,8 +97,9 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         home = Path(folder)
         raw = write_pages(home / "raw", options.documents)
         for number in range(options.rounds):
-            plain = own_command(raw, home / f"plain-{number}", options.workers, "--plain")
-            flow = own_command(raw, home / f"flow-{number}", options.workers)
+            own = {"python": options.own_python}
+            plain = own_command(raw, home / f"plain-{number}", options.workers, "--plain", **own)
+            flow = own_command(raw, home / f"flow-{number}", options.workers, **own)
             costs["plain"].append(spent(plain, home)["cpu"])
             with server(home) as (environment, keeper):
                 before = spent_by(keeper)
@@ -151,6 +153,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--own-python", default=sys.executable, help="an interpreter that has cleancopy")
     options = parser.parse_args()
     if not WCXB.is_dir():
         sys.exit(f"{WCXB}: the corpora are not there; this benchmark needs their texts")

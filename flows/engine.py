@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -42,6 +43,11 @@ ANSWER, WORKER = 10, 60
 PATIENCE = 3_600.0
 #: The file by which a worker finds out that it sees the run's files, and is fit for it.
 MADE_BY = "made-by"
+
+#: What Dask gives its workers into their environment, but for the one of ``_TRIM``.
+_LEAN = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
+#: By this Dask has memory given back to the system with every page: a sixth of the CPU that reading takes.
+_TRIM = "MALLOC_TRIM_THRESHOLD_"
 
 Each = Callable[[Task[[Run, int], dict[str, int]]], list[dict[str, int]]]
 
@@ -125,8 +131,13 @@ def _cluster(run: Run) -> Iterator[DaskTaskRunner]:
         return
     # Only this user may give the workers work: they ask for a certificate that is made for this run.
     local = {"n_workers": max(1, run.workers), "threads_per_worker": 1, "host": "127.0.0.1", "security": True}
+    settings = {
+        "distributed.worker.daemon": False,
+        "distributed.worker.profile.enabled": False,
+        "distributed.nanny.pre-spawn-environ": _LEAN,
+    }
     with (
-        dask.config.set({"distributed.worker.daemon": False, "distributed.worker.profile.enabled": False}),
+        dask.config.set(settings),
         DaskTaskRunner(cluster_kwargs={**local, "protocol": "tls://", "dashboard_address": None}) as runner,
     ):
         yield runner
@@ -167,6 +178,7 @@ def _here(run: Run) -> Iterator[Run]:
 @contextmanager
 def _at_work(run: Run, step: str, number: int) -> Iterator[Run]:
     _check_worker(run)
+    os.environ.pop(_TRIM, None)  # before the process that reads begins, which takes it over
     with locked(run.work / f"held-{step}-{number:05d}", PATIENCE), looking_rarely():
         yield replace(run, workers=min(run.workers, 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
 import itertools
 import multiprocessing
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from lxml import html
 
 from cleancopy.errors import Kind, Rejected
-from cleancopy.isolation import run_isolated
+from cleancopy.isolation import looking_rarely, run_isolated
 from cleancopy.limits import Coding, check_markup, check_tree, inflate
 from cleancopy.policy import Limits
 from conftest import corpus
@@ -231,3 +232,15 @@ def test_what_inflates_too_far_or_not_at_all_is_refused(data: bytes, coding: Cod
 def test_a_file_of_many_members_is_inflated_in_one_go() -> None:
     members = gzip.compress(b"", mtime=0) * 20_000 + gzip.compress(b"text", mtime=0) + bytes(100)
     assert inflate(members, "gzip", Limits()) == b"text"
+
+
+def test_looks_for_garbage_are_as_before_when_the_last_of_two_runs_ends() -> None:
+    usual = gc.get_threshold()
+    first, second = looking_rarely(), looking_rarely()
+    first.__enter__()
+    rarely = gc.get_threshold()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert gc.get_threshold() == rarely != usual
+    second.__exit__(None, None, None)
+    assert gc.get_threshold() == usual

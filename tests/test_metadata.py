@@ -341,7 +341,7 @@ MARKUP = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=40).ma
 def test_no_page_raises_and_every_value_is_plain_and_capped(markup: str) -> None:
     found = read(body=markup.replace("\x00", ""))
     caps = {"title": 500, "author": 300, "date": 25, "site_name": 200, "description": 2000, "language": 40}
-    for name in Metadata.__slots__:
+    for name in Metadata._fields:
         value = getattr(found, name)
         if value is not None:
             assert value

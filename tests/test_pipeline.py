@@ -284,6 +284,22 @@ def dies_after(raw: Path, clean: Path, step: Callable[[Run], object]) -> Run:
     return runs[0]
 
 
+@pytest.mark.parametrize(("inputs", "size"), [(2, 1 << 27), (1_000, 400), (1, 1)])
+def test_shards_by_number_or_by_bytes_come_to_the_same(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: int, size: int
+) -> None:
+    with begin(raw=raw, root=tmp_path / "whole") as run:
+        assert discover(run) == 1
+        whole = ingest(run)
+    monkeypatch.setattr("cleancopy.reading.SHARD_INPUTS", inputs)
+    monkeypatch.setattr("cleancopy.reading.SHARD_BYTES", size)
+    with begin(raw=raw, root=tmp_path / "parts") as run:
+        assert discover(run) > 1
+        parts = ingest(run)
+    assert (parts.content_root, parts.counts) == (whole.content_root, whole.counts)
+    assert [entry.input for entry in parts.rejections] == [entry.input for entry in whole.rejections]
+
+
 def test_a_run_goes_on_from_what_a_dead_one_had_read(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -557,6 +557,9 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
             layout.atomic_write(path, b"second")
     assert path.read_bytes() == b"first"
     assert os.listdir(path.parent) == ["file.json"]
+    monkeypatch.chdir(tmp_path)
+    layout.atomic_write(Path("beside.json"), b"here")
+    assert (tmp_path / "beside.json").read_bytes() == b"here"
 
 
 # ---- the archive

@@ -124,7 +124,7 @@ _CREDIT_CLASS = re.compile(
     r"|credits?(?:[_-]*line)?)(?:$|[\s_-])",
     re.IGNORECASE,
 )
-#: What one of both has in it.
+#: A class in ASCII that either of them matches has one of these in it.
 _MARKS = ("caption", "credit", "copyright", "source", "author")
 #: The longest cell, in characters, of a table that is read row by row; tables with longer cells are layout.
 _LONGEST_CELL = 500
@@ -528,8 +528,7 @@ def _kind(element: html.HtmlElement, tag: str, kind: BlockKind, level: int) -> t
 @lru_cache(maxsize=4_096)
 def _marked(classes: str) -> BlockKind | None:
     """What an element's classes say that it holds: a credit or a caption."""
-    low = classes.lower()
-    if not any(map(low.__contains__, _MARKS)):
+    if classes.isascii() and not any(map(classes.lower().__contains__, _MARKS)):
         return None
     if _CREDIT_CLASS.search(classes):
         return "credit"

@@ -435,9 +435,8 @@ def looks_binary(payload: bytes) -> str | None:
         return "PDF"
     if _by_bom(payload[:_PRESCAN], []) or _by_zero_bytes(payload, []):
         return None
-    sample, middle = payload, len(payload) // 2
-    if len(payload) > 3 * _PRESCAN:
-        sample = payload[:_PRESCAN] + payload[middle : middle + _PRESCAN] + payload[-_PRESCAN:]
+    middle = len(payload) // 2
+    sample = payload[:_PRESCAN] + payload[middle : middle + _PRESCAN] + payload[-_PRESCAN:]
     controls = len(sample) - len(sample.translate(None, _NOT_TEXT))
     return "random bytes" if controls > 0.05 * len(sample) else None
 

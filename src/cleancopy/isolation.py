@@ -290,16 +290,26 @@ def looking_rarely() -> Iterator[None]:
     """Let this process look for cycles of garbage a hundred times less often than Python does by itself.
 
     A page is thousands of blocks and cuts, none in a cycle, and each look visits all that are alive: an ingest
-    spent an eighth of its CPU on that. What is loaded already is not looked at meanwhile.
+    spent an eighth of its CPU on that. What is loaded already is not looked at meanwhile. The last of several
+    that overlap brings the usual thresholds back.
     """
-    usual = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    with _rarely:
+        _usual.append(_usual[0] if _usual else gc.get_threshold())
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 20)
     try:
         yield
     finally:
-        gc.set_threshold(*usual)
-        gc.unfreeze()
+        with _rarely:
+            thresholds = _usual.pop()
+            if not _usual:
+                gc.set_threshold(*thresholds)
+                gc.unfreeze()
+
+
+_rarely = threading.Lock()
+#: The thresholds of before, once for each ``looking_rarely`` under way.
+_usual: list[tuple[int, int, int]] = []
 
 
 def _pickled(value: object) -> bytes:

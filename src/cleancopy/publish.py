@@ -515,7 +515,7 @@ def _summary(
         content_root=manifest.content_root if manifest else "",
         live=manifest.live if manifest else 0,
         seconds=round(time.time() - run.started, 3),
-        rejections=tuple(rejected),
+        rejections=tuple(sorted(rejected, key=lambda entry: (entry.input, entry.member or ""))),
         alarms=tuple(alarms(decided, earlier_shares(run))),
         sources=_by_source(entries),
         sites=_by_site(decided),

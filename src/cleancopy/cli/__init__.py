@@ -48,6 +48,6 @@ app.add_typer(server.schedule_app, name="schedule")
 
 def main() -> None:
     """The console script."""
-    # Nothing here multiplies matrices; numpy's threads for that would wait for it at full speed.
+    # Nothing here multiplies dense matrices; numpy's threads for that would wait for it at full speed.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()

@@ -121,9 +121,14 @@ class SiteChrome:
 
 
 def _remembered(form: Callable[[str], str]) -> Callable[[str], str]:
-    """Makes of short lines just once what a function makes of them: a site's chrome stands on all its pages."""
+    """Makes of a short line just once what a function makes of it: a site's chrome stands on all its pages."""
     known = lru_cache(maxsize=16_384)(form)
-    return lambda text: known(text) if len(text) <= _LINE else form(text)
+
+    def made(text: str) -> str:
+        # A line of others may become eighteen times as long (U+FDFA): too much to keep of pages that mean harm.
+        return known(text) if len(text) <= _LINE and (text.isascii() or "\ufdfa" not in text) else form(text)
+
+    return made
 
 
 @_remembered

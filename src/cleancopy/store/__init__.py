@@ -40,7 +40,7 @@ bytes, all times ISO 8601 UTC strings. Every failure that a person can mend is a
 Signatures:
 
     archive.ArchiveRef(file, offset, length, record_id)
-    archive.Archive(root, name, known: Callable[[str], ArchiveRef | None])     context manager
+    archive.Archive(root, name, known: Callable[[str], ArchiveRef | None] = none)     context manager
         .append(capture: Capture) -> ArchiveRef
     archive.read_capture(root, ref, sha256: str | None = None) -> bytes
 
