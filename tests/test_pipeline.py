@@ -11,17 +11,20 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from cleancopy import Policy, PolicyError, views
+from cleancopy import Policy, PolicyError, decisions, views
+from cleancopy.document import Capture
 from cleancopy.errors import Busy
 from cleancopy.pipeline import begin, decide_shard, discover, ingest, learn, read_shard, reclean
+from cleancopy.policy import Limits
 from cleancopy.publish import publish
 from cleancopy.run import Run, Summary
 from cleancopy.sinks.jsonl import write_jsonl
+from cleancopy.sources.files import Input, Refusal, read_input
 from cleancopy.store import corpus as tables
 from cleancopy.store import releases
 from cleancopy.store.rows import LedgerEntry
@@ -360,6 +363,44 @@ def file_with_url(folder: Path, name: str, text: str, **facts: str) -> None:
     (folder / name).write_text(text)
     lines = [f'{key} = "{value}"\n' for key, value in {"url": "https://example.org/a", **facts}.items()]
     (folder / f"{name}.capture.toml").write_text("".join(lines))
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_files_that_are_as_they_were_end_the_same_with_one_look_or_all(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
+    clean, looked_at = tmp_path / "clean", list[str]()
+    file_with_url(raw, "described.txt", ARTICLE)
+    (raw / "packed.html.gz").write_bytes(gzip.compress(f"<p>{ARTICLE}</p><p>Packed.</p>".encode(), mtime=0))
+    (raw / "picture.html").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    (raw / "empty.html").write_text("<html><body><img src=a.png></body></html>")
+    (raw / "down.txt").write_text(ARTICLE + " This one goes.")
+    (raw / "pinned.txt").write_text(ARTICLE + " This one stays.")
+    (raw / "other.txt").write_text(ARTICLE + " This one is about to change.")
+    run(raw, clean)
+    ids = {line["input"]: line["document"] for line in views.read_inputs(clean)}
+    decisions.takedown(clean, ids["down.txt"])
+    decisions.pin(clean, ids["pinned.txt"])
+    (raw / "other.txt").write_text(ARTICLE + " This one has changed.")
+
+    def noted(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
+        looked_at.append(found.name)
+        return read_input(found, limits)
+
+    monkeypatch.setattr("cleancopy.reading.read_input", noted)
+    if not quick:
+        monkeypatch.setattr("cleancopy.reading._as_before", lambda run, found: None)
+    summary = run(raw, clean)
+    # The texts are much alike, so that most are copies.
+    assert summary.counts == {"new": 1, "unchanged": 6, "duplicate": 4, "rejected": 3}
+    assert {e.input: e.kind for e in summary.rejections} == {
+        "down.txt": "taken_down", "empty.html": "no_content", "picture.html": "binary"
+    }  # fmt: skip
+    own = [name for name in looked_at if "/" not in name]
+    if quick:
+        assert own == ["described.txt", "down.txt", "other.txt", "packed.html.gz", "picture.html"]
+    else:
+        assert len(own) == 7
 
 
 def test_two_inputs_of_one_page_do_not_take_turns(tmp_path: Path) -> None:

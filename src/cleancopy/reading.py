@@ -6,11 +6,9 @@ Inputs and what is read lie in the run's spool files, shard by shard. What is kn
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cache, partial
 from urllib.parse import urlsplit
 
@@ -22,7 +20,16 @@ from cleancopy.isolation import run_isolated
 from cleancopy.policy import Limits, Policy
 from cleancopy.run import Known, Note, Run, Withdrawn
 from cleancopy.sources.crawl import Listed, Missing, Page, crawl, of_source, open_page, read_dropped
-from cleancopy.sources.files import Input, Refusal, find_inputs, is_list, printable, read_bytes, read_input
+from cleancopy.sources.files import (
+    Facts,
+    Input,
+    Refusal,
+    find_inputs,
+    is_list,
+    printable,
+    read_bytes,
+    read_input,
+)
 from cleancopy.sources.settings import LOCAL
 from cleancopy.sources.warc import canonical_url
 from cleancopy.spool import Spool, read_spool
@@ -69,9 +76,7 @@ def _shards(inputs: Iterable[AnyInput]) -> Iterator[tuple[list[AnyInput], str]]:
 def _state(found: AnyInput) -> tuple[int, object]:
     """How many bytes an input has, and what shows that it has changed."""
     if isinstance(found, Input):
-        with suppress(OSError, ValueError):
-            facts = os.stat(found.path)
-            return facts.st_size, (facts.st_size, facts.st_mtime_ns, facts.st_ino)
+        return found.state[0], found.state
     return found.got.ref.length if isinstance(found, Page) else 0, found
 
 
@@ -245,6 +250,10 @@ def _to_read(
             entry = entry_of(run, found.found, Capture(payload, found.found.key))
             rest += _of_list(run, entry, found.message, partial(raw.append, Capture(payload, entry.key)))
             continue
+        same_as_before = _as_before(run, found) if isinstance(found, Input) else None
+        if same_as_before:
+            rest.append(same_as_before)
+            continue
         for one in [found] if isinstance(found, Refusal) else captures_of(found, run.policy.limits):
             if isinstance(one, Refusal):
                 rest.append(_refused(run, one, raw))
@@ -261,6 +270,40 @@ def _to_read(
             yield one, entry._replace(archive=raw.append(one))
         if progress:
             progress(done, len(inputs))
+
+
+def _as_before(run: Run, found: Input) -> LedgerEntry | None:
+    """The entry of a file that holds, byte for byte, what was read of it before, where that still stands.
+
+    Most files of most runs are such: they are hashed, and nothing else is asked of them. Not those of which
+    more is known from beside them.
+    """
+    known, last = ledger(run)
+    digest = last.get((found.name, None, found.key))
+    before = known.get((found.key, digest or ""))
+    source, told = found.source, found.described or found.facts != Facts()
+    if before is None or told or (source and source.kind == "warc") or found.key in _brought_back(run):
+        return None
+    try:
+        if hashlib.sha256(read_bytes(found, run.policy.limits)).hexdigest() != digest:
+            return None
+    except Rejected:
+        return None
+    entry = LedgerEntry(
+        input=found.name,
+        outcome=before.outcome,
+        release=run.release,
+        run=run.name,
+        key=found.key,
+        payload_sha256=digest,
+        source=source.name if source else run.source,
+        site=source.site if source else None,
+        kind=before.kind,
+        message=before.message,
+        fingerprint=run.fingerprint,
+    )
+    stands = _needs_no_reading(run, entry, before, same=True) and not decisions_of(run).refusal(entry)
+    return entry if stands else None
 
 
 def _of_web(run: Run, found: Page | Missing, rest: list[Settled]) -> Iterator[tuple[Capture, LedgerEntry]]:

@@ -91,7 +91,7 @@ class Input(NamedTuple):
     ``name`` is its path relative to raw/, or as the user gave it, fit to print; ``key`` the same as an URI
     (``file:a%20page.html``); ``root`` the folder that it must not lead out of; ``facts`` its folder's;
     ``source`` the source that it belongs to, if sources.toml names one. ``described`` says whether a sidecar
-    may lie beside it.
+    may lie beside it. ``state`` shows that it has changed: size in bytes, time in nanoseconds, inode.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Input(NamedTuple):
     facts: Facts = Facts()
     source: Source | None = None
     described: bool = True
+    state: tuple[int, int, int] = (0, 0, 0)
 
 
 def find_inputs(paths: Sequence[Path], raw: Path) -> Iterator[Input | Refusal]:
@@ -213,12 +214,14 @@ def _walk(
     while stack:
         parts, facts, described = stack.pop()
         path = root.joinpath(*parts)
-        looked = _looked_at(root, parts, before) if parts else stat.S_IFDIR
+        looked = _looked_at(root, parts, before) if parts else None
         if isinstance(looked, Refusal):
             yield looked
             continue
-        if not stat.S_ISDIR(looked):
-            yield _input(path, root, parts, before, facts, described)
+        if looked and not stat.S_ISDIR(looked.st_mode):
+            found = _input(path, root, parts, before, facts, described)
+            state = looked.st_size, looked.st_mtime_ns, looked.st_ino
+            yield found._replace(state=state) if isinstance(found, Input) else found
             continue
         try:
             entries = set(os.listdir(path))
@@ -243,8 +246,8 @@ def _input(
     return Input(name, path, root, key, facts, described=described)
 
 
-def _looked_at(root: Path, parts: tuple[str, ...], before: str) -> Refusal | int:
-    """The mode of a file or folder, or why it is not to be looked into; nothing is opened for this."""
+def _looked_at(root: Path, parts: tuple[str, ...], before: str) -> Refusal | os.stat_result:
+    """What the system knows of a file or folder, or why it is not to be looked into; nothing is opened."""
     name, last = _name(before, parts), parts[-1]
     hidden = last.startswith(".") and not last.startswith("..")
     if hidden or last.lower().endswith(_PARTIAL):
@@ -254,12 +257,12 @@ def _looked_at(root: Path, parts: tuple[str, ...], before: str) -> Refusal | int
         message = f"{name}: the file that it describes is not there; add that file or delete this one"
         return Refusal(name, "", Kind.BAD_SIDECAR, message)
     try:
-        mode = os.lstat(os.path.join(root, *parts)).st_mode
+        known = os.lstat(os.path.join(root, *parts))
     except OSError as error:
         return _unreadable(name, error)
-    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-        return mode
-    if stat.S_ISLNK(mode):
+    if stat.S_ISREG(known.st_mode) or stat.S_ISDIR(known.st_mode):
+        return known
+    if stat.S_ISLNK(known.st_mode):
         message = f"{name}: is a symbolic link and may lead anywhere; put the file itself here or name its path"
         return Refusal(name, "", Kind.UNSAFE_PATH, message)
     return Refusal(name, "", Kind.SPECIAL_FILE, f"{name}: {_SPECIAL}")
