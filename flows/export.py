@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
-from cleancopy_flows.launch import guarded, labels, launch, now
+from cleancopy_flows.launch import LONGEST, guarded, labels, launch, naming
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -49,7 +49,13 @@ def write_shards(chosen: Plan, given: ExportParameters) -> int:
     return done.documents
 
 
-@flow(name="export", persist_result=False, validate_parameters=True)
+@flow(
+    name="export",
+    flow_run_name=naming(ExportParameters, lambda given: f"export {given.format}"),
+    timeout_seconds=LONGEST,
+    persist_result=False,
+    validate_parameters=True,
+)
 def export(parameters: ExportParameters = ExportParameters()) -> Any:  # noqa: B008 - Prefect shows the defaults
     """Write the live documents of a release for other programs; an interrupted export goes on."""
     return guarded(lambda: _export(parameters))
@@ -67,7 +73,7 @@ def _export(given: ExportParameters) -> dict[str, Any]:
 def run(**parameters: Any) -> dict[str, Any]:
     """Run the flow once, from the command line; what it did as a dictionary."""
     given = ExportParameters(**parameters)
-    done: dict[str, Any] = launch(export, f"export {given.format} {now()}", labels("clean", "export"), given)
+    done: dict[str, Any] = launch(export, labels("clean", "export"), given)
     return done
 
 

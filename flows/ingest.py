@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import alarms, engine, page
-from cleancopy_flows.launch import guarded, labels, launch, now
+from cleancopy_flows.launch import LONGEST, guarded, labels, launch, naming
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -121,7 +121,18 @@ class IngestParameters(BaseModel):
     ] = False
 
 
-@flow(name="ingest", persist_result=False, validate_parameters=True)
+def subject(given: IngestParameters) -> str:
+    """What a run ingests: the name of its source."""
+    return given.source or ("web" if given.urls else "raw")
+
+
+@flow(
+    name="ingest",
+    flow_run_name=naming(IngestParameters, subject),
+    timeout_seconds=LONGEST,
+    persist_result=False,
+    validate_parameters=True,
+)
 def ingest(parameters: IngestParameters = IngestParameters()) -> Any:  # noqa: B008 - Prefect shows the defaults
     """Clean what is new of a source, or in the folder of captures, and publish it as a release."""
     return guarded(lambda: _ingest(parameters))
@@ -146,7 +157,7 @@ def _ingest(given: IngestParameters) -> dict[str, Any]:
         reclean(run, shards)
         summary = publish_release(run, shards + 1)
         for lost in complete(summary):
-            get_run_logger().warning(lost)
+            get_run_logger().warning("%s: %s", run.source, lost)
         return summary.as_dict()
 
 
@@ -154,7 +165,7 @@ def _preview(given: IngestParameters) -> dict[str, Any]:
     """What an ingest would read, on the run's page."""
     counts = pipeline.preview(**chosen(given))
     said = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no input"
-    get_run_logger().info("dry run: %s", said)
+    get_run_logger().info("%s: dry run: %s", subject(given), said)
     create_markdown_artifact(key="ingest-preview", markdown=f"# Dry run: {said}", description=said)
     return dict(counts)
 
@@ -189,10 +200,9 @@ def _source(given: IngestParameters) -> tuple[Settings, Source | None]:
 def run(**parameters: Any) -> dict[str, Any]:
     """Run the flow once, from the command line; the summary as a dictionary."""
     given = IngestParameters(**parameters)
-    name = given.source or ("web" if given.urls else "raw")
     kind = _source(given)[1]
-    tags = labels(name, kind.kind if kind else "files", kind.site if kind else None)
-    summary: dict[str, Any] = launch(ingest, f"{name} {now()}", tags, given)
+    tags = labels(subject(given), kind.kind if kind else "files", kind.site if kind else None)
+    summary: dict[str, Any] = launch(ingest, tags, given)
     return summary
 
 

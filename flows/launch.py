@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
@@ -21,11 +22,12 @@ from prefect.context import TagsContext
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.states import Completed, Failed
+from pydantic import BaseModel, ValidationError
 
 from cleancopy.errors import Busy, CleancopyError
 
 
-def launch(flow: Flow[Any, Any], name: str, labels: Sequence[str], parameters: Any) -> Any:
+def launch(flow: Flow[Any, Any], labels: Sequence[str], parameters: Any) -> Any:
     """Run a flow once, on a running server where there is one, else on Prefect's temporary one; its result.
 
     Raises CleancopyError with the reason where the flow refused its input or the store, or where no server
@@ -40,7 +42,7 @@ def launch(flow: Flow[Any, Any], name: str, labels: Sequence[str], parameters: A
         print(said, file=sys.stderr, flush=True)
     try:
         with tags(*labels):
-            state: Any = flow.with_options(flow_run_name=name)(parameters, return_state=True)
+            state: Any = flow(parameters, return_state=True)
     except HTTPError as error:
         raise CleancopyError(
             f"the server stopped answering ({error}); nothing is lost: run again, or with --plain"
@@ -60,9 +62,30 @@ def launch(flow: Flow[Any, Any], name: str, labels: Sequence[str], parameters: A
     return state.result()
 
 
+#: Seconds after which a run is given up, so that one that hangs does not keep its source for ever.
+LONGEST = 7 * 86_400
+
+
 def now() -> str:
     """The time as it stands in a run's name."""
     return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+P = TypeVar("P", bound=BaseModel)
+
+
+def naming(kind: type[P], subject: Callable[[P], str]) -> Callable[[], str]:
+    """How a flow names its runs, whoever starts them: what they are of, and when they began."""
+
+    def name() -> str:
+        given, known = flow_run.parameters.get("parameters", {}), str(flow_run.name or "")
+        try:
+            what = subject(given if isinstance(given, kind) else kind.model_validate(given))
+        except ValidationError:  # the run itself says what is wrong
+            return known
+        return known if known.startswith(f"{what} 2") else f"{what} {now()}"
+
+    return name
 
 
 def labels(name: str, kind: str, site: str | None = None) -> list[str]:
@@ -118,6 +141,16 @@ def gone(labels: dict[str, Any]) -> bool:
         return False
     now = server.began(int(labels["cleancopy.process"]))
     return now is None or (now != 0 and now != int(labels["cleancopy.began"]))
+
+
+def interrupt(labels: dict[str, Any]) -> bool:
+    """Stop the process that labels name, as Ctrl-C does; whether there is one on this machine."""
+    if labels.get("cleancopy.host") != _here() or gone(labels):
+        return False
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(int(labels["cleancopy.process"]), signal.SIGINT)
+        return True
+    return False
 
 
 def skipped(state: State[Any]) -> bool:

@@ -10,7 +10,7 @@ import sys
 from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
-from cleancopy_flows.launch import guarded, labels, launch, now
+from cleancopy_flows.launch import LONGEST, guarded, labels, launch, naming
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -54,7 +54,13 @@ def verify(given: MaintainParameters) -> int:
     return len(found)
 
 
-@flow(name="maintain", persist_result=False, validate_parameters=True)
+@flow(
+    name="maintain",
+    flow_run_name=naming(MaintainParameters, lambda given: "maintain"),
+    timeout_seconds=LONGEST,
+    persist_result=False,
+    validate_parameters=True,
+)
 def maintain(parameters: MaintainParameters = MaintainParameters()) -> Any:  # noqa: B008 - Prefect shows the defaults
     """Compact and checkpoint the tables, remove what nobody needs, renew exports, verify what is stored."""
     return guarded(lambda: _maintain(parameters))
@@ -62,11 +68,12 @@ def maintain(parameters: MaintainParameters = MaintainParameters()) -> Any:  # n
 
 def _maintain(given: MaintainParameters) -> dict[str, Any]:
     done = keep_up(given)
-    wrong = verify(given) if given.verify else 0
+    wrong = verify(given) if given.verify and not given.dry_run else 0
     said = (
         f"{done['compacted']} data files compacted into {done['into']}, {done['freed']:,} bytes freed, "
         f"{len(done['exports'])} exports renewed"
     )
+    said = f"dry run, this would be done: {said}" if given.dry_run else said
     get_run_logger().info("maintain: %s, %d faults", said, wrong)
     create_markdown_artifact(key="maintain-summary", markdown=f"# {said}; {wrong} faults", description=said)
     if wrong:
@@ -79,7 +86,7 @@ def _maintain(given: MaintainParameters) -> dict[str, Any]:
 def run(**parameters: Any) -> dict[str, Any]:
     """Run the flow once, from the command line; what it did as a dictionary."""
     given = MaintainParameters(**parameters)
-    done: dict[str, Any] = launch(maintain, f"maintain {now()}", labels("clean", "maintain"), given)
+    done: dict[str, Any] = launch(maintain, labels("clean", "maintain"), given)
     return done
 
 

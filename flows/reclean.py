@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
-from cleancopy_flows.launch import guarded, labels, launch, now
+from cleancopy_flows import alarms
+from cleancopy_flows.launch import LONGEST, guarded, labels, launch, naming
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -56,6 +57,10 @@ def publish_release(run: Run, shards: int) -> dict[str, Any]:
     said = f"{summary.recleaned} documents have a new text"
     get_run_logger().info("reclean: %s, release %s", said, summary.release)
     create_markdown_artifact(key="reclean-summary", markdown=f"# {said}", description=said)
+    found = alarms.raised(run, summary)
+    for alarm in found:
+        get_run_logger().warning("reclean: alarm: %s", alarm.message)
+    alarms.emit(found, run.source)
     return summary.as_dict()
 
 
@@ -69,11 +74,18 @@ def compare(run: Run, shards: int) -> dict[str, int]:
             lines = unified_diff(one.before.splitlines(), one.after.splitlines(), "stored", "new", lineterm="")
             parts += [f"## `{one.doc_id[:12]}` ({one.change})", *(f"    {line}" for line in lines)]
     said = f"{documents} documents would change"
+    get_run_logger().info("reclean: %s", said)
     create_markdown_artifact(key="reclean-preview", markdown="\n".join([f"# {said}", *parts]), description=said)
     return {"documents": documents}
 
 
-@flow(name="reclean", persist_result=False, validate_parameters=True)
+@flow(
+    name="reclean",
+    flow_run_name=naming(RecleanParameters, lambda given: "reclean"),
+    timeout_seconds=LONGEST,
+    persist_result=False,
+    validate_parameters=True,
+)
 def reclean(parameters: RecleanParameters = RecleanParameters()) -> Any:  # noqa: B008 - Prefect shows the defaults
     """Clean stored documents again where policy, code or site chrome changed; nothing is fetched."""
     return guarded(lambda: _reclean(parameters))
@@ -91,7 +103,7 @@ def _reclean(given: RecleanParameters) -> dict[str, Any]:
 def run(**parameters: Any) -> dict[str, Any]:
     """Run the flow once, from the command line; what it did as a dictionary."""
     given = RecleanParameters(**parameters)
-    done: dict[str, Any] = launch(reclean, f"reclean {now()}", labels(FROM_ARCHIVE, "reclean"), given)
+    done: dict[str, Any] = launch(reclean, labels(FROM_ARCHIVE, "reclean"), given)
     return done
 
 

@@ -1,4 +1,4 @@
-"""The sources of ``sources.toml`` as deployments: which flow, with what parameters, when."""
+"""The sources of ``sources.toml`` as deployments: with what parameters, when; and one of each other flow."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from zoneinfo import ZoneInfo
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import server
+from cleancopy_flows.export import ExportParameters, export
 from cleancopy_flows.ingest import IngestParameters, ingest
-from cleancopy_flows.launch import labels
+from cleancopy_flows.launch import labels, now
+from cleancopy_flows.maintain import MaintainParameters, maintain
+from cleancopy_flows.reclean import RecleanParameters, reclean
+from prefect import Flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
@@ -38,6 +42,7 @@ from prefect.schedules import Cron, Interval, RRule, Schedule
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.types._datetime import DateTime
 from prefect.types.entrypoint import EntrypointType
+from pydantic import BaseModel
 
 from cleancopy.errors import CleancopyError, PolicyError
 from cleancopy.sources.settings import Source, read_sources
@@ -120,6 +125,35 @@ async def deployments(sources: Iterable[Source], place: Place, client: PrefectCl
             )
         )
     return made
+
+
+async def others(place: Place) -> list[RunnerDeployment]:
+    """A deployment of each of the other flows, for people to start from the UI's form."""
+    clean = str(place.clean.absolute())
+    given: list[tuple[Flow[Any, Any], BaseModel]] = [
+        (
+            reclean,
+            RecleanParameters(
+                raw=str(place.raw.absolute()),
+                clean=clean,
+                workers=place.workers,
+                policy=str(place.policy.absolute()) if place.policy else None,
+                dry_run=True,
+            ),
+        ),
+        (export, ExportParameters(clean=clean, to=str(Path("export").absolute()))),
+        (maintain, MaintainParameters(clean=clean)),
+    ]
+    return [
+        await flow.ato_deployment(
+            flow.name,
+            parameters={"parameters": parameters.model_dump()},
+            tags=labels("clean", flow.name),
+            description=flow.description,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        for flow, parameters in given
+    ]
 
 
 def _description(source: Source | None, place: Place) -> str:
@@ -259,7 +293,8 @@ def run_now(name: str) -> str:
 
     async def asked() -> str:
         async with _server() as client:
-            run = await client.create_flow_run_from_deployment((await _known(client, name)).id)
+            known = await _known(client, name)
+            run = await client.create_flow_run_from_deployment(known.id, name=f"{name} {now()}")
             return run.name
 
     return asyncio.run(asked())

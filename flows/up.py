@@ -18,8 +18,8 @@ from pathlib import Path
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import server
-from cleancopy_flows.launch import gone
-from cleancopy_flows.schedules import Place, catch_up, deployments, find, missed, retire
+from cleancopy_flows.launch import gone, interrupt
+from cleancopy_flows.schedules import Place, catch_up, deployments, find, missed, others, retire
 from cleancopy_flows.server import Address
 from httpx import HTTPError
 from prefect.client.orchestration import PrefectClient, get_client
@@ -43,7 +43,7 @@ from cleancopy.errors import CleancopyError, PolicyError
 from cleancopy.sources.settings import Source, read_sources
 
 #: Seconds between two looks at the server, the sources and the runs.
-LOOK = 5.0
+LOOK = 10.0
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ async def _keep(
     sources: Sequence[Source],
     changed: float,
 ) -> None:
-    runner = Runner(name="cleancopy", limit=max(4, len(sources)), pause_on_shutdown=False, query_seconds=2)
+    runner = Runner(name="cleancopy", limit=max(4, len(sources)), pause_on_shutdown=False, query_seconds=3)
     kept = _Kept(address, password, place, process, runner, read=changed)
     async with get_client() as client:
         await bury(client)
@@ -171,6 +171,8 @@ async def _deploy(client: PrefectClient, kept: _Kept, sources: Sequence[Source])
     late = await missed(client, known)
     for name in await retire(client, names):
         print(f"{name}: is no source any more; its schedule is taken away", flush=True)
+    for one in await others(kept.place):
+        await kept.runner.aadd_deployment(one)
     for one in await deployments(sources, kept.place, client):
         identity = await kept.runner.aadd_deployment(one)
         if one.name in late and not one.paused:
@@ -234,8 +236,24 @@ def _died(run: FlowRun) -> bool:
     return age > (SIGNED if begun else STARTED)
 
 
+async def _cancel(client: PrefectClient, run: FlowRun) -> None:
+    """Stop the process of a run, as Ctrl-C does; what takes long to stop is asked again at the next look."""
+    labels = dict(run.labels)
+    if not interrupt(labels):
+        return
+    for _ in range(50):
+        await asyncio.sleep(0.2)
+        if gone(labels):
+            said = "Stopped on request; nothing is lost: the next run goes on."
+            await client.set_flow_run_state(run.id, Cancelled(message=said), force=True)
+            return
+
+
 async def bury(client: PrefectClient) -> int:
-    """Mark each run whose process on this machine is gone as crashed; how many there were."""
+    """Mark each run whose process on this machine is gone as crashed, and end those that are to be cancelled.
+
+    Gives how many were gone.
+    """
     under_way = FlowRunFilterState(
         type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING, StateType.PENDING])
     )
@@ -244,6 +262,8 @@ async def bury(client: PrefectClient) -> int:
         flow_run_filter=FlowRunFilter(state=under_way), sort=FlowRunSort.START_TIME_DESC, limit=200
     ):
         if not _died(run):
+            if run.state_type == StateType.CANCELLING and run.deployment_id is None:
+                await _cancel(client, run)  # nobody else ends what was begun from a command line
             continue
         dead += 1
         process = run.labels.get("cleancopy.process")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cleancopy import Policy, PolicyError, read_policy
-from cleancopy.reading import SHARD_INPUTS
+from cleancopy.reading import SHARD_BYTES
 from cleancopy.store.layout import LOCK, locked
 from conftest import EXAMPLES
 from test_flows import Place, children, command, free_port
@@ -50,11 +50,13 @@ def test_a_wrong_engine_is_one_clear_line(tmp_path: Path, settings: str, said: s
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """``cleancopy up``, and a folder with the examples and so many small pages that there are two shards."""
+    """``cleancopy up``, and a folder with examples, small pages, and a file that parts them into two shards."""
     pytest.importorskip("prefect_dask", reason="needs Dask: pip install 'cleancopy[dask]'")
     one = Place(tmp_path_factory.mktemp("place"))
     shutil.copytree(EXAMPLES, one.folder / "raw" / "examples")
-    for number in range(SHARD_INPUTS):
+    with open(one.folder / "raw" / "large.html", "wb") as large:
+        large.truncate(SHARD_BYTES)  # refused by its size, without a look at what is in it
+    for number in range(50):
         (one.folder / "raw" / f"page{number}.txt").write_text(f"The gauge read {number} at noon.\n")
     (one.folder / "local.toml").write_text(ENGINE)
     one.up()

@@ -264,9 +264,13 @@ def test_what_the_store_refuses_is_one_line_and_a_failed_run(place: Place) -> No
 
 def test_the_form_describes_every_parameter(place: Place) -> None:
     deployments = {one["name"]: one for one in place.find("deployments")}
-    assert set(deployments) == {"raw", "examples"}
+    assert set(deployments) == {"raw", "examples", "reclean", "export", "maintain"}
+    for deployment in deployments.values():
+        (form,) = deployment["parameter_openapi_schema"]["definitions"].values()
+        assert all(one.get("description") for one in form["properties"].values())
+        assert "dry_run" in form["properties"]
+        assert deployment["parameters"]["parameters"]["clean"] == str(place.folder / "clean")
     form = deployments["raw"]["parameter_openapi_schema"]["definitions"]["IngestParameters"]
-    assert all(one.get("description") for one in form["properties"].values())
     assert form["properties"]["workers"]["maximum"] == 256
 
 
@@ -286,6 +290,9 @@ def test_pages_of_other_origins_stay_out(place: Place) -> None:
     asked = {"Origin": "http://elsewhere.example", "Access-Control-Request-Method": "POST"}
     answer = httpx.options(f"{place.api}/flow_runs/filter", headers=asked, timeout=30)
     assert answer.headers.get("access-control-allow-origin") not in ("*", asked["Origin"])
+    asked["Origin"] = f"http://localhost:{place.port}"  # the same page, where it was opened by this name
+    answer = httpx.options(f"{place.api}/flow_runs/filter", headers=asked, timeout=30)
+    assert answer.headers["access-control-allow-origin"] == asked["Origin"]
 
 
 @pytest.mark.slow
@@ -361,9 +368,42 @@ def test_a_second_run_of_a_source_is_skipped_and_says_so(place: Place, ingested:
         (run,) = place.until(lambda: place.runs("Skipped"), 90)
     assert "another run of this source is under way" in run["state"]["message"]
     assert {"source:examples", "kind:files"} <= set(run["tags"])
+    assert run["name"].startswith("examples 2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["reclean", "export", "maintain"])
+def test_the_other_flows_run_from_their_forms(place: Place, ingested: dict[str, Any], kind: str) -> None:
+    (form,) = [one for one in place.find("deployments") if one["name"] == kind]
+    user, _, word = place.password.partition(":")
+    asked = f"{place.api}/deployments/{form['id']}/create_flow_run"
+    identity = httpx.post(asked, json={}, auth=(user, word), timeout=30).json()["id"]
+    (run,) = place.until(lambda: [one for one in place.runs("Completed") if one["id"] == identity], 150)
+    assert run["name"].startswith("export parquet 2" if kind == "export" else f"{kind} 2")
+    assert f"kind:{kind}" in run["tags"]
+    of_run = {"flow_run_id": {"any_": [identity]}}
+    place.until(lambda: [e for e in place.find("logs", logs=of_run) if e["message"].startswith(f"{kind}: ")])
+    if kind == "export":
+        assert list((place.folder / "export").rglob("*.parquet"))
 
 
 # ---- kills
+
+
+@pytest.mark.slow
+def test_a_run_of_the_command_line_ends_when_the_ui_cancels_it(place: Place, ingested: dict[str, Any]) -> None:
+    (place.folder / "raw" / "cancelled.txt").write_text("A page whose ingest is cancelled, and then is not.\n")
+    user, _, word = place.password.partition(":")
+    with locked(place.folder / "clean"):  # so that the run waits
+        process = place.start("ingest")
+        (run,) = place.until(lambda: place.runs("Running"))
+        asked = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+        address = f"{place.api}/flow_runs/{run['id']}/set_state"
+        httpx.post(address, json=asked, auth=(user, word), timeout=30).raise_for_status()
+        place.until(lambda: [one for one in place.runs("Cancelled") if one["id"] == run["id"]], 60)
+        assert process.wait(30) == 130
+    done = place.cli("ingest", "--json")
+    assert json.loads(done.stdout.splitlines()[-1])["counts"]["new"] == 1
 
 
 @pytest.mark.slow
@@ -414,7 +454,8 @@ def test_after_downtime_a_source_runs_once(place: Place, ingested: dict[str, Any
     place.up()
     (run,) = place.until(lambda: [r for r in place.find("flow_runs") if "catch-up" in r["tags"]])
     # One that the server planned by the schedule of before may have been faster: then that did the work.
-    place.until(lambda: any(r["id"] == run["id"] for r in place.runs("Completed", "Skipped")))
+    done = place.until(lambda: [r for r in place.runs("Completed", "Skipped") if r["id"] == run["id"]])
+    assert done[0]["name"].startswith("examples 2")
     place.until(lambda: any(r["start_time"] > began for r in place.runs("Completed") if r["start_time"]))
     assert not place.runs("Late")
     assert place.said().count("was due while nothing ran") == 1
@@ -434,7 +475,11 @@ def test_the_server_of_a_killed_keeper_is_ended_and_a_source_that_went_has_no_sc
     assert "whose cleancopy up was killed" in place.said()
     assert "examples: is no source any more" in place.said()
     assert not Path(f"/proc/{server}").exists()
-    schedules = {one["name"]: len(one["schedules"]) for one in place.find("deployments")}
+    schedules = {
+        one["name"]: len(one["schedules"])
+        for one in place.find("deployments")
+        if "source:clean" not in one["tags"]
+    }
     assert schedules == {"raw": 0, "examples": 0, "other": 1}
     sources.write_text(kept)
 

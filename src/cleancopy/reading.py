@@ -24,8 +24,10 @@ from cleancopy.sources.files import (
     Facts,
     Input,
     Refusal,
+    described_by,
     find_inputs,
     is_list,
+    names_more_than_a_page,
     printable,
     read_bytes,
     read_input,
@@ -37,13 +39,14 @@ from cleancopy.store import archive, corpus
 from cleancopy.store.rows import LedgerEntry, Outcome
 
 #: Inputs, and their bytes, that make a shard full: enough work to make a task's own cost (11-34 ms) vanish.
-SHARD_INPUTS, SHARD_BYTES = 1_000, 1 << 27
+SHARD_INPUTS, SHARD_BYTES = 2_000, 1 << 27
 #: Rejections that another try may not repeat.
 _WORTH_ANOTHER_TRY = frozenset(
     [Kind.TIMEOUT, Kind.MEMORY, Kind.CRASH, Kind.INTERNAL, Kind.UNREADABLE, Kind.TAKEN_DOWN]
 )
 
 AnyInput = Input | Refusal | Page | Missing | Listed
+_NOTHING = Facts()
 #: What a shard leaves of an input of which nothing is to be decided.
 Settled = LedgerEntry | Note | Withdrawn
 
@@ -76,7 +79,8 @@ def _shards(inputs: Iterable[AnyInput]) -> Iterator[tuple[list[AnyInput], str]]:
 def _state(found: AnyInput) -> tuple[int, object]:
     """How many bytes an input has, and what shows that it has changed."""
     if isinstance(found, Input):
-        return found.state[0], found.state
+        told = found.facts if found.facts != _NOTHING else None
+        return found.state[0], (found.state, told, described_by(found))
     return found.got.ref.length if isinstance(found, Page) else 0, found
 
 
@@ -241,7 +245,9 @@ def _to_read(
     """The captures of a shard that need reading, archived; what needs none goes straight to the rest."""
     known, last = ledger(run)
     made, back = decisions_of(run), _brought_back(run)
-    for done, found in enumerate(inputs, 1):
+    for done, found in enumerate(inputs):
+        if progress:
+            progress(done, len(inputs))
         if isinstance(found, Page | Missing):
             yield from _of_web(run, found, rest)
             continue
@@ -268,8 +274,6 @@ def _to_read(
                 rest.append(entry._replace(outcome=before.outcome, kind=before.kind, message=before.message))
                 continue
             yield one, entry._replace(archive=raw.append(one))
-        if progress:
-            progress(done, len(inputs))
 
 
 def _as_before(run: Run, found: Input) -> LedgerEntry | None:
@@ -281,13 +285,10 @@ def _as_before(run: Run, found: Input) -> LedgerEntry | None:
     known, last = ledger(run)
     digest = last.get((found.name, None, found.key))
     before = known.get((found.key, digest or ""))
-    source, told = found.source, found.described or found.facts != Facts()
+    source, told = found.source, found.described or found.facts != _NOTHING
     if before is None or told or (source and source.kind == "warc") or found.key in _brought_back(run):
         return None
-    try:
-        if hashlib.sha256(read_bytes(found, run.policy.limits)).hexdigest() != digest:
-            return None
-    except Rejected:
+    if names_more_than_a_page(found):
         return None
     entry = LedgerEntry(
         input=found.name,
@@ -302,8 +303,13 @@ def _as_before(run: Run, found: Input) -> LedgerEntry | None:
         message=before.message,
         fingerprint=run.fingerprint,
     )
-    stands = _needs_no_reading(run, entry, before, same=True) and not decisions_of(run).refusal(entry)
-    return entry if stands else None
+    if not _needs_no_reading(run, entry, before, same=True) or decisions_of(run).refusal(entry):
+        return None
+    try:
+        same = hashlib.sha256(read_bytes(found, run.policy.limits)).hexdigest() == digest
+    except Rejected:
+        return None
+    return entry if same else None
 
 
 def _of_web(run: Run, found: Page | Missing, rest: list[Settled]) -> Iterator[tuple[Capture, LedgerEntry]]:

@@ -156,6 +156,23 @@ def is_list(found: Input) -> bool:
     return bool(text.strip()) and _PAGE.match(text) is None
 
 
+def names_more_than_a_page(found: Input) -> bool:
+    """Whether an input is by its name compressed, an archive or a list, and so not what its bytes are."""
+    name = found.path.name
+    return name.lower().endswith(".gz") or bool(_LIST_NAME.search(name) or _ARCHIVE.search(name))
+
+
+def described_by(found: Input) -> tuple[int, int, int] | None:
+    """What shows that the sidecar of an input has changed; None where there is none."""
+    if not found.described:
+        return None
+    try:
+        known = os.lstat(found.path.with_name(found.path.name + SIDECAR))
+    except OSError:
+        return None
+    return known.st_size, known.st_mtime_ns, known.st_ino
+
+
 def read_bytes(found: Input, limits: Limits) -> bytes:
     """The bytes of an input as they are; raises Rejected where it is too large, empty or cannot be read."""
     try:
