@@ -144,11 +144,14 @@ def gone(labels: dict[str, Any]) -> bool:
 
 
 def interrupt(labels: dict[str, Any]) -> bool:
-    """Stop the process that labels name, as Ctrl-C does; whether there is one on this machine."""
+    """Stop the process that labels name; whether there is one on this machine.
+
+    By SIGTERM: what a script started in its background does not heed SIGINT.
+    """
     if labels.get("cleancopy.host") != _here() or gone(labels):
         return False
     with suppress(ProcessLookupError, PermissionError):
-        os.kill(int(labels["cleancopy.process"]), signal.SIGINT)
+        os.kill(int(labels["cleancopy.process"]), signal.SIGTERM)
         return True
     return False
 

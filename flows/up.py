@@ -237,7 +237,7 @@ def _died(run: FlowRun) -> bool:
 
 
 async def _cancel(client: PrefectClient, run: FlowRun) -> None:
-    """Stop the process of a run, as Ctrl-C does; what takes long to stop is asked again at the next look."""
+    """Stop the process of a run; one that takes long to stop is asked again at the next look."""
     labels = dict(run.labels)
     if not interrupt(labels):
         return
