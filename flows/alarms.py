@@ -11,7 +11,7 @@ the ``message`` and the figures. docs/automation.yaml is an automation that tell
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -53,11 +53,17 @@ def raised(run: Run, summary: Summary) -> list[Alarm]:
     return found
 
 
-def emit(alarms: Iterable[Alarm], source: str) -> None:
-    """Send each alarm as an event; Prefect adds the flow run that it came from."""
+def sounded(run: Run, summary: Summary) -> list[Alarm]:
+    """The alarms of a run that has published, each as a warning in its log and as an event.
+
+    To the event Prefect adds the flow run that it came from.
+    """
+    from prefect import get_run_logger
     from prefect.events import emit_event
 
-    for one in alarms:
+    found = raised(run, summary)
+    for one in found:
+        get_run_logger().warning("%s: alarm: %s", run.source, one.message)
         emit_event(
             event=f"cleancopy.alarm.{one.name}",
             resource={
@@ -66,10 +72,11 @@ def emit(alarms: Iterable[Alarm], source: str) -> None:
                 "cleancopy.alarm": one.name,
             },
             related=[
-                {"prefect.resource.id": f"cleancopy.source.{source}", "prefect.resource.role": "source"},
+                {"prefect.resource.id": f"cleancopy.source.{run.source}", "prefect.resource.role": "source"},
             ],
             payload={"message": one.message, **one.facts},
         )
+    return found
 
 
 def _chrome(site: str, message: str, facts: Mapping[str, str | int | float | bool]) -> Alarm:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
-from cleancopy_flows.launch import LONGEST, guarded, labels, launch, naming
+from cleancopy_flows.launch import LONGEST, checked, guarded, labels, launch, naming
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -72,7 +72,7 @@ def _export(given: ExportParameters) -> dict[str, Any]:
 
 def run(**parameters: Any) -> dict[str, Any]:
     """Run the flow once, from the command line; what it did as a dictionary."""
-    given = ExportParameters(**parameters)
+    given = checked(ExportParameters, parameters)
     done: dict[str, Any] = launch(export, labels("clean", "export"), given)
     return done
 

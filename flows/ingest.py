@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import alarms, engine, page
-from cleancopy_flows.launch import LONGEST, guarded, labels, launch, naming
+from cleancopy_flows.launch import LONGEST, checked, guarded, labels, launch, naming
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -80,11 +80,7 @@ def publish_release(run: Run, shards: int) -> Summary:
     """Find the duplicates, commit, write the release and what people read."""
     summary = publish(run, shards)
     get_run_logger().info("%s: %s", run.source, page.headline(summary))
-    found = alarms.raised(run, summary)
-    for alarm in found:
-        get_run_logger().warning("%s: alarm: %s", run.source, alarm.message)
-    alarms.emit(found, run.source)
-    page.show(run, summary, found)
+    page.show(run, summary, alarms.sounded(run, summary))
     return summary
 
 
@@ -199,7 +195,7 @@ def _source(given: IngestParameters) -> tuple[Settings, Source | None]:
 
 def run(**parameters: Any) -> dict[str, Any]:
     """Run the flow once, from the command line; the summary as a dictionary."""
-    given = IngestParameters(**parameters)
+    given = checked(IngestParameters, parameters)
     kind = _source(given)[1]
     tags = labels(subject(given), kind.kind if kind else "files", kind.site if kind else None)
     summary: dict[str, Any] = launch(ingest, tags, given)

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.states import Completed, Failed
 from pydantic import BaseModel, ValidationError
 
-from cleancopy.errors import Busy, CleancopyError
+from cleancopy.errors import Busy, CleancopyError, PolicyError
 
 
 def launch(flow: Flow[Any, Any], labels: Sequence[str], parameters: Any) -> Any:
@@ -72,6 +72,15 @@ def now() -> str:
 
 
 P = TypeVar("P", bound=BaseModel)
+
+
+def checked(kind: type[P], given: Mapping[str, Any]) -> P:
+    """The parameters of a flow; raises PolicyError, in one line, for those that it does not take."""
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise PolicyError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}; correct it") from None
 
 
 def naming(kind: type[P], subject: Callable[[P], str]) -> Callable[[], str]:

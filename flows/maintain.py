@@ -10,7 +10,7 @@ import sys
 from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
-from cleancopy_flows.launch import LONGEST, guarded, labels, launch, naming
+from cleancopy_flows.launch import LONGEST, checked, guarded, labels, launch, naming
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -85,7 +85,7 @@ def _maintain(given: MaintainParameters) -> dict[str, Any]:
 
 def run(**parameters: Any) -> dict[str, Any]:
     """Run the flow once, from the command line; what it did as a dictionary."""
-    given = MaintainParameters(**parameters)
+    given = checked(MaintainParameters, parameters)
     done: dict[str, Any] = launch(maintain, labels("clean", "maintain"), given)
     return done
 

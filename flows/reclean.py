@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import alarms
-from cleancopy_flows.launch import LONGEST, guarded, labels, launch, naming
+from cleancopy_flows.launch import LONGEST, checked, guarded, labels, launch, naming
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -57,10 +57,7 @@ def publish_release(run: Run, shards: int) -> dict[str, Any]:
     said = f"{summary.recleaned} documents have a new text"
     get_run_logger().info("reclean: %s, release %s", said, summary.release)
     create_markdown_artifact(key="reclean-summary", markdown=f"# {said}", description=said)
-    found = alarms.raised(run, summary)
-    for alarm in found:
-        get_run_logger().warning("reclean: alarm: %s", alarm.message)
-    alarms.emit(found, run.source)
+    alarms.sounded(run, summary)
     return summary.as_dict()
 
 
@@ -102,7 +99,7 @@ def _reclean(given: RecleanParameters) -> dict[str, Any]:
 
 def run(**parameters: Any) -> dict[str, Any]:
     """Run the flow once, from the command line; what it did as a dictionary."""
-    given = RecleanParameters(**parameters)
+    given = checked(RecleanParameters, parameters)
     done: dict[str, Any] = launch(reclean, labels(FROM_ARCHIVE, "reclean"), given)
     return done
 

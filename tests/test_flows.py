@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cleancopy.errors import PolicyError
 from cleancopy.store.layout import locked, work_folder
 from conftest import EXAMPLES, ROOT
 
@@ -272,6 +273,13 @@ def test_the_form_describes_every_parameter(place: Place) -> None:
         assert deployment["parameters"]["parameters"]["clean"] == str(place.folder / "clean")
     form = deployments["raw"]["parameter_openapi_schema"]["definitions"]["IngestParameters"]
     assert form["properties"]["workers"]["maximum"] == 256
+
+
+def test_a_parameter_that_a_flow_does_not_take_is_one_line() -> None:
+    from cleancopy_flows.export import run
+
+    with pytest.raises(PolicyError, match=r"^format: Input should be 'jsonl', .* correct it$"):
+        run(format="docx", to="out")
 
 
 # ---- the server

@@ -303,6 +303,14 @@ def test_shards_by_number_or_by_bytes_come_to_the_same(
     assert [entry.input for entry in parts.rejections] == [entry.input for entry in whole.rejections]
 
 
+def test_progress_counts_every_input_of_a_shard_known_or_not(raw: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    for _ in range(2):  # all new, then all known
+        with begin(raw=raw, root=tmp_path / "clean") as under_way:
+            ingest(under_way, lambda *said: told.append(said))
+    assert [said[1:] for said in told if said[0] == "read"] == [(done, 7) for done in range(8)] * 2
+
+
 def test_a_run_goes_on_from_what_a_dead_one_had_read(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

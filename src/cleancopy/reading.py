@@ -160,7 +160,9 @@ def _leave(run: Run, number: int, shard: list[AnyInput], stamp: str) -> None:
         spool.append(shard)  # as one: what they share is written and read once
 
 
-def read_shard(run: Run, number: int, progress: Callable[[int, int], None] | None = None) -> Counter[str]:
+def read_shard(
+    run: Run, number: int, progress: Callable[[int, int], None] = lambda done, of: None
+) -> Counter[str]:
     """Archive and read the captures of a shard that are not known yet; counts by what became of them.
 
     Every capture leaves exactly one entry: with its document in the spool ``read``, or, where nothing is to
@@ -240,14 +242,13 @@ def _to_read(
     inputs: Sequence[AnyInput],
     raw: archive.Archive,
     rest: list[Settled],
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], None],
 ) -> Iterator[tuple[Capture, LedgerEntry]]:
     """The captures of a shard that need reading, archived; what needs none goes straight to the rest."""
     known, last = ledger(run)
     made, back = decisions_of(run), _brought_back(run)
     for done, found in enumerate(inputs):
-        if progress:
-            progress(done, len(inputs))
+        progress(done, len(inputs))
         if isinstance(found, Page | Missing):
             yield from _of_web(run, found, rest)
             continue
@@ -271,9 +272,10 @@ def _to_read(
             before = known.get((one.key, entry.payload_sha256 or ""))
             same = last.get((entry.input, entry.member, entry.key)) == entry.payload_sha256
             if before and _needs_no_reading(run, entry, before, same) and one.key not in back:
-                rest.append(entry._replace(outcome=before.outcome, kind=before.kind, message=before.message))
+                rest.append(_as_known(entry, before))
                 continue
             yield one, entry._replace(archive=raw.append(one))
+    progress(len(inputs), len(inputs))
 
 
 def _as_before(run: Run, found: Input) -> LedgerEntry | None:
@@ -283,26 +285,15 @@ def _as_before(run: Run, found: Input) -> LedgerEntry | None:
     more is known from beside them.
     """
     known, last = ledger(run)
-    digest = last.get((found.name, None, found.key))
-    before = known.get((found.key, digest or ""))
+    digest = last.get((found.name, None, found.key), "")
+    before = known.get((found.key, digest))
     source, told = found.source, found.described or found.facts != _NOTHING
     if before is None or told or (source and source.kind == "warc") or found.key in _brought_back(run):
         return None
     if names_more_than_a_page(found):
         return None
-    entry = LedgerEntry(
-        input=found.name,
-        outcome=before.outcome,
-        release=run.release,
-        run=run.name,
-        key=found.key,
-        payload_sha256=digest,
-        source=source.name if source else run.source,
-        site=source.site if source else None,
-        kind=before.kind,
-        message=before.message,
-        fingerprint=run.fingerprint,
-    )
+    entry = _as_known(_entry(run, found, found.key, digest), before)
+    entry = entry._replace(site=source.site) if source else entry
     if not _needs_no_reading(run, entry, before, same=True) or decisions_of(run).refusal(entry):
         return None
     try:
@@ -338,7 +329,7 @@ def _of_web(run: Run, found: Page | Missing, rest: list[Settled]) -> Iterator[tu
     elif found.listed:
         rest += _of_list(run, entry, found.listed, lambda: got.ref)
     elif before and _needs_no_reading(run, entry, before, same) and got.key not in _gone(run):
-        rest.append(entry._replace(outcome=before.outcome, kind=before.kind, message=before.message))
+        rest.append(_as_known(entry, before))
     else:
         capture = open_page(run.root, found, run.policy.limits)
         if isinstance(capture, Capture):
@@ -416,22 +407,29 @@ def still_holds(before: Known, base: str, same: bool) -> bool:
 
 
 def entry_of(run: Run, found: Input | Refusal, capture: Capture) -> LedgerEntry:
+    """The entry of a capture that was found in an input."""
     prefix = f"{found.name}@"
     member = f"offset {capture.source.removeprefix(prefix)}" if capture.source.startswith(prefix) else None
+    entry = _entry(run, found, capture.key, capture.sha256)
+    return entry._replace(member=member, url=capture.url, site=capture.site, captured=capture.captured)
+
+
+def _entry(run: Run, found: Input | Refusal, key: str, payload_sha256: str) -> LedgerEntry:
     return LedgerEntry(
         input=found.name,
         outcome="new",
         release=run.release,
         run=run.name,
-        key=capture.key,
-        member=member,
-        payload_sha256=capture.sha256,
+        key=key,
+        payload_sha256=payload_sha256,
         source=found.source.name if isinstance(found, Input) and found.source else run.source,
-        url=capture.url,
-        site=capture.site,
-        captured=capture.captured,
         fingerprint=run.fingerprint,
     )
+
+
+def _as_known(entry: LedgerEntry, before: Known) -> LedgerEntry:
+    """The entry of a payload that stays unread: it is what it was."""
+    return entry._replace(outcome=before.outcome, kind=before.kind, message=before.message)
 
 
 def _refused(run: Run, refusal: Refusal, raw: archive.Archive) -> LedgerEntry | Note:

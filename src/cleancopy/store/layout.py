@@ -167,10 +167,9 @@ def atomic_write(path: Place, data: bytes, *, durable: bool = True) -> None:
                     file.flush()
                     os.fsync(file.fileno())
             os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
+        finally:
+            with suppress(FileNotFoundError):  # it has its name now
                 os.unlink(temporary)
-            raise
         if durable:
             sync_folder(path.parent)
 
