@@ -12,11 +12,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from cleancopy.blocks import read_html
-from cleancopy.encoding import decode
-from cleancopy.errors import Rejected
+from cleancopy.errors import Rejection
+from cleancopy.extract.encoding import decode
+from cleancopy.extract.html import read_html
 from cleancopy.policy import ContentPolicy
-from cleancopy.stages.content import KEEP_FROM, block_shares, trafilatura_pieces
+from cleancopy.stages.content.select import KEEP_FROM, block_shares, trafilatura_pieces
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WORD = re.compile(r"\w+")
@@ -33,7 +33,7 @@ def main() -> None:
         text, _ = decode(gzip.decompress(path.read_bytes()))
         try:
             page = read_html(text)
-        except Rejected:
+        except Rejection:
             continue
         pieces = trafilatura_pieces(page.tree, ContentPolicy())
         kept = [

@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cleancopy.blocks import read_plain
 from cleancopy.document import Document
+from cleancopy.extract.html import read_plain
+from cleancopy.minhash import containment, shingles
 from cleancopy.policy import CaptionPolicy
-from cleancopy.repetition import containment, shingles
-from cleancopy.stages.caption_pairs import compare_captions
-from cleancopy.stages.captions import collapse_captions
+from cleancopy.stages.captions.collapse import collapse_captions
+from cleancopy.stages.captions.compare import compare_captions
 
 SHARED = Path(__file__).parents[2] / "shared"
 RESULTS = Path(__file__).with_name("results")

@@ -26,7 +26,7 @@ from typing import Any
 
 from pipeline import RESULTS, WCXB, own_command, prepare, spent, write_pages
 
-from cleancopy.reading import SHARD_BYTES, SHARD_INPUTS
+from cleancopy.ingest.read import SHARD_BYTES, SHARD_INPUTS
 
 #: How much more CPU than local workers the Dask ones may take, beyond their start.
 MUST = 1.10
@@ -39,7 +39,7 @@ def server(home: Path) -> Iterator[tuple[dict[str, str], int]]:
     port = 4000 + os.getpid() % 20_000
     environment = {"PREFECT_HOME": str(home / "prefect"), "DO_NOT_TRACK": "1"}
     said = home / "up.log"
-    command = [sys.executable, "-m", "cleancopy.cli", "up", "--port", str(port)]
+    command = [sys.executable, "-m", "cleancopy", "up", "--port", str(port)]
     said.unlink(missing_ok=True)
     with said.open("wb") as log:
         process = subprocess.Popen(command, cwd=home, env=os.environ | environment, stdout=log, stderr=log)

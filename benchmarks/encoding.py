@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ftfy import bad_codecs
 
-from cleancopy.encoding import decode, repair, restore
+from cleancopy.extract.encoding import decode, repair, restore
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 LOCALES = Path("/usr/share/locale")

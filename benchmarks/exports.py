@@ -20,8 +20,8 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from cleancopy.document import Block, Cut, Document, Metadata, doc_id
-from cleancopy.sinks import export
-from cleancopy.sinks.selection import plan
+from cleancopy.export import export
+from cleancopy.export.selection import plan
 from cleancopy.store import releases, rows
 from cleancopy.store.archive import ArchiveRef
 

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmarks.object_server import Server
 
-    from cleancopy.store.layout import Place
+    from cleancopy.store.paths import StorePath
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 3
@@ -77,16 +77,16 @@ def place_remotely(home: Path, server: Server) -> None:
     (home / "remote.json").write_text(json.dumps(said))
 
 
-def root_of(home: Path) -> Place:
+def root_of(home: Path) -> StorePath:
     """The store of a home: its folder ``clean``, or the object store that was named."""
-    from cleancopy.store import layout, lease
+    from cleancopy.store import lease, paths
 
     if not (home / "remote.json").exists():
         return home / "clean"
     said = json.loads((home / "remote.json").read_text())
     os.environ.update(said["environment"], CLEANCOPY_WORK=str(home / "work"))
     lease.LEASE, lease.BEAT = 1.5, 0.3
-    return layout.place(said["root"])
+    return paths.store_path(said["root"])
 
 
 # ---- what the processes do; each runs until it is killed
@@ -107,7 +107,7 @@ def _batch() -> dict[str, str]:
     return {f"{name}/{n}.txt": " ".join(secrets.token_hex(4) for _ in range(40)) + "\n" for n in range(BATCH)}
 
 
-def _store(root: Place, texts: dict[str, str], release: int) -> None:
+def _store(root: StorePath, texts: dict[str, str], release: int) -> None:
     """Archive and commit a batch as a release."""
     from cleancopy.document import Block, Capture, Document
     from cleancopy.store import archive, releases, rows
@@ -154,8 +154,8 @@ def commit(home: Path) -> None:
 
 def ingest(home: Path) -> None:
     """Drop batches into raw/ and run the pipeline on them."""
-    from cleancopy.pipeline import begin
-    from cleancopy.pipeline import ingest as run_ingest
+    from cleancopy.ingest.pipeline import begin
+    from cleancopy.ingest.pipeline import ingest as run_ingest
 
     root = root_of(home)
     while True:
@@ -175,11 +175,11 @@ def ingest(home: Path) -> None:
 
 def maintain(home: Path) -> None:
     """Commit some batches, then compact, checkpoint and remove what is old, under a clock set on by 30 days."""
-    from cleancopy import views
-    from cleancopy.store import maintenance, releases
+    from cleancopy.corpus import views
+    from cleancopy.store import releases, vacuum
 
-    maintenance.time = SimpleNamespace(time=lambda: time.time() + DAYS)  # type: ignore[attr-defined]
-    maintenance.LOG_ENTRIES = 4
+    vacuum.time = SimpleNamespace(time=lambda: time.time() + DAYS)  # type: ignore[attr-defined]
+    vacuum.LOG_ENTRIES = 4
     root = root_of(home)
     while True:
         for _ in range(4):
@@ -187,7 +187,7 @@ def maintain(home: Path) -> None:
             with releases.writing(root, wait=30) as release:
                 _store(root, texts, release)
             _acknowledge(home, next(iter(texts)).partition("/")[0])
-        with maintenance.maintaining(root):
+        with vacuum.maintaining(root):
             views.mend_tree(root, release)
         _end_round(home)
 
@@ -224,8 +224,8 @@ def processes() -> ForkServerContext:
     """Processes that start in milliseconds, with all that they need imported."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([
-        "cleancopy.pipeline", "cleancopy.views", "cleancopy.store.maintenance", "cleancopy.cli",
-        "cleancopy.sinks.export", "lightgbm", "pyarrow.dataset",
+        "cleancopy.ingest.pipeline", "cleancopy.corpus.views", "cleancopy.store.vacuum", "cleancopy.cli",
+        "cleancopy.export.export", "lightgbm", "pyarrow.dataset",
     ])  # fmt: skip
     return context
 
@@ -278,13 +278,13 @@ def _acknowledged(home: Path) -> list[str]:
 
 def look(home: Path, tally: Tally) -> None:
     """Count what a reader would miss, see half or see twice, as the store stands."""
-    from cleancopy.store import corpus
+    from cleancopy.store import tables
 
     root = root_of(home)
-    keys = corpus.latest(root, ["key"]).column("key").to_pylist()
+    keys = tables.latest(root, ["key"]).column("key").to_pylist()
     # Under another pipeline, as when the code is edited meanwhile, a capture is noted again.
     columns = ["key", "payload_sha256", "fingerprint"]
-    ledger = list(map(tuple, map(dict.values, corpus.captures(root, columns).to_pylist())))
+    ledger = list(map(tuple, map(dict.values, tables.captures(root, columns).to_pylist())))
     batches = Counter(key.removeprefix("file:").partition("/")[0] for key in set(keys))
     acknowledged = _acknowledged(home)
     tally.acknowledged = len(acknowledged) * BATCH
@@ -315,28 +315,28 @@ def _half_exports(home: Path, documents: int) -> list[str]:
 
 def _mend(home: Path, name: str, tally: Tally) -> None:
     """Run what a user would run next; what is wrong after that counts as a fault."""
-    from cleancopy import views
-    from cleancopy.store import maintenance, releases, verification
+    from cleancopy.corpus import views
+    from cleancopy.store import releases, vacuum, verify
 
     root = root_of(home)
     if name == "ingest":
         _ingest_all(home)
-    real = maintenance.time
-    maintenance.time = SimpleNamespace(time=lambda: time.time() + DAYS)  # type: ignore[attr-defined]
+    real = vacuum.time
+    vacuum.time = SimpleNamespace(time=lambda: time.time() + DAYS)  # type: ignore[attr-defined]
     try:
-        with maintenance.maintaining(root, wait=30):
+        with vacuum.maintaining(root, wait=30):
             last = releases.current(root)
             views.mend_tree(root, last.release if last else 0)
     finally:
-        maintenance.time = real  # type: ignore[attr-defined]
+        vacuum.time = real  # type: ignore[attr-defined]
     look(home, tally)
-    tally.faults += [str(fault) for fault in verification.verify(root)]
+    tally.faults += [str(fault) for fault in verify.verify(root)]
     tally.faults += [f"{path.name}: {why}" for path, why, _ in views.check_tree(root)]
 
 
 def _ingest_all(home: Path) -> None:
-    from cleancopy.pipeline import begin
-    from cleancopy.pipeline import ingest as run_ingest
+    from cleancopy.ingest.pipeline import begin
+    from cleancopy.ingest.pipeline import ingest as run_ingest
 
     with begin(raw=home / "raw", root=root_of(home), workers=0) as run:
         run_ingest(run)
@@ -349,7 +349,7 @@ def _write_all(home: Path, batches: int, lock: bool) -> None:
     """Store every batch that is not there yet, as long as it takes; with the lock, compact now and then."""
     from cleancopy.document import doc_id
     from cleancopy.errors import Busy, StoreError
-    from cleancopy.store import corpus, layout, maintenance, releases
+    from cleancopy.store import paths, releases, tables, vacuum
 
     root = root_of(home)
     for number in range(batches):
@@ -358,22 +358,22 @@ def _write_all(home: Path, batches: int, lock: bool) -> None:
         while True:
             with contextlib.suppress(StoreError):
                 if not lock:
-                    release = len(layout.published(root)) + 1
-                    if wanted <= corpus.heads(root).keys():
+                    release = len(paths.published_releases(root)) + 1
+                    if wanted <= tables.heads(root).keys():
                         break
                     _store_as(root, texts, release)
                     continue
                 with releases.writing(root, wait=60) as release:
-                    if not wanted <= corpus.heads(root).keys():
+                    if not wanted <= tables.heads(root).keys():
                         _store(root, texts, release)
                 break
         with contextlib.suppress(Busy):
             if lock and number % 20 == 19:
-                with maintenance.maintaining(root):
+                with vacuum.maintaining(root):
                     pass
 
 
-def _store_as(root: Place, texts: dict[str, str], release: int) -> None:
+def _store_as(root: StorePath, texts: dict[str, str], release: int) -> None:
     """Commit a batch under an archive name that no other writer has."""
     from cleancopy.document import Block, Document
     from cleancopy.store import releases, rows
@@ -396,7 +396,7 @@ def _store_as(root: Place, texts: dict[str, str], release: int) -> None:
 
 def race(home: Path, writers: int, batches: int, lock: bool, context: ForkServerContext) -> Tally:
     """Several processes that store the same batches at once; what is lost or doubled in the end."""
-    from cleancopy.store import releases, verification
+    from cleancopy.store import releases, verify
 
     home.mkdir(parents=True, exist_ok=True)
     runs = [context.Process(target=_write_all, args=(home, batches, lock), daemon=True) for _ in range(writers)]
@@ -410,7 +410,7 @@ def race(home: Path, writers: int, batches: int, lock: bool, context: ForkServer
     tally = Tally()
     look(home, tally)
     tally.faults += [f"a writer ended with {run.exitcode}" for run in runs if run.exitcode]
-    tally.faults += [str(fault) for fault in verification.verify(root_of(home))]
+    tally.faults += [str(fault) for fault in verify.verify(root_of(home))]
     return tally
 
 

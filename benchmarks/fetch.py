@@ -140,8 +140,8 @@ def report(port: int) -> dict[str, Any]:
 def fetched(port: int, hosts: int, count: int, delay: float, at_once: int) -> dict[str, float]:
     """Fetch and archive, in this process: ``count`` pages of one host, or one page of each of ``hosts``."""
     from cleancopy.policy import Limits
-    from cleancopy.sources.crawl import Page, crawl
     from cleancopy.sources.settings import Fetching, Source
+    from cleancopy.sources.web.crawl import Page, crawl
 
     fetching = Fetching(
         contact="ops@example.org", delay=delay, hosts=at_once, ports=(port,), allow=(f"{LOOPBACK}:{port}",)
@@ -199,8 +199,8 @@ def resolver() -> Any:
 def hostile(port: int) -> dict[str, Any]:
     """What comes of all that the hostile server has to offer, four times at once."""
     from cleancopy.policy import Limits
-    from cleancopy.sources.crawl import crawl
     from cleancopy.sources.settings import Fetching, Source
+    from cleancopy.sources.web.crawl import crawl
 
     with urlopen(f"http://{LOOPBACK}:{port}/") as answer:
         paths = [line.split("\t")[0] for line in answer.read().decode().splitlines()]
@@ -237,7 +237,7 @@ def hostile(port: int) -> dict[str, Any]:
 
 def ingested(port: int, count: int, clean: str) -> dict[str, Any]:
     """A whole ingest of ``count`` pages; ``reads`` counts those that were read and cleaned."""
-    from cleancopy import pipeline
+    from cleancopy.ingest import pipeline
     from cleancopy.sources.settings import Fetching, Source
 
     fetching = Fetching(contact="ops@example.org", delay=0, ports=(port,), allow=(f"{LOOPBACK}:{port}",))
@@ -252,7 +252,7 @@ def ingested(port: int, count: int, clean: str) -> dict[str, Any]:
             reads += pipeline.read_shard(run, number)["read"]
         pipeline.learn(run, shards)
         for number in range(shards):
-            pipeline.decide_shard(run, number)
+            pipeline.clean_shard(run, number)
         pipeline.reclean(run, shards)
         summary = pipeline.publish(run, shards + 1)
         spent = time.process_time() - processor

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import lxml.html
 from trafilatura.metadata import extract_metadata
 
-from cleancopy.metadata import read_metadata
+from cleancopy.extract.metadata import read_metadata
 
 WCXB = Path(__file__).parents[2] / "shared" / "corpora" / "wcxb"
 FIELDS = {"title": "title", "author": "author", "date": "publish_date"}

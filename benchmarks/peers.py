@@ -118,7 +118,7 @@ def _string(page: Page) -> str:
 TOOLS = (
     Tool(
         "cleancopy", "cleancopy", "the default policy, no site chrome; bytes to clean text with metadata",
-        _cleancopy, ("cleancopy.errors.Rejected",), scored=False,
+        _cleancopy, ("cleancopy.errors.Rejection",), scored=False,
     ),
     Tool("trafilatura", "trafilatura", "extract() as it comes", _trafilatura),
     Tool(
@@ -205,7 +205,7 @@ def main() -> None:
     expected = _expected(tool)
     with Path(results).open("a", encoding="utf-8") as out:
         if what == "text":
-            from cleancopy.encoding import decode
+            from cleancopy.extract.encoding import decode
 
             for path in paths:
                 text, error = _try(tool, decode(payload(path))[0], expected)

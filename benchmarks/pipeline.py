@@ -69,7 +69,7 @@ def spent(command: Sequence[str], folder: Path, **environment: str) -> dict[str,
 
 def own_command(raw: Path, clean: Path, workers: int, *more: str, python: str = sys.executable) -> list[str]:
     """The command of an ingest."""
-    command = [python, "-m", "cleancopy.cli", "ingest", "--json", "--raw", str(raw)]
+    command = [python, "-m", "cleancopy", "ingest", "--json", "--raw", str(raw)]
     return [*command, "--clean", str(clean), "--workers", str(workers), *more]
 
 
@@ -94,9 +94,9 @@ def ways(raw: Path, lines: Path, workers: int, own: str, peers: str | None) -> l
 
 def own_texts(root: Path) -> Iterator[tuple[str, str]]:
     """The clean text of every document of the release, copies too."""
-    from cleancopy.store import corpus, rows
+    from cleancopy.store import rows, tables
 
-    for batch in corpus.latest_batches(root):
+    for batch in tables.latest_batches(root):
         for one in rows.table_to_versions(batch):
             yield Path(one.document.key.removeprefix("file:")).stem, one.document.clean
 
@@ -118,7 +118,7 @@ def cli_texts(out: Path) -> Iterator[tuple[str, str]]:
 
 def prepare(every: int, home: Path) -> tuple[Path, Path, list[str]]:
     """The pages as files and as JSON lines, and their names."""
-    from cleancopy.encoding import decode
+    from cleancopy.extract.encoding import decode
 
     raw, lines, names = home / "raw", home / "lines", []
     raw.mkdir(parents=True)

@@ -41,9 +41,9 @@ from train import CORPORA, Source, read_corpora
 import cleancopy
 from cleancopy.clean import clean
 from cleancopy.document import Capture
-from cleancopy.errors import Rejected
+from cleancopy.errors import Rejection
 from cleancopy.policy import ContentPolicy, Policy
-from cleancopy.stages.blockmodel import final_scores
+from cleancopy.stages.content.model import final_scores
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -101,7 +101,7 @@ def cleaned(source: Source, scores: Scores) -> tuple[Made, Made]:
             )
         return [(score, "") for score in scores]
 
-    seam = nullcontext() if scores is None else patch("cleancopy.stages.content.judge", judged)
+    seam = nullcontext() if scores is None else patch("cleancopy.stages.content.select.judge", judged)
     with seam:
         on = _made(source, Policy())
         off = _made(source, Policy(content=ContentPolicy(headline=False)))
@@ -111,13 +111,18 @@ def cleaned(source: Source, scores: Scores) -> tuple[Made, Made]:
 def _made(source: Source, policy: Policy) -> Made:
     try:
         return Made(clean(capture(source), policy).clean)
-    except Rejected as rejected:
+    except Rejection as rejected:
         return Made("", str(rejected))
 
 
 def own_rows(folder: Path, sources: Sequence[Source], jobs: int, cache: Path | None) -> list[Row]:
     """cleancopy's rows, headline on and off."""
-    parts = ("blocks.py", "encoding.py", "stages/blockmodel.py", "stages/content.py")
+    parts = (
+        "extract/html.py",
+        "extract/encoding/__init__.py",
+        "stages/content/model.py",
+        "stages/content/select.py",
+    )
     code = [HERE / "train.py", *(PACKAGE / part for part in parts)]
     key = digest(*(path.read_bytes() for path in code), *map(_stamp, read_corpora(folder)))
     found = cached(cache, f"scores-{key}", lambda: cross_validated(folder, jobs))

@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from cleancopy.blocks import read_html
 from cleancopy.clean import read
 from cleancopy.document import Capture
-from cleancopy.encoding import decode
-from cleancopy.errors import Rejected
-from cleancopy.isolation import outcome, run_isolated
+from cleancopy.errors import Rejection
+from cleancopy.extract.encoding import decode
+from cleancopy.extract.html import read_html
+from cleancopy.extract.isolation import result_or_rejection, run_isolated
 from cleancopy.policy import Limits, Policy
 from cleancopy.sources.files import Input, find_inputs, read_input
 
@@ -96,7 +96,7 @@ def split(folder: Path) -> int:
     count = 0
     for capture in captures:
         text, _ = decode(capture.payload, declared=capture.charset)
-        outcome(partial(read_html, limits=LIMITS), text)
+        result_or_rejection(partial(read_html, limits=LIMITS), text)
         count += 1
     return count
 
@@ -122,7 +122,7 @@ def isolated(payloads: Sequence[bytes], rounds: int) -> tuple[float, float]:
     for _ in range(rounds):
         started = time.process_time()
         for capture in captures:
-            outcome(timed, capture)
+            result_or_rejection(timed, capture)
         here.append(time.process_time() - started)
         apart.append(sum(worked(captures)))
     return min(here), min(apart)
@@ -135,7 +135,7 @@ def worked(captures: Sequence[Capture]) -> Iterator[float]:
     results = run_isolated(timed, tasks, workers=1, limits=LIMITS, preload=("cleancopy.clean",))
     started = 0.0
     for number, (_, result) in enumerate(results):
-        if isinstance(result, Rejected):
+        if isinstance(result, Rejection):
             continue
         marks.append(result[0])
         started = time.process_time() if number == 0 else started

@@ -48,19 +48,10 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 from numpy.typing import NDArray
 
+from cleancopy.minhash import Overlap, Signing, estimates, normalise, shingles, sign, slot_conflict, warm_up
 from cleancopy.policy import DuplicatePolicy
-from cleancopy.repetition import (
-    Overlap,
-    Signing,
-    estimates,
-    normalise,
-    shingles,
-    sign,
-    slot_conflict,
-    warm_up,
-)
-from cleancopy.stages.duplicates import Candidate, Decision, Fact, decide, signing
-from cleancopy.store import index
+from cleancopy.stages.duplicates import Candidate, DuplicateSet, Fact, find_duplicates, signing
+from cleancopy.store import dedup_index
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WCXB = SHARED / "corpora" / "wcxb" / "ground-truth"
@@ -226,17 +217,17 @@ def true_pairs(sets: Sequence[frozenset[str]], threshold: float) -> dict[tuple[i
     """Every pair of sets with at least that Jaccard similarity (prefix filter, Bayardo et al. 2007)."""
     frequency = Counter(shingle for one in sets for shingle in one)
     rank = {shingle: i for i, (shingle, _) in enumerate(sorted(frequency.items(), key=lambda x: (x[1], x[0])))}
-    index: dict[int, list[int]] = defaultdict(list)
+    positions: dict[int, list[int]] = defaultdict(list)
     found: dict[tuple[int, int], float] = {}
     for right, one in enumerate(sets):
         prefix = sorted(rank[s] for s in one)[: len(one) - ceil(threshold * len(one)) + 1]
-        for left in {left for token in prefix for left in index[token]}:
+        for left in {left for token in prefix for left in positions[token]}:
             shared = len(sets[left] & one)
             similarity = shared / (len(sets[left]) + len(one) - shared)
             if similarity >= threshold:
                 found[left, right] = similarity
         for token in prefix:
-            index[token].append(right)
+            positions[token].append(right)
     return found
 
 
@@ -320,7 +311,7 @@ def measure_signing(texts: Sequence[str]) -> dict[str, Any]:
 # --- the whole way
 
 
-def with_cleancopy(pages: Sequence[Page], policy: DuplicatePolicy) -> Decision:
+def with_cleancopy(pages: Sequence[Page], policy: DuplicatePolicy) -> DuplicateSet:
     """Sign everything, decide with verification."""
     texts = [page.text for page in pages]
     rows = sign(texts, signing(policy))
@@ -328,22 +319,22 @@ def with_cleancopy(pages: Sequence[Page], policy: DuplicatePolicy) -> Decision:
         Candidate(f"{i:06d}", sha256(text.encode()).hexdigest(), text.count(" ") + 1, None, False, rows[i])
         for i, text in enumerate(texts)
     ]
-    return decide(documents, partial(texts_of, texts), policy)
+    return find_duplicates(documents, partial(texts_of, texts), policy)
 
 
 def with_lsh(pages: Sequence[Page], policy: DuplicatePolicy, verify: bool) -> dict[int, int]:
     """The copy and its keeper for each page that datasketch's LSH finds, verified with shingle sets or not."""
-    index = MinHashLSH(threshold=policy.jaccard, num_perm=policy.num_perm)
+    lsh = MinHashLSH(threshold=policy.jaccard, num_perm=policy.num_perm)
     sets = [set(grams(page.text, policy.shingle)) for page in pages]
     keepers: dict[int, int] = {}
     for right, signature in enumerate(MinHash.generator(sets, num_perm=policy.num_perm)):
-        for left in sorted(index.query(signature)):
+        for left in sorted(lsh.query(signature)):
             shared = len(sets[left] & sets[right]) if verify else 0
             if not verify or shared >= policy.jaccard * (len(sets[left]) + len(sets[right]) - shared):
                 keepers[right] = left
                 break
         else:
-            index.insert(right, signature)
+            lsh.insert(right, signature)
     return keepers
 
 
@@ -386,7 +377,7 @@ def measure_copies(texts: Sequence[str], count: int) -> dict[str, Any]:
     }
 
 
-def measure_again(pages: Sequence[Page], policy: DuplicatePolicy, first: Decision) -> dict[str, Any]:
+def measure_again(pages: Sequence[Page], policy: DuplicatePolicy, first: DuplicateSet) -> dict[str, Any]:
     """What the same decision costs with an index that knows all texts but the last hundred."""
     texts = [page.text for page in pages]
     documents = [
@@ -397,16 +388,18 @@ def measure_again(pages: Sequence[Page], policy: DuplicatePolicy, first: Decisio
     digests = [document.text_sha256 for document in documents]
     with tempfile.TemporaryDirectory() as folder:
 
-        def run(count: int) -> Decision:
-            known = index.add(index.load(Path(folder), signing(policy)), digests[:count], rows[:count])
-            propose = partial(index.propose, known)
-            decision = decide(documents[:count], partial(texts_of, texts), policy, propose)
-            index.commit(known, decision.measured)
+        def run(count: int) -> DuplicateSet:
+            known = dedup_index.add(
+                dedup_index.load(Path(folder), signing(policy)), digests[:count], rows[:count]
+            )
+            propose = partial(dedup_index.propose, known)
+            decision = find_duplicates(documents[:count], partial(texts_of, texts), policy, propose)
+            dedup_index.commit(known, decision.measured)
             return decision
 
         run(len(texts) - 100)
         last, seconds = timed(lambda: run(len(texts)), 1)
-        size = index.load(Path(folder), signing(policy)).size
+        size = dedup_index.load(Path(folder), signing(policy)).size
     same = last.duplicates == first.duplicates
     return {"seconds": seconds, "measured": len(last.measured), "same": same, "bytes": size / len(texts)}
 
@@ -466,10 +459,10 @@ def invented(first: int, count: int) -> tuple[list[str], NDArray[np.uint32]]:
     return [sha256(str(first + i).encode()).hexdigest() for i in range(count)], rows
 
 
-def facts(known: index.Index, start: int) -> dict[tuple[str, str], Fact]:
+def facts(known: dedup_index.Index, start: int) -> dict[tuple[str, str], Fact]:
     """Facts of the pairs that match and of which the later text has at least the number ``start``."""
     digests = [digest.hex() for digest in known.digests.to_pylist()]
-    proposed = index.propose(known, [Candidate(d, d, 500, None, False) for d in digests])
+    proposed = dedup_index.propose(known, [Candidate(d, d, 500, None, False) for d in digests])
     pairs = proposed.found.pairs[proposed.found.pairs[:, 1] >= start]
     alike = estimates(proposed.sketched, pairs, 112)
     pairs, alike = pairs[alike >= 0.63], alike[alike >= 0.63]
@@ -486,14 +479,14 @@ def measure_index(most: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         size, kept, built = 0, 0, 0.0
         for goal in sorted({most // 10, most // 4, most // 2, most}):
-            known = index.load(Path(folder), Signing())
+            known = dedup_index.load(Path(folder), Signing())
             while size < goal:
                 digests, rows = invented(size, min(CHUNK, goal - size))
                 start = time.process_time()
-                known = index.add(known, digests, rows)
+                known = dedup_index.add(known, digests, rows)
                 built += time.process_time() - start
                 size += len(digests)
-            known = index.commit(known, facts(known, kept))
+            known = dedup_index.commit(known, facts(known, kept))
             kept = size
             line = {"texts": size, "bytes": round(known.size / size, 1), "files": len(known.bands)}
             found.append(line | added(folder, size, commit=False))
@@ -502,7 +495,7 @@ def measure_index(most: int) -> dict[str, Any]:
             "sizes": [*found, last],
             "added": added(folder, size, commit=True),
             "build": round(built, 1),
-            "duckdb": measure_duckdb(index.load(Path(folder), Signing())),
+            "duckdb": measure_duckdb(dedup_index.load(Path(folder), Signing())),
         }
 
 
@@ -517,22 +510,22 @@ def added(folder: str, size: int, *, commit: bool) -> dict[str, float]:
 def add_and_tell(folder: str, size: int, commit: bool) -> None:
     """Add texts to an index and say what it cost; the texts and their documents are there before."""
     digests, rows = invented(size + 10_000_000, ADDED)
-    before = [digest.hex() for digest in index.load(Path(folder), Signing()).digests.to_pylist()]
+    before = [digest.hex() for digest in dedup_index.load(Path(folder), Signing()).digests.to_pylist()]
     documents = [Candidate(d, d, 500, None, False) for d in [*before, *digests]]
     gc.collect()
     gc.freeze()
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     marks = [time.process_time()]
-    known = index.add(index.load(Path(folder), Signing()), digests, rows)
+    known = dedup_index.add(dedup_index.load(Path(folder), Signing()), digests, rows)
     marks.append(time.process_time())
     everyone = np.arange(len(known.digests))
     parts = known.partitions
-    pairs = [len(index.candidates(known, everyone, part, parts).pairs) for part in range(parts)]
+    pairs = [len(dedup_index.candidates(known, everyone, part, parts).pairs) for part in range(parts)]
     marks.append(time.process_time())
     if commit:
-        index.commit(known, {})
+        dedup_index.commit(known, {})
     marks.append(time.process_time())
-    proposed = index.propose(known, documents)
+    proposed = dedup_index.propose(known, documents)
     marks.append(time.process_time())
     steps = dict(zip(("add", "candidates", "commit", "propose"), np.diff(marks).round(3).tolist(), strict=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -551,7 +544,7 @@ def add_and_tell(folder: str, size: int, commit: bool) -> None:
     )
 
 
-def measure_duckdb(known: index.Index) -> dict[str, float] | None:
+def measure_duckdb(known: dedup_index.Index) -> dict[str, float] | None:
     """CPU seconds in which DuckDB finds, in the same files, the keys that several texts share."""
     if not importlib.util.find_spec("duckdb"):
         return None

@@ -33,15 +33,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cleancopy.blocks import Page, read_html, read_plain
-from cleancopy.clean import decide
+from cleancopy.clean import apply_stages
 from cleancopy.document import Document
-from cleancopy.encoding import decode
-from cleancopy.errors import Rejected
+from cleancopy.errors import Rejection
+from cleancopy.extract.encoding import decode
+from cleancopy.extract.html import Page, read_html, read_plain
 from cleancopy.policy import ChromePolicy, ContentPolicy, Policy
-from cleancopy.stages import company
-from cleancopy.stages.chrome import SiteChrome, cut_chrome, learn_chrome
-from cleancopy.stages.content import _with_headline, score_blocks
+from cleancopy.stages.chrome import placement
+from cleancopy.stages.chrome.cut import SiteChrome, cut_chrome, learn_chrome
+from cleancopy.stages.content.select import _with_headline, score_blocks
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 RESULTS = Path(__file__).with_name("results")
@@ -167,8 +167,8 @@ def cut(document: Document, chrome: SiteChrome | None, policy: ChromePolicy = PO
 def by_all_stages(document: Document, chrome: SiteChrome | None) -> str:
     """The text of a page as every stage leaves it; none where it is rejected."""
     try:
-        return decide(document, ALL_STAGES, chrome).clean
-    except Rejected:
+        return apply_stages(document, ALL_STAGES, chrome).clean
+    except Rejection:
         return ""
 
 
@@ -243,12 +243,12 @@ def _constant(name: str, value: float) -> Iterator[ChromePolicy]:
     if hasattr(POLICY, name):
         yield replace(POLICY, **{name: value})
         return
-    before = getattr(company, name)
-    setattr(company, name, value)
+    before = getattr(placement, name)
+    setattr(placement, name, value)
     try:
         yield POLICY
     finally:
-        setattr(company, name, before)
+        setattr(placement, name, before)
 
 
 # --- hosts

@@ -36,7 +36,7 @@ import pyarrow as pa
 
 from cleancopy import open as open_corpus
 from cleancopy.document import Block, Cut, Decoding, Document, Metadata
-from cleancopy.store import archive, corpus, layout, maintenance, releases, rows, verification
+from cleancopy.store import archive, paths, releases, rows, tables, vacuum, verify
 
 PAGES = Path(__file__).resolve().parents[2] / "shared" / "corpora" / "wcxb" / "ground-truth"
 WINDOW = 4_000
@@ -132,7 +132,7 @@ def signed(documents: Iterable[Document], seed: int = 1) -> list[Signed]:
     ]
 
 
-def version(one: Signed, release: int, number: int, head: corpus.Head | None = None) -> rows.Version:
+def version(one: Signed, release: int, number: int, head: tables.Head | None = None) -> rows.Version:
     """The next version of a document."""
     document = one.document
     return rows.Version(
@@ -194,7 +194,7 @@ def noted(stored: Iterable[rows.Version], entries: list[rows.LedgerEntry]) -> It
 def publish_batch(root: Path, batch: Sequence[Signed]) -> int:
     """Store what is new in documents that were seen again; how many are."""
     with releases.writing(root) as release:
-        heads = corpus.heads(root, documents=[one.document.doc_id for one in batch])
+        heads = tables.heads(root, documents=[one.document.doc_id for one in batch])
         changed = [
             (one, head)
             for one in batch
@@ -258,7 +258,7 @@ def measure_store(root: Path, stored: list[Signed], pool: Sequence[Document], ba
     _, spent = cpu(lambda: publish(root, stored))
     yield Figure("stored", len(stored) / spent, "documents a CPU-second", "must 10,000, aim 15,000")
     yield Figure("size of everything, as a share of the UTF-8 text", size(root) / text, "", "must 0.50")
-    yield Figure("of it the ledger", size(layout.table_folder(root, "captures")) / text, "")
+    yield Figure("of it the ledger", size(paths.table_folder(root, "captures")) / text, "")
     chance, before = random.Random(1), size(root)
     current = list(stored)
     again = [seen_again(current, pool, chance) for _ in range(batches)]
@@ -269,35 +269,35 @@ def measure_store(root: Path, stored: list[Signed], pool: Sequence[Document], ba
     )
     yield Figure("a batch", (size(root) - before) / batches / 1e6, "MB", "must 0.25")
     yield from measure_reading(root, len(stored), "")
-    files = len(corpus.data_files(root, "documents"))
-    _, spent = cpu(lambda: maintenance.maintaining(root).__enter__())
+    files = len(tables.data_files(root, "documents"))
+    _, spent = cpu(lambda: vacuum.maintaining(root).__enter__())
     yield Figure(f"maintenance, {files} files of documents become {files_of(root)}", spent, "CPU-s")
     yield from measure_reading(root, len(stored), ", maintained")
-    found, spent = cpu(lambda: [fault for fault in verification.verify(root) if "archive/" not in fault.what])
+    found, spent = cpu(lambda: [fault for fault in verify.verify(root) if "archive/" not in fault.what])
     yield Figure(f"verified, {len(found)} faults", len(stored) / spent, "documents a CPU-second")
 
 
 def files_of(root: Path) -> int:
     """How many data files the documents have."""
-    return len(corpus.data_files(root, "documents"))
+    return len(tables.data_files(root, "documents"))
 
 
 def measure_reading(root: Path, count: int, when: str) -> Iterator[Figure]:
     """What reading costs."""
-    last = layout.published(root)[-1]
+    last = paths.published_releases(root)[-1]
     one = rows.doc_id("https://example.org/1/page")
     key_text = ["key", "text"]
     reads: list[tuple[str, Callable[[], object], str]] = [
-        ("latest of all, key and text", lambda: exhaust(corpus.latest_batches(root, key_text)), "must 2"),
-        ("latest of all, all columns", lambda: exhaust(corpus.latest_batches(root)), "must 2"),
+        ("latest of all, key and text", lambda: exhaust(tables.latest_batches(root, key_text)), "must 2"),
+        ("latest of all, all columns", lambda: exhaust(tables.latest_batches(root)), "must 2"),
         (
             "as of release 2, key and text",
-            lambda: exhaust(corpus.latest_batches(root, key_text, as_of=2)),
+            lambda: exhaust(tables.latest_batches(root, key_text, as_of=2)),
             "must 2",
         ),
-        ("history of one document", lambda: corpus.history(root, one), "must 0.1"),
+        ("history of one document", lambda: tables.history(root, one), "must 0.1"),
         ("difference of the last two releases", lambda: open_corpus(root).diff(last - 1, last), "must 0.2"),
-        ("heads of all", lambda: corpus.heads(root), ""),
+        ("heads of all", lambda: tables.heads(root), ""),
     ]
     for what, work, must in reads:
         # The first time also pays for what Python imports.

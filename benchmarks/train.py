@@ -28,11 +28,11 @@ from urllib.parse import urlsplit
 import lightgbm
 import numpy as np
 
-from cleancopy.blocks import DECLARED, read_html
-from cleancopy.encoding import decode
-from cleancopy.stages import blockmodel
-from cleancopy.stages.blockmodel import Layout
-from cleancopy.stages.content import block_shares
+from cleancopy.extract.encoding import decode
+from cleancopy.extract.html import DECLARED, read_html
+from cleancopy.stages.content import model as blockmodel
+from cleancopy.stages.content.model import Layout
+from cleancopy.stages.content.select import block_shares
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 SHIPPED = Path(blockmodel.__file__).parent

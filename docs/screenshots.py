@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).resolve().parent
 EXAMPLES = DOCS.parent / "raw" / "examples"
-CLI = [sys.executable, "-m", "cleancopy.cli"]
+CLI = [sys.executable, "-m", "cleancopy"]
 SOURCES = """
 [[source]]
 name = "examples"

@@ -19,9 +19,9 @@ from itertools import pairwise
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 import pyarrow.compute as pc
 
-from cleancopy.run import Run, Summary
+from cleancopy.ingest.run import Run, Summary
 from cleancopy.sources.settings import LOCAL
-from cleancopy.store import corpus, releases
+from cleancopy.store import releases, tables
 
 #: The share of captures that may be rejected.
 REJECTED = 0.05
@@ -132,7 +132,7 @@ def _said(pause: timedelta) -> str:
 
 def _arrivals(run: Run) -> list[datetime]:
     """When the run's source brought something new, of the last releases, ascending."""
-    table = corpus.captures(run.root, columns=["release", "source", "outcome"])
+    table = tables.captures(run.root, columns=["release", "source", "outcome"])
     wanted = pc.and_(pc.equal(table["source"], run.source), pc.not_equal(table["outcome"], "rejected"))
     seen = sorted(pc.unique(table.filter(wanted)["release"]).to_pylist())[-LOOKED_AT:]
     return [datetime.fromisoformat(releases.read(run.root, number).time) for number in seen]

@@ -26,13 +26,13 @@ from prefect import Task
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from cleancopy import deciding, reading
 from cleancopy.errors import CleancopyError, PolicyError
-from cleancopy.fingerprint import fingerprint
-from cleancopy.isolation import looking_rarely
+from cleancopy.extract.isolation import relaxed_gc
+from cleancopy.ingest import clean_shard, read
+from cleancopy.ingest.run import Run
 from cleancopy.policy import Policy
-from cleancopy.run import Run
-from cleancopy.store.layout import atomic_write, locked
+from cleancopy.store.paths import atomic_write, locked
+from cleancopy.version import fingerprint
 
 if TYPE_CHECKING:
     from prefect_dask import DaskTaskRunner
@@ -179,7 +179,7 @@ def _here(run: Run) -> Iterator[Run]:
 def _at_work(run: Run, step: str, number: int) -> Iterator[Run]:
     _check_worker(run)
     os.environ.pop(_TRIM, None)  # before the process that reads begins, which takes it over
-    with locked(run.work / f"held-{step}-{number:05d}", PATIENCE), looking_rarely():
+    with locked(run.work / f"held-{step}-{number:05d}", PATIENCE), relaxed_gc():
         yield replace(run, workers=min(run.workers, 1))
 
 
@@ -215,7 +215,7 @@ def wait_for_others(run: Run) -> None:
 
 def forget() -> None:
     """Let go of what a worker keeps of a run: a worker of a cluster lives on after it."""
-    for module in (reading, deciding):
+    for module in (read, clean_shard):
         for one in vars(module).values():
             if hasattr(one, "cache_clear"):
                 one.cache_clear()

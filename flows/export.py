@@ -18,9 +18,9 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field
 
 from cleancopy.errors import CleancopyError
-from cleancopy.sinks.export import export as write
-from cleancopy.sinks.selection import Plan, plan
-from cleancopy.store.layout import place
+from cleancopy.export.export import export as write
+from cleancopy.export.selection import Plan, plan
+from cleancopy.store.paths import store_path
 
 
 class ExportParameters(BaseModel):
@@ -62,7 +62,7 @@ def export(parameters: ExportParameters = ExportParameters()) -> Any:  # noqa: B
 
 
 def _export(given: ExportParameters) -> dict[str, Any]:
-    chosen = plan(place(given.clean), as_of=given.as_of, site=given.site)
+    chosen = plan(store_path(given.clean), as_of=given.as_of, site=given.site)
     documents = chosen.documents if given.dry_run else write_shards(chosen, given)
     said = f"{documents} documents of release {chosen.release}" + ("" if given.dry_run else f" in {given.to}")
     get_run_logger().info("export: %s", said)

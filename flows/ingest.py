@@ -26,14 +26,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from pydantic import BaseModel, ConfigDict, Field
 
-from cleancopy import pipeline
 from cleancopy.errors import CleancopyError, PolicyError
+from cleancopy.ingest import pipeline
+from cleancopy.ingest.lineage import openlineage_events
+from cleancopy.ingest.publish import publish
+from cleancopy.ingest.run import Run, Summary
 from cleancopy.policy import read_policy
-from cleancopy.publish import publish
-from cleancopy.run import Run, Summary
-from cleancopy.sinks.openlineage import reported
 from cleancopy.sources.settings import Settings, Source, for_urls, read_sources
-from cleancopy.store.layout import place
+from cleancopy.store.paths import store_path
 
 
 @task(name="discover", task_run_name="discover", cache_policy=NO_CACHE, persist_result=False)
@@ -66,7 +66,7 @@ def learn(run: Run, shards: int) -> int:
 def clean_shard(run: Run, number: int) -> dict[str, int]:
     """Cut a shard's documents under the policy and each site's chrome."""
     with engine.at_work(run, "clean", number) as own:
-        return _counted(own, f"shard {number}: clean", pipeline.decide_shard(own, number))
+        return _counted(own, f"shard {number}: clean", pipeline.clean_shard(own, number))
 
 
 @task(name="reclean", task_run_name="reclean", cache_policy=NO_CACHE, persist_result=False)
@@ -142,7 +142,7 @@ def _ingest(given: IngestParameters) -> dict[str, Any]:
         return _preview(given)
     said = chosen(given)
     engine.check(said["policy"])
-    with pipeline.begin(**said, workers=given.workers) as begun, reported(begun) as complete:
+    with pipeline.begin(**said, workers=given.workers) as begun, openlineage_events(begun) as complete:
         run = engine.shared(begun)
         engine.wait_for_others(run)
         shards = discover(run)
@@ -172,7 +172,7 @@ def chosen(given: IngestParameters) -> dict[str, Any]:
     name = source.name if source else "raw"
     return {
         "raw": Path(given.raw),
-        "root": place(given.clean),
+        "root": store_path(given.clean),
         "paths": [Path(path) for path in given.paths or ()],
         "policy": read_policy(Path(given.policy) if given.policy else None),
         "source": name,

@@ -16,10 +16,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field
 
+from cleancopy.curation.maintain import faults
+from cleancopy.curation.maintain import maintain as upkeep
 from cleancopy.errors import CleancopyError, StoreError
-from cleancopy.store.layout import place
-from cleancopy.upkeep import faults
-from cleancopy.upkeep import maintain as upkeep
+from cleancopy.store.paths import store_path
 
 
 class MaintainParameters(BaseModel):
@@ -38,13 +38,13 @@ class MaintainParameters(BaseModel):
 @task(name="maintain", task_run_name="maintain", cache_policy=NO_CACHE, persist_result=False)
 def keep_up(given: MaintainParameters) -> dict[str, Any]:
     """Compact, checkpoint, sweep and renew; what was done."""
-    return upkeep(place(given.clean), keep_days=given.keep_days, dry_run=given.dry_run)
+    return upkeep(store_path(given.clean), keep_days=given.keep_days, dry_run=given.dry_run)
 
 
 @task(name="verify", task_run_name="verify", cache_policy=NO_CACHE, persist_result=False)
 def verify(given: MaintainParameters) -> int:
     """Compare all that is stored with its digests; how many files are at fault."""
-    found = [str(fault) for fault in faults(place(given.clean))]
+    found = [str(fault) for fault in faults(store_path(given.clean))]
     if found:
         create_table_artifact(
             key="verify-faults",

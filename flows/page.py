@@ -32,12 +32,12 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from cleancopy.publish import learned_chromes
-from cleancopy.run import Run, Summary
-from cleancopy.slugs import site_slug
-from cleancopy.store import chromes, corpus
-from cleancopy.store.layout import Place, manifest_path
+from cleancopy.ingest.publish import learned_chromes
+from cleancopy.ingest.run import Run, Summary
+from cleancopy.store import chrome_profiles, tables
+from cleancopy.store.paths import StorePath, manifest_path
 from cleancopy.store.rows import LedgerEntry
+from cleancopy.store.slugs import site_slug
 
 #: Rows of a table, and lines of a difference, that a page shows.
 ROWS, LINES = 500, 40
@@ -75,7 +75,7 @@ def _table(key: str, rows: list[dict[str, Any]], description: str) -> None:
         create_table_artifact(key=key, table=rows[:ROWS], description=description)
 
 
-def _link(manifest: Place, release: int) -> None:
+def _link(manifest: StorePath, release: int) -> None:
     where = manifest.absolute().as_uri() if hasattr(manifest, "as_uri") else str(manifest)
     create_link_artifact(
         link=where, link_text=f"Manifest of release {release}", key="release-manifest", description=where
@@ -109,7 +109,7 @@ def _markdown(run: Run, summary: Summary, alarms: Sequence[Alarm]) -> str:
 
 def _changed(run: Run, release: int) -> Iterator[str]:
     """The documents of a release whose text differs most from the one before, as Markdown."""
-    versions = corpus.touched(run.root, release - 1, release)
+    versions = tables.touched(run.root, release - 1, release)
     now = versions.filter(pc.and_(pc.equal(versions["release"], release), pc.greater(versions["seq"], 1)))
     now = now.filter(pc.not_equal(now["change"], "duplicate")).slice(0, CANDIDATES)
     why = dict(zip(now["doc_id"].to_pylist(), now["change"].to_pylist(), strict=True))
@@ -127,11 +127,11 @@ def _changed(run: Run, release: int) -> Iterator[str]:
         yield from (f"    {line[:300]}" for line, _ in zip(lines, range(LINES), strict=False))
 
 
-def _texts(root: Place, ids: Sequence[str], release: int) -> dict[str, tuple[str, str]]:
+def _texts(root: StorePath, ids: Sequence[str], release: int) -> dict[str, tuple[str, str]]:
     """Key and text of documents as a release has them."""
     found: dict[str, tuple[str, str]] = {}
     columns = ["doc_id", "key", "text"]
-    for batch in corpus.latest_batches(root, columns=columns, as_of=release, documents=ids):
+    for batch in tables.latest_batches(root, columns=columns, as_of=release, documents=ids):
         for row in batch.to_pylist():
             found[row["doc_id"]] = (row["key"], row["text"])
     return found
@@ -218,7 +218,7 @@ def show_chrome(run: Run) -> int:
     """Put on the run's page what it has learned anew of each site's chrome; how many blocks that is."""
     rows: list[dict[str, Any]] = []
     for site, chrome in sorted(learned_chromes(run).items()):
-        last = chromes.current(run.root, site)
+        last = chrome_profiles.current(run.root, site)
         known = {entry.key for entry in last.entries if entry.status == "cut"} if last else set()
         for entry in chrome.entries:
             if entry.status == "cut" and entry.key not in known:

@@ -20,12 +20,13 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field
 
-from cleancopy import pipeline
 from cleancopy.errors import CleancopyError
+from cleancopy.ingest import pipeline
+from cleancopy.ingest.publish import differences, publish
+from cleancopy.ingest.run import Run
 from cleancopy.policy import read_policy
-from cleancopy.publish import differences, publish
-from cleancopy.run import FROM_ARCHIVE, Run
-from cleancopy.store.layout import place
+from cleancopy.store.paths import store_path
+from cleancopy.store.rows import FROM_ARCHIVE
 
 #: Documents whose difference a dry run shows on its page.
 SHOWN = 50
@@ -47,7 +48,7 @@ class RecleanParameters(BaseModel):
 @task(name="revisit", task_run_name="revisit", cache_policy=NO_CACHE, persist_result=False)
 def revisit(run: Run, sites: list[str]) -> int:
     """Clean the affected documents again, from the table or the archive; how many shards they make."""
-    return pipeline.revisit(run, sites)
+    return pipeline.reclean_sites(run, sites)
 
 
 @task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
@@ -91,7 +92,11 @@ def reclean(parameters: RecleanParameters = RecleanParameters()) -> Any:  # noqa
 def _reclean(given: RecleanParameters) -> dict[str, Any]:
     policy = read_policy(Path(given.policy) if given.policy else None)
     with pipeline.begin(
-        raw=Path(given.raw), root=place(given.clean), policy=policy, workers=given.workers, source=FROM_ARCHIVE
+        raw=Path(given.raw),
+        root=store_path(given.clean),
+        policy=policy,
+        workers=given.workers,
+        source=FROM_ARCHIVE,
     ) as run:
         shards = revisit(run, given.sites)
         return compare(run, shards) if given.dry_run else publish_release(run, shards)

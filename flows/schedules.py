@@ -46,7 +46,7 @@ from pydantic import BaseModel
 
 from cleancopy.errors import CleancopyError, PolicyError
 from cleancopy.sources.settings import Source, read_sources
-from cleancopy.store import layout
+from cleancopy.store import paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Place:
 
     sources: Path
     raw: Path
-    clean: layout.Place
+    clean: paths.StorePath
     workers: int
     policy: Path | None = None
 

@@ -2,7 +2,7 @@
 
     TARGETS[name](data)     returns, or raises what shows a fault
 
-A ``Rejected`` is a right answer and never comes out of a target; any other exception does, and an
+A ``Rejection`` is a right answer and never comes out of a target; any other exception does, and an
 ``AssertionError`` where a promise is broken: text lost, a repair that cannot be taken back, a sound record that
 is not found again behind a damaged one.
 """
@@ -19,16 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
 
-from cleancopy.blocks import NOT_TEXT, read_html, read_plain
 from cleancopy.document import Capture
-from cleancopy.encoding import decode, looks_binary, repair, restore
-from cleancopy.errors import Rejected
-from cleancopy.limits import check_markup, inflate
+from cleancopy.errors import Rejection
+from cleancopy.extract.encoding import decode, looks_binary, repair, restore
+from cleancopy.extract.html import NOT_TEXT, read_html, read_plain
+from cleancopy.extract.limits import check_markup, inflate
 from cleancopy.policy import Limits
-from cleancopy.sources.links import read_links
 from cleancopy.sources.lists import read_list
-from cleancopy.sources.robots import rules_of
-from cleancopy.sources.warc import read_records
+from cleancopy.sources.web.links import read_links
+from cleancopy.sources.web.robots import rules_of
+from cleancopy.warc.reader import read_records
 
 #: Small limits: what is to be found is found in small inputs, sooner.
 LIMITS = Limits(payload_bytes=200_000, inflated_bytes=1_000_000, tags=20_000)
@@ -63,7 +63,7 @@ def decoded(data: bytes) -> None:
 def page(data: bytes) -> None:
     """The page text of markup has every character that its tree shows, and blocks that cover it."""
     markup = decode(data, html=True)[0]
-    with suppress(Rejected):
+    with suppress(Rejection):
         check_markup(markup, LIMITS)
         read = read_html(markup, repair=False, limits=LIMITS)
         assert read.tree is not None
@@ -106,7 +106,7 @@ def torn(data: bytes) -> None:
 
 def lists(data: bytes) -> None:
     """A sitemap, feed or list is read as addresses, or refused."""
-    with suppress(Rejected):
+    with suppress(Rejection):
         found = read_list(data, "https://site.test/feeds/all.xml", LIMITS)
         assert all(isinstance(url, str) and url for url in (*found.pages, *found.lists))
         assert not any("ZOO-SECRET" in url for url in (*found.pages, *found.lists))
@@ -114,7 +114,7 @@ def lists(data: bytes) -> None:
 
 def links(data: bytes) -> None:
     """The links of a page are web addresses without fragments, or it is refused."""
-    with suppress(Rejected):
+    with suppress(Rejection):
         for link in read_links(data, "https://site.test/a/b", LIMITS):
             assert link.startswith(("http://", "https://"))
             assert "#" not in link
@@ -131,7 +131,7 @@ def robots(data: bytes) -> None:
 def inflated(data: bytes) -> None:
     """Compressed data gives at most what is allowed, or is refused."""
     for coding in ("gzip", "deflate", "br", "zstd"):
-        with suppress(Rejected):
+        with suppress(Rejection):
             got = inflate(data, coding, LIMITS)
             assert len(got) <= max(LIMITS.inflated_bytes, 200 * len(data))
 

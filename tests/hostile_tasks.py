@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from cleancopy.errors import Kind, Rejected
+from cleancopy.errors import Rejection, RejectReason
 
 
 def behave(task: str) -> str:
@@ -33,7 +33,7 @@ def behave(task: str) -> str:
     if task == "system exit":
         raise SystemExit
     if task == "refuse":
-        raise Rejected(Kind.NO_CONTENT, "nothing in it")
+        raise Rejection(RejectReason.NO_CONTENT, "nothing in it")
     if task == "fail":
         raise ZeroDivisionError("three words here")
     return task.upper()

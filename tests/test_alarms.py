@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from cleancopy_flows import alarms
 
-from cleancopy.pipeline import begin, ingest
-from cleancopy.run import Run, Summary
+from cleancopy.ingest.pipeline import begin, ingest
+from cleancopy.ingest.run import Run, Summary
 from cleancopy.sources.settings import Fetching, Source
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

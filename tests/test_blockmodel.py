@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleancopy.blocks import Page, read_html
+from cleancopy.extract.html import Page, read_html
 from cleancopy.policy import ContentPolicy
-from cleancopy.stages import blockmodel, content
-from cleancopy.stages.blockmodel import (
+from cleancopy.stages.content import model as blockmodel
+from cleancopy.stages.content import select
+from cleancopy.stages.content.model import (
     GROUPS,
     MEASURES,
     best_cut,
@@ -25,7 +26,7 @@ from cleancopy.stages.blockmodel import (
     page_tokens,
     read_layout,
 )
-from cleancopy.stages.content import score_blocks
+from cleancopy.stages.content.select import score_blocks
 
 SENTENCE = "The river rose by two metres during the night, and the lower road was closed until the morning. "
 ARTICLE = f"""<html><head><title>The river rose in the night</title></head><body>
@@ -99,13 +100,13 @@ def test_an_unlikely_headline_stays_unless_the_page_declares_an_article(
     def doubtful(page: Page) -> list[tuple[float, str]]:
         return [(0.9, "") if "rose by" in page.text[b.start : b.end] else (0.1, "no") for b in page.blocks]
 
-    monkeypatch.setattr(content, "judge", doubtful)
+    monkeypatch.setattr(select, "judge", doubtful)
     declared = ARTICLE.replace("<title>", DECLARED_ARTICLES[0] + "<title>")
     kept = {
         (markup is ARTICLE, headline): [
             page.text[b.start : b.end]
             for b in score_blocks(page, ContentPolicy(headline=headline))
-            if (b.score or 0) >= content.KEEP_FROM
+            if (b.score or 0) >= select.KEEP_FROM
         ]
         for markup in (ARTICLE, declared)
         for headline in (True, False)

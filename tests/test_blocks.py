@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleancopy import Rejected
-from cleancopy.blocks import Page, read_html, read_plain
+from cleancopy import Rejection
+from cleancopy.extract.html import Page, read_html, read_plain
 from conftest import corpus
 
 
@@ -130,7 +130,7 @@ def test_plain_text_is_lines_and_paragraphs() -> None:
 
 
 def test_nothing_to_parse_is_a_rejection() -> None:
-    with pytest.raises(Rejected, match="no HTML element"):
+    with pytest.raises(Rejection, match="no HTML element"):
         read_html("<!-- only a comment -->")
 
 
@@ -149,7 +149,7 @@ TEXTS = st.text(alphabet=st.sampled_from("ab <>/&;=\"'\n\t\0é\xa0​pdivliulbrt
 def test_any_markup_gives_sorted_blocks_of_visible_text(markup: str) -> None:
     try:
         page = read_html(markup)
-    except Rejected:
+    except Rejection:
         return
     position = 0
     for block in page.blocks:

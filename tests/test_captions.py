@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleancopy.blocks import read_plain
 from cleancopy.document import Block, BlockKind, Cut, Document
+from cleancopy.extract.html import read_plain
 from cleancopy.policy import CaptionPolicy
-from cleancopy.stages.caption_pairs import compare_captions
-from cleancopy.stages.captions import collapse_captions
+from cleancopy.stages.captions.collapse import collapse_captions
+from cleancopy.stages.captions.compare import compare_captions
 from conftest import corpus
 
 POLICY = CaptionPolicy()

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from cleancopy import Capture, Document, Policy, SiteChrome, learn_chrome
-from cleancopy.clean import decide, read
-from cleancopy.decisions import annotated
+from cleancopy.clean import apply_stages, read
+from cleancopy.curation.decisions import annotated
 from conftest import CASES, EXAMPLES, SHARED
 
 
@@ -38,7 +38,7 @@ def test_case(case: Path) -> None:
     page = pages_of(case)
     documents, chrome = site_of(page)
     (read_document,) = [document for document in documents if document.key == page.name]
-    document = decide(read_document, Policy(), chrome)
+    document = apply_stages(read_document, Policy(), chrome)
     expected = [
         line.partition(" | ")[::2] for line in case.read_text(encoding="utf-8").splitlines()[1:] if line
     ]

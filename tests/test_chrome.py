@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleancopy.blocks import read_html, read_plain
-from cleancopy.clean import decide
+from cleancopy.clean import apply_stages
 from cleancopy.document import Cut, Document
 from cleancopy.errors import PolicyError, StoreError
+from cleancopy.extract.html import read_html, read_plain
 from cleancopy.policy import ChromePolicy, Policy
-from cleancopy.stages.chrome import (
+from cleancopy.stages.chrome.cut import (
     ChromeEntry,
     SiteChrome,
     chrome_from_json,
@@ -30,7 +30,7 @@ from cleancopy.stages.chrome import (
     weigh_scores,
     with_decision,
 )
-from cleancopy.stages.sitechrome import Decision
+from cleancopy.stages.chrome.profile import ChromeDecision
 from conftest import ROOT, corpus
 
 POLICY = ChromePolicy(patterns=False)
@@ -288,7 +288,7 @@ def test_cuts_are_whole_blocks_and_cutting_again_finds_nothing_new(pages: list[l
 
 
 def test_many_near_equal_paragraphs_make_no_chrome_and_no_squared_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cleancopy.stages import chrome_learning as stage
+    from cleancopy.stages.chrome import learn as stage
 
     compared = 0
     measure = stage.jaccard
@@ -393,7 +393,7 @@ def test_a_decision_can_be_taken_by_id_or_line_and_taken_back() -> None:
         ("Imprint", None, "nobody decided"),
     ],
 )
-def test_a_decision_on_nothing_is_refused(name: str, decision: Decision | None, message: str) -> None:
+def test_a_decision_on_nothing_is_refused(name: str, decision: ChromeDecision | None, message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         with_decision(learn([page(n) for n in range(4)]), name, decision, "2024-05-01")
 
@@ -413,7 +413,7 @@ def test_no_stage_cuts_what_people_dropped() -> None:
     chrome = with_decision(learn([page(n) for n in range(4)]), "Imprint", "dropped", "2024-05-01")
     document = page(9)
     scored = replace(document, blocks=tuple(b._replace(score=0.1, why="low") for b in document.blocks))
-    assert decide(scored, Policy(), chrome).clean.strip() == "Imprint"
+    assert apply_stages(scored, Policy(), chrome).clean.strip() == "Imprint"
 
 
 # --- what the site knows is evidence for the content decision
@@ -432,7 +432,9 @@ def test_the_scores_of_own_text_rise_and_those_of_short_repeated_lines_fall() ->
     why = {new.text_of(block): block.why for block in weighed.blocks}
     assert why["Background"] == "9 of 9 pages of harbour.example have it"
     assert [(b.start, b.end) for b in weighed.blocks] == [(b.start, b.end) for b in new.blocks]
-    assert decide(new, Policy(), learn(documents)).blocks == new.blocks, "what is stored stays as it was read"
+    assert apply_stages(new, Policy(), learn(documents)).blocks == new.blocks, (
+        "what is stored stays as it was read"
+    )
 
 
 def test_few_pages_say_nothing_of_what_is_a_page_s_own_and_no_chrome_nothing_at_all() -> None:

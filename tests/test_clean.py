@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleancopy import Capture, Document, Kind, Policy, Rejected, clean_page, learn_chrome
-from cleancopy.clean import decide, read
+from cleancopy import Capture, Document, Policy, Rejection, RejectReason, clean_page, learn_chrome
+from cleancopy.clean import apply_stages, read
 from cleancopy.policy import ContentPolicy
 from test_document import restored
 
@@ -33,7 +33,7 @@ def test_clean_text_and_cuts_are_the_page_text_whatever_the_page(blocks: list[tu
     markup = f"<html><body>{inner}</body></html>"
     try:
         document = clean_page(markup, policy=Policy(content=ContentPolicy(method="all")))
-    except Rejected:
+    except Rejection:
         assert "high water at noon" not in inner
         return
     assert restored(document) == document.text
@@ -44,7 +44,7 @@ def test_clean_text_and_cuts_are_the_page_text_whatever_the_page(blocks: list[tu
 def test_the_same_bytes_give_the_same_document_and_deciding_twice_changes_nothing() -> None:
     once, twice = clean_page(PAGE), clean_page(PAGE)
     assert once == twice
-    assert decide(once, Policy()) == once
+    assert apply_stages(once, Policy()) == once
 
 
 def test_a_document_says_what_it_is() -> None:
@@ -60,18 +60,18 @@ def test_a_document_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("payload", "kind"),
     [
-        (b"", Kind.EMPTY_INPUT),
-        (b"\xef\xbb\xbf", Kind.EMPTY_INPUT),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), Kind.BINARY),
-        (b"<html><head><title>x</title></head><body><script>x</script></body></html>", Kind.NO_CONTENT),
+        (b"", RejectReason.EMPTY_INPUT),
+        (b"\xef\xbb\xbf", RejectReason.EMPTY_INPUT),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), RejectReason.BINARY),
+        (b"<html><head><title>x</title></head><body><script>x</script></body></html>", RejectReason.NO_CONTENT),
         (b"<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1><p>It was not found on this "
-         b"server, so there is nothing to read here at all.</p></body></html>", Kind.NO_CONTENT),
-        (b"<html><body>" + b"<div>" * 400 + b"deep" + b"</div>" * 400, Kind.PARSE_DEPTH),
-        (b"x" * 10_000_001, Kind.TOO_LARGE),
+         b"server, so there is nothing to read here at all.</p></body></html>", RejectReason.NO_CONTENT),
+        (b"<html><body>" + b"<div>" * 400 + b"deep" + b"</div>" * 400, RejectReason.PARSE_DEPTH),
+        (b"x" * 10_000_001, RejectReason.TOO_LARGE),
     ],
 )  # fmt: skip
-def test_what_is_no_page_is_rejected_with_its_kind(payload: bytes, kind: Kind) -> None:
-    with pytest.raises(Rejected) as error:
+def test_what_is_no_page_is_rejected_with_its_kind(payload: bytes, kind: RejectReason) -> None:
+    with pytest.raises(Rejection) as error:
         clean_page(payload)
     assert error.value.kind == kind
     assert len(str(error.value)) > 20
@@ -96,7 +96,7 @@ def test_what_a_site_repeats_goes_and_what_is_a_page_s_own_stays() -> None:
     captures = [Capture(page.encode(), key=str(n), site="s") for n, page in enumerate(pages)]
     documents = [read(capture, Policy()) for capture in captures]
     chrome = learn_chrome(documents, site="s")
-    cleaned: list[Document] = [decide(document, Policy(), chrome) for document in documents]
+    cleaned: list[Document] = [apply_stages(document, Policy(), chrome) for document in documents]
     assert [document.clean for document in cleaned] == [f"{own}\n" for own in OWN]
 
 

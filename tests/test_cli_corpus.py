@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cleancopy import schema
 from cleancopy.cli import app
+from cleancopy.corpus import schema
 from conftest import ROOT
 
 runner = CliRunner()

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cleancopy import Policy, PolicyError, decisions, views
+from cleancopy import Policy, PolicyError
 from cleancopy.cli import app
-from cleancopy.pipeline import begin, ingest
-from cleancopy.run import Summary
+from cleancopy.corpus import views
+from cleancopy.curation import decisions
+from cleancopy.ingest.pipeline import begin, ingest
+from cleancopy.ingest.run import Summary
 from cleancopy.sources.settings import Fetching, Source
-from cleancopy.store import archive, corpus
+from cleancopy.store import archive, tables
 from test_pipeline import run as read_files
 from test_web import LOOPBACK, Server, made, quick, serving
 
@@ -67,7 +69,7 @@ def test_a_sitemap_becomes_documents_and_a_second_run_reads_nothing(
     source = Source("map", "sitemap", urls=(server.url("/map.xml"),), language="en", licence="CC0-1.0")
     first = run(tmp_path, [source], quick(server.port))
     assert first.counts == {"new": 7, "unchanged": 0, "duplicate": 0, "rejected": 0}
-    stored = [corpus.version(tmp_path / "clean", doc) for doc in corpus.heads(tmp_path / "clean")]
+    stored = [tables.version(tmp_path / "clean", doc) for doc in tables.heads(tmp_path / "clean")]
     assert len(stored) == 6
     for version in filter(None, stored):
         assert version.document.url
@@ -80,7 +82,7 @@ def test_a_sitemap_becomes_documents_and_a_second_run_reads_nothing(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a known payload was read again")
 
-    monkeypatch.setattr("cleancopy.reading.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.read.read", not_again)
     server.seen.clear()
     second = run(tmp_path, [source], quick(server.port))
     assert (second.release, second.content_root) == (None, first.content_root)
@@ -97,14 +99,14 @@ def test_a_page_that_is_gone_leaves_the_corpus_and_may_come_back(server: Server,
     page = server.pages.pop("/tides")
     gone = run(tmp_path, [source], fetching)
     assert (gone.live, gone.rejected) == (0, {"gone": 1})
-    (document,) = corpus.heads(tmp_path / "clean")
-    assert [one.status for one in corpus.history(tmp_path / "clean", document)] == ["live", "gone"]
+    (document,) = tables.heads(tmp_path / "clean")
+    assert [one.status for one in tables.history(tmp_path / "clean", document)] == ["live", "gone"]
     assert not list((tmp_path / "clean" / "text").glob("*/*.txt"))
     assert run(tmp_path, [source], fetching).release is None
     server.pages["/tides"] = page
     back = run(tmp_path, [source], fetching)
     assert back.live == 1
-    assert [one.status for one in corpus.history(tmp_path / "clean", document)] == ["live", "gone", "live"]
+    assert [one.status for one in tables.history(tmp_path / "clean", document)] == ["live", "gone", "live"]
     server.pages.pop("/tides")
     assert run(tmp_path, [source], fetching).live == 0
 
@@ -155,8 +157,8 @@ def test_a_changed_page_becomes_a_version(server: Server, tmp_path: Path) -> Non
     run(tmp_path, [source], quick(server.port))
     server.pages["/tides"] = made(article("tides").replace(b"by hand", b"by machine"), ETag='"new"')
     assert run(tmp_path, [source], quick(server.port)).counts["new"] == 1
-    (document,) = corpus.heads(tmp_path / "clean")
-    assert len(corpus.history(tmp_path / "clean", document)) == 2
+    (document,) = tables.heads(tmp_path / "clean")
+    assert len(tables.history(tmp_path / "clean", document)) == 2
 
 
 def test_a_site_without_sitemaps_is_followed_by_its_links(server: Server, tmp_path: Path) -> None:
@@ -262,7 +264,7 @@ def test_what_came_before_a_fault_of_the_store_is_not_asked_for_again(
         raise RuntimeError("stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr("cleancopy.pipeline.learn", broken)
+        patch.setattr("cleancopy.ingest.pipeline.learn", broken)
         with pytest.raises(RuntimeError, match="stopped"):
             run(tmp_path, [source], quick(server.port))
     server.seen.clear()

@@ -11,18 +11,28 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cleancopy import Policy, PolicyError, StoreError, decisions
+from cleancopy import Policy, PolicyError, StoreError
 from cleancopy.cli import app
+from cleancopy.curation import decisions
+from cleancopy.curation.rollback import rollback
 from cleancopy.document import Document
-from cleancopy.pipeline import begin, decide_shard, discover, ingest, learn, read_shard, reclean, revisit
-from cleancopy.publish import publish
-from cleancopy.rollback import rollback
-from cleancopy.run import FROM_ARCHIVE, Summary
-from cleancopy.sinks.export import export
-from cleancopy.sinks.selection import plan
-from cleancopy.spool import read_spool
-from cleancopy.store import archive, corpus, releases, rows
-from cleancopy.store.rows import Version
+from cleancopy.export.export import export
+from cleancopy.export.selection import plan
+from cleancopy.ingest.pipeline import (
+    begin,
+    clean_shard,
+    discover,
+    ingest,
+    learn,
+    read_shard,
+    reclean,
+    reclean_sites,
+)
+from cleancopy.ingest.publish import publish
+from cleancopy.ingest.run import Summary
+from cleancopy.store import archive, releases, rows, tables
+from cleancopy.store.rows import FROM_ARCHIVE, Version
+from cleancopy.store.spool import read_spool
 from conftest import EXAMPLES
 
 TEXT = "The tide table lists the times of high and low water for every day of the year at one port.\n"
@@ -42,13 +52,13 @@ def place(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def latest(clean: Path) -> list[Version]:
-    found = (corpus.version(clean, doc) for doc in sorted(corpus.heads(clean)))
+    found = (tables.version(clean, doc) for doc in sorted(tables.heads(clean)))
     return [one for one in found if one]
 
 
 def version(clean: Path, one: Version) -> Version:
     """The latest version of the document that a version is of."""
-    found = corpus.version(clean, one.doc_id)
+    found = tables.version(clean, one.doc_id)
     assert found is not None
     return found
 
@@ -66,7 +76,7 @@ def test_a_restored_cut_stays_in_the_text(place: tuple[Path, Path]) -> None:
     before = with_cuts(clean)
     wanted = decisions.plain(before.document, before.document.cuts[0])
     done = decisions.restore_cut(clean, before.doc_id, 1, "belongs to the page")
-    after = corpus.version(clean, before.doc_id)
+    after = tables.version(clean, before.doc_id)
     assert after is not None
     assert (after.release, after.change, after.parent) == (done.release, "restored", before.version_id)
     assert wanted in " ".join(after.document.clean.split())
@@ -77,14 +87,14 @@ def test_a_restored_cut_stays_in_the_text(place: tuple[Path, Path]) -> None:
     key = before.document.key.removeprefix("file:")
     (raw / key).write_bytes((raw / key).read_bytes() + b"\n<!-- one more line -->\n")
     run(raw, clean)
-    later = corpus.version(clean, before.doc_id)
+    later = tables.version(clean, before.doc_id)
     assert later is not None
     assert wanted in " ".join(later.document.clean.split())
 
 
 def reclean_all(raw: Path, clean: Path) -> Summary:
     with begin(raw=raw, root=clean, workers=0, source=FROM_ARCHIVE) as again:
-        return publish(again, revisit(again))
+        return publish(again, reclean_sites(again))
 
 
 @pytest.mark.parametrize("again", [run, pytest.param(reclean_all, marks=pytest.mark.slow)])
@@ -152,7 +162,7 @@ def test_an_undone_restore_goes_at_the_next_reclean(place: tuple[Path, Path]) ->
     decisions.restore_cut(clean, before.doc_id, 1)
     decisions.undo(clean, 1)
     reclean_all(raw, clean)
-    after = corpus.version(clean, before.doc_id)
+    after = tables.version(clean, before.doc_id)
     assert after is not None
     assert after.document.clean == before.document.clean
 
@@ -166,19 +176,19 @@ def test_a_pinned_text_stays_as_it_is(place: tuple[Path, Path]) -> None:
     pinned = decisions.pin(clean, version.doc_id)
     page.write_text("Another text stands here, and nothing of the first is left in it.\n")
     assert run(raw, clean).counts["unchanged"] == 7
-    now = corpus.version(clean, version.doc_id)
+    now = tables.version(clean, version.doc_id)
     assert now is not None
     assert now.document.clean == version.document.clean
     assert run(raw, clean).release is None  # what waits is not read again and again
     decisions.undo(clean, pinned.decision.number)
     run(raw, clean)
-    now = corpus.version(clean, version.doc_id)
+    now = tables.version(clean, version.doc_id)
     assert now is not None
     assert (now.document.clean[:7], now.change) == ("Another", "source")
     assert run(raw, clean).release is None
     page.write_text("A third text stands here, and nothing of the first is left in it.\n")
     run(raw, clean)
-    now = corpus.version(clean, version.doc_id)
+    now = tables.version(clean, version.doc_id)
     assert now is not None
     assert now.document.clean.startswith("A third text")
 
@@ -214,7 +224,7 @@ def test_a_text_older_than_the_stored_one_is_a_version_when_it_is_captured_again
         return run(raw, clean)
 
     def texts() -> list[str]:
-        return [one.clean for one in corpus.history(clean, next(iter(corpus.heads(clean))))]
+        return [one.clean for one in tables.history(clean, next(iter(tables.heads(clean))))]
 
     capture(TEXT, "2027-01-01T00:00:00Z")
     assert capture("A new text, by a clock that is behind.\n", "2026-01-02T00:00:00Z").counts["unchanged"] == 1
@@ -230,7 +240,7 @@ def test_a_copy_can_stand_by_itself(place: tuple[Path, Path]) -> None:
     (copy,) = [one for one in latest(clean) if one.status == "duplicate"]
     decisions.restore(clean, copy.doc_id)
     run(raw, clean)
-    now = corpus.version(clean, copy.doc_id)
+    now = tables.version(clean, copy.doc_id)
     assert now is not None
     assert (now.status, now.duplicate_of) == ("live", None)
 
@@ -248,8 +258,8 @@ def test_what_is_taken_down_is_gone_and_is_not_read_again(place: tuple[Path, Pat
     assert "asked by its author" in str(summary.rejections[0].message)
     (raw / version.document.key.removeprefix("file:")).write_text(TEXT)
     assert run(raw, clean).rejected == {"taken_down": 1}
-    old = corpus.version(clean, version.doc_id, as_of=1)
-    now = corpus.version(clean, version.doc_id)
+    old = tables.version(clean, version.doc_id, as_of=1)
+    now = tables.version(clean, version.doc_id)
     assert old is not None
     assert now is not None
     assert (old.status, now.status, now.change) == ("live", "gone", "takedown")
@@ -264,7 +274,7 @@ def test_what_is_taken_down_is_gone_and_is_not_read_again(place: tuple[Path, Pat
     assert run(raw, clean).rejected == {"taken_down": 1}
     decisions.undo(clean, again.decision.number)
     assert run(raw, clean).rejected == {}
-    back = corpus.version(clean, version.doc_id)
+    back = tables.version(clean, version.doc_id)
     assert back is not None
     assert back.status == "live"
 
@@ -275,7 +285,7 @@ def test_a_takedown_that_was_cut_short_is_carried_out_by_the_next_run(place: tup
     made = {"number": 1, "kind": "takedown", "target": version.doc_id, "time": "2026-01-01T00:00:00Z"}
     decisions.path(clean).write_text(json.dumps(made) + "\n")
     run(raw, clean)
-    now = corpus.version(clean, version.doc_id)
+    now = tables.version(clean, version.doc_id)
     assert now is not None
     assert (now.status, now.change, now.clean, now.parent) == ("gone", "takedown", "", version.version_id)
     assert not list(clean.glob(f"text/*/*-{version.doc_id[:12]}.*"))
@@ -293,11 +303,11 @@ def test_what_is_decided_while_a_run_reads_holds(place: tuple[Path, Path]) -> No
             read_shard(under_way, number)
         learn(under_way, shards)
         for number in range(shards):
-            decide_shard(under_way, number)
+            clean_shard(under_way, number)
         decisions.restore_cut(clean, version.doc_id, 1)
         reclean(under_way, shards)
         publish(under_way, shards + 1)
-    now = corpus.version(clean, version.doc_id)
+    now = tables.version(clean, version.doc_id)
     assert now is not None
     assert wanted in " ".join(now.document.clean.split())
     assert now.text_sha256 == rows.sha256(now.document.clean)
@@ -322,7 +332,7 @@ def test_a_record_that_a_live_page_shares_is_not_purged(tmp_path: Path) -> None:
     for made in (1, 2):
         decisions.undo(clean, made)
     assert run(raw, clean).live == 1
-    assert {name for name, ref in corpus.archived(clean).items() if archive.read_capture(clean, ref)}
+    assert {name for name, ref in tables.archived(clean).items() if archive.read_capture(clean, ref)}
 
 
 @pytest.mark.slow
@@ -347,7 +357,7 @@ def test_a_page_that_was_purged_and_came_back_is_read_from_the_archive_as_any_ot
     with begin(
         raw=raw, root=clean, workers=0, source=FROM_ARCHIVE, policy=Policy(stages=("captions",))
     ) as again:
-        revisit(again)
+        reclean_sites(again)
         assert len(list(read_spool(again.spool("read", 0)))) == 2
 
 
@@ -363,7 +373,7 @@ def test_a_capture_is_taken_down_and_purged_whether_it_made_a_version_or_not(tmp
     for content in (first, confirming, later):
         page.write_text(content)
         run(raw, clean)
-    assert [one.release for one in corpus.history(clean, latest(clean)[0].doc_id)] == [1, 3]
+    assert [one.release for one in tables.history(clean, latest(clean)[0].doc_id)] == [1, 3]
 
     old = decisions.takedown(clean, f"capture:{digest(confirming)}", purge=True)
     assert (old.release, old.documents, old.held) == (None, (latest(clean)[0].doc_id,), (1, 2))
@@ -385,7 +395,7 @@ def digest(content: str) -> str:
 
 def readable(clean: Path) -> set[str]:
     """The digests of the archived payloads that were not purged."""
-    return {payload for payload, ref in corpus.archived(clean).items() if not archive.is_purged(clean, ref)}
+    return {payload for payload, ref in tables.archived(clean).items() if not archive.is_purged(clean, ref)}
 
 
 def test_a_takedown_says_what_stays(tmp_path: Path) -> None:

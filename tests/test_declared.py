@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from cleancopy.blocks import read_html
+from cleancopy.extract.html import read_html
 from cleancopy.policy import ContentPolicy
-from cleancopy.stages.content import score_blocks
+from cleancopy.stages.content.select import score_blocks
 
 BODY = "The lower road was closed until the morning. " * 8
 LINES = f"{BODY}\n\nThe bridge stayed open.\nThe school opens on Monday."

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleancopy.errors import StoreError
+from cleancopy.minhash import containment, jaccard, shingles, sign
 from cleancopy.policy import DuplicatePolicy
-from cleancopy.repetition import containment, jaccard, shingles, sign
-from cleancopy.stages.duplicates import BUCKET, Candidate, Texts, decide, find_duplicates, signing
+from cleancopy.stages.duplicates import BUCKET, Candidate, Texts, find_duplicates, signing
 
 POLICY = DuplicatePolicy()
 
@@ -48,7 +48,7 @@ def of(texts: dict[str, str]) -> Texts:
 
 def pointers(texts: dict[str, str], **facts: tuple[str | None, bool]) -> dict[str, tuple[str, str]]:
     """Each copy with its keeper and the rule."""
-    found = find_duplicates(corpus(texts, **facts), of(texts), POLICY)
+    found = find_duplicates(corpus(texts, **facts), of(texts), POLICY).duplicates
     return {d.doc_id: (d.keeper, d.rule) for d in found}
 
 
@@ -69,7 +69,7 @@ def test_a_text_with_few_changes_is_a_near_copy():
 
 def test_a_near_copy_says_how_near():
     texts = {"a": TEXT, "b": " ".join([*BASE[:60], "changed", *BASE[61:]])}
-    (copy,) = find_duplicates(corpus(texts), of(texts), POLICY)
+    (copy,) = find_duplicates(corpus(texts), of(texts), POLICY).duplicates
     assert copy.jaccard == pytest.approx(111 / 121, abs=1e-4)
     assert copy.evidence == {"shared": 111, "shingles": 116, "keeper_shingles": 116}
     assert copy.reason == "shares 92% of all 5-word shingles with a, which comes first by id"
@@ -181,7 +181,7 @@ def test_only_texts_that_may_match_are_read():
         read.extend(ids)
         return of(texts)(ids)
 
-    decision = decide(corpus(texts), texts_of, POLICY)
+    decision = find_duplicates(corpus(texts), texts_of, POLICY)
     assert sorted(read) == ["a", "b"]
     assert [sorted(fact.overlap) for fact in decision.measured.values()] == [[113, 113, 116]]
 
@@ -189,17 +189,17 @@ def test_only_texts_that_may_match_are_read():
 @pytest.mark.parametrize("memory", [1, 400, 10_000])
 def test_little_memory_changes_nothing(memory, monkeypatch):
     texts = {f"d{i}": " ".join(changed(words(i % 3, 90), i % 7, i % 2)) for i in range(40)}
-    expected = decide(corpus(texts), of(texts), POLICY)
+    expected = find_duplicates(corpus(texts), of(texts), POLICY)
     monkeypatch.setattr("cleancopy.stages.duplicates.MEMORY", memory)
     monkeypatch.setattr("cleancopy.stages.duplicates.AHEAD", 3)
     monkeypatch.setattr("cleancopy.stages.duplicates.TOGETHER", 2)
-    assert decide(corpus(texts), of(texts), POLICY) == expected
+    assert find_duplicates(corpus(texts), of(texts), POLICY) == expected
 
 
 def test_a_full_band_is_compared_with_its_first_documents_and_says_so():
     count = BUCKET + 40
     texts = {f"d{i:03d}": " ".join([*BASE, f"x{i}"]) for i in range(count)}
-    decision = decide(corpus(texts), of(texts), POLICY)
+    decision = find_duplicates(corpus(texts), of(texts), POLICY)
     assert {d.keeper for d in decision.duplicates} == {"d000"}
     assert len(decision.duplicates) == count - 1
     assert decision.missed
@@ -212,7 +212,10 @@ def test_a_full_band_is_compared_with_its_first_documents_and_says_so():
 def test_signatures_may_be_bytes():
     texts = {"a": TEXT, "b": " ".join(BASE[:-3])}
     packed = [replace(d, signature=np.asarray(d.signature, "<u4").tobytes()) for d in corpus(texts)]
-    assert find_duplicates(packed, of(texts), POLICY) == find_duplicates(corpus(texts), of(texts), POLICY)
+    assert (
+        find_duplicates(packed, of(texts), POLICY).duplicates
+        == find_duplicates(corpus(texts), of(texts), POLICY).duplicates
+    )
 
 
 def test_a_signature_under_another_policy_is_refused():
@@ -221,7 +224,7 @@ def test_a_signature_under_another_policy_is_refused():
 
 
 def test_an_empty_corpus_has_no_copies():
-    assert find_duplicates([], of({}), POLICY) == ()
+    assert find_duplicates([], of({}), POLICY).duplicates == ()
 
 
 # --- properties over families of copies
@@ -265,16 +268,16 @@ def families(draw):
 @given(families(), st.randoms(use_true_random=False))
 def test_the_order_of_documents_changes_nothing(made, rng):
     texts, documents = made
-    expected = decide(documents, of(texts), POLICY)
+    expected = find_duplicates(documents, of(texts), POLICY)
     mixed = rng.sample(documents, len(documents))
-    assert decide(mixed, of(texts), POLICY) == expected
+    assert find_duplicates(mixed, of(texts), POLICY) == expected
 
 
 @settings(max_examples=60, deadline=None)
 @given(families())
 def test_every_copy_matches_a_kept_document_itself(made):
     texts, documents = made
-    found = find_duplicates(documents, of(texts), POLICY)
+    found = find_duplicates(documents, of(texts), POLICY).duplicates
     copies = {d.doc_id for d in found}
     assert [d.doc_id for d in found] == sorted(copies)
     for copy in found:
@@ -295,7 +298,7 @@ def test_every_copy_matches_a_kept_document_itself(made):
 @given(families())
 def test_equal_texts_have_one_fate(made):
     texts, documents = made
-    keepers = {d.doc_id: d.keeper for d in find_duplicates(documents, of(texts), POLICY)}
+    keepers = {d.doc_id: d.keeper for d in find_duplicates(documents, of(texts), POLICY).duplicates}
     for text in set(texts.values()):
         same = [doc_id for doc_id in texts if texts[doc_id] == text]
         assert len({keepers.get(doc_id, doc_id) for doc_id in same}) == 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cleancopy.encoding import Edit, decode, encoding_of, looks_binary, repair, restore
+from cleancopy.extract.encoding import Edit, decode, encoding_of, looks_binary, repair, restore
 from conftest import CASES, corpus
 
 GIVEN = json.loads((CASES / "encoding.json").read_text(encoding="utf-8"))

@@ -30,15 +30,16 @@ from typer.testing import CliRunner
 
 from cleancopy.cli import app
 from cleancopy.cli.export import FORMATS
+from cleancopy.corpus.columns import BLOCK, EXPORT, kept_blocks
 from cleancopy.document import Block, Cut, Decoding, Document, Media, Metadata
 from cleancopy.errors import PolicyError, StoreError
+from cleancopy.export import card, folder, jsonl, lines, markdown, spreadsheet, yamltext
+from cleancopy.export import export as sinks
+from cleancopy.export.prov import PREFIXES, prov_json
+from cleancopy.export.selection import Plan, plan
+from cleancopy.ingest import lineage
+from cleancopy.ingest.run import Run, Summary
 from cleancopy.policy import Policy
-from cleancopy.run import Run, Summary
-from cleancopy.sinks import card, folder, jsonl, lines, markdown, openlineage, spreadsheet, yamltext
-from cleancopy.sinks import export as sinks
-from cleancopy.sinks.columns import BLOCK, EXPORT, kept_blocks
-from cleancopy.sinks.prov import PREFIXES, prov_json
-from cleancopy.sinks.selection import Plan, plan
 from cleancopy.store import releases, rows
 from cleancopy.store.archive import ArchiveRef
 from conftest import ROOT
@@ -709,19 +710,19 @@ def test_events_are_off_unless_they_are_wanted(under_way: Run, monkeypatch: pyte
     for name in list(os.environ):
         if "OPENLINEAGE" in name:
             monkeypatch.delenv(name)
-    assert openlineage.target() is None
-    with openlineage.reported(under_way) as complete:
+    assert lineage.target() is None
+    with lineage.openlineage_events(under_way) as complete:
         assert complete(SUMMARY) == []
-    assert openlineage.target({"OPENLINEAGE_URL": "http://localhost:1", "OPENLINEAGE_DISABLED": "true"}) is None
+    assert lineage.target({"OPENLINEAGE_URL": "http://localhost:1", "OPENLINEAGE_DISABLED": "true"}) is None
     with pytest.raises(PolicyError, match="no http or https address"):
-        openlineage.target({"OPENLINEAGE_URL": "file:///etc/passwd"})
+        lineage.target({"OPENLINEAGE_URL": "file:///etc/passwd"})
 
 
 def test_a_run_is_reported_from_start_to_end(under_way: Run, tmp_path: Path) -> None:
-    to = openlineage.target({"CLEANCOPY_OPENLINEAGE_FILE": str(tmp_path / "new" / "events.jsonl")})
-    with openlineage.reported(under_way, to) as complete:
+    to = lineage.target({"CLEANCOPY_OPENLINEAGE_FILE": str(tmp_path / "new" / "events.jsonl")})
+    with lineage.openlineage_events(under_way, to) as complete:
         assert complete(SUMMARY) == []
-    with pytest.raises(StoreError), openlineage.reported(under_way, to):
+    with pytest.raises(StoreError), lineage.openlineage_events(under_way, to):
         raise StoreError("the disk is full")
     events = objects((tmp_path / "new" / "events.jsonl").read_bytes())
     assert [one["eventType"] for one in events] == ["START", "COMPLETE", "START", "FAIL"]
@@ -760,13 +761,13 @@ def server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 def test_events_are_posted_and_a_server_that_is_down_stops_no_run(
     under_way: Run, server: tuple[str, list[dict[str, Any]]]
 ) -> None:
-    to = openlineage.target({"OPENLINEAGE_URL": server[0] + "/", "OPENLINEAGE_API_KEY": "k"})
-    with openlineage.reported(under_way, to) as complete:
+    to = lineage.target({"OPENLINEAGE_URL": server[0] + "/", "OPENLINEAGE_API_KEY": "k"})
+    with lineage.openlineage_events(under_way, to) as complete:
         assert complete(SUMMARY) == []
     assert [one["event"]["eventType"] for one in server[1]] == ["START", "COMPLETE"]
     assert {(one["path"], one["key"]) for one in server[1]} == {("/api/v1/lineage", "Bearer k")}
-    nobody = openlineage.Target(url="http://127.0.0.1:1/api/v1/lineage")
-    with openlineage.reported(under_way, nobody) as complete:
+    nobody = lineage.Target(url="http://127.0.0.1:1/api/v1/lineage")
+    with lineage.openlineage_events(under_way, nobody) as complete:
         assert len(complete(SUMMARY)) == 2
 
 

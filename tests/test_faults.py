@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from cleancopy.errors import StoreError
-from cleancopy.store import compaction, corpus, layout, lease, maintenance, releases, verification
+from cleancopy.store import compaction, lease, paths, releases, tables, vacuum, verify
 from conftest import ROOT
 from test_store import page, publish, texts
 
@@ -128,15 +128,15 @@ def in_a_process(root: Path, before: str, work: str) -> str:
         from pathlib import Path
         from cleancopy.errors import StoreError
         from cleancopy.document import Capture
-        from cleancopy.store import archive, corpus, maintenance, releases, verification
+        from cleancopy.store import archive, releases, tables, vacuum, verify
         root = Path({str(root)!r})
-        known = corpus.latest(root).to_pylist()
+        known = tables.latest(root).to_pylist()
         {before}
         try:
             {work}
         except StoreError as error:
             print("StoreError", error)
-        assert corpus.latest(root).to_pylist() == known
+        assert tables.latest(root).to_pylist() == known
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False
@@ -145,7 +145,7 @@ def in_a_process(root: Path, before: str, work: str) -> str:
     return done.stdout
 
 
-MAINTAIN = "maintenance.maintaining(root).__enter__()"
+MAINTAIN = "vacuum.maintaining(root).__enter__()"
 FULL = f"resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, {resource.RLIM_INFINITY}))"
 
 
@@ -156,10 +156,10 @@ def test_a_full_disk_stops_a_compaction_and_nothing_is_lost(root: Path) -> None:
     assert "run again" in said
     assert texts(root) == known
     assert not list(root.glob("tables/*/compacted-*")), "half a file was left"
-    with maintenance.maintaining(root) as done:
+    with vacuum.maintaining(root) as done:
         assert done.into == 2
     assert texts(root) == known
-    assert list(verification.verify(root)) == []
+    assert list(verify.verify(root)) == []
 
 
 def test_a_full_disk_stops_the_archive_and_nothing_is_lost(root: Path) -> None:
@@ -170,19 +170,19 @@ def test_a_full_disk_stops_the_archive_and_nothing_is_lost(root: Path) -> None:
     said = in_a_process(root, FULL, work)
     assert said.startswith("StoreError")
     assert "run again" in said
-    assert list(verification.verify(root)) == []
+    assert list(verify.verify(root)) == []
 
 
 def test_a_store_that_may_only_be_read_can_be_verified_and_not_maintained(root: Path) -> None:
     for folder in [*root.parents[:-1], root, *(path for path in root.rglob("*") if path.is_dir())]:
         with suppress(PermissionError):
             folder.chmod(0o555 if folder.is_relative_to(root) else 0o755)
-    os.chmod(root / layout.LOCK, 0o444)
+    os.chmod(root / paths.LOCK, 0o444)
     as_nobody = "os.geteuid() or os.setuid(65534)"
     said = in_a_process(root, as_nobody, MAINTAIN)
     assert said.startswith("StoreError")
     assert "writable" in said
-    assert in_a_process(root, as_nobody, "print(list(verification.verify(root)))") == "[]\n"
+    assert in_a_process(root, as_nobody, "print(list(verify.verify(root)))") == "[]\n"
 
 
 def _unlink(pattern: str) -> Callable[[Path], None]:
@@ -200,32 +200,32 @@ def test_no_run_goes_on_over_damage_or_makes_it_worse(root: Path, tmp_path: Path
     whole = shutil.copytree(root, tmp_path / "backup")
     DAMAGE[damage](root)
     before = sorted(path for path in root.rglob("*") if path.is_file())
-    for run in (lambda: publish(root, page("new")), lambda: maintenance.maintaining(root).__enter__()):
+    for run in (lambda: publish(root, page("new")), lambda: vacuum.maintaining(root).__enter__()):
         with pytest.raises(StoreError, match=r"restore|backup"):
             run()
     assert sorted(path for path in root.rglob("*") if path.is_file()) == before
-    assert list(verification.verify(root))
+    assert list(verify.verify(root))
     # What the messages say mends it.
     shutil.rmtree(root / "tables")
     shutil.copytree(whole / "tables", root / "tables")
-    assert list(verification.verify(root)) == []
+    assert list(verify.verify(root)) == []
     publish(root, page("new"))
     assert "new" in texts(root)
 
 
 def test_a_clock_that_goes_backwards_changes_no_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(releases, "_now", lambda: "1999-12-31T23:59:59Z")
-    monkeypatch.setattr(corpus.time, "time", lambda: 946_684_799.0)
+    monkeypatch.setattr(tables.time, "time", lambda: 946_684_799.0)
     manifest = publish(root, page("same", "text of a wrong clock"))
     assert (manifest.release, manifest.time[:4]) == (6, "1999")
     assert texts(root)["same"] == "text of a wrong clock"
     assert texts(root, as_of=5)["same"] == "text 4"
-    with maintenance.maintaining(root) as done:
+    with vacuum.maintaining(root) as done:
         assert done.removed == ()
         assert done.into == 2
     monkeypatch.undo()
     assert texts(root)["same"] == "text of a wrong clock"
-    with maintenance.maintaining(root) as done:
+    with vacuum.maintaining(root) as done:
         assert done.removed == ()
     assert [record.release for record in compaction.records(root)] == [6, 6]
-    assert list(verification.verify(root)) == []
+    assert list(verify.verify(root)) == []

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleancopy.errors import Kind, Rejected
+from cleancopy.errors import Rejection, RejectReason
 from cleancopy.policy import Limits
-from cleancopy.sources.lists import UrlList, read_list
+from cleancopy.sources.lists import read_list
+from cleancopy.sources.url_list import UrlList
 
 TWO = UrlList("feed", ("http://example.org/a", "http://example.org/b"))
 RSS = """<?xml version="1.0"?><rss version="2.0"><channel><title>Tides</title><link>http://example.org/</link>
@@ -47,23 +48,23 @@ def test_a_feed_that_is_broken_at_its_end_still_gives_what_came_before() -> None
     ("payload", "kind"),
     [
         ('<!DOCTYPE l [<!ENTITY a "b">]><rss version="2.0"><channel><title>&a;</title></channel></rss>',
-         Kind.XML_ENTITY),
-        ("<rss version='2.0'><channel><title>none</title></channel></rss>", Kind.NO_CONTENT),
-        ('{"version": "1", "items": []}', Kind.NOT_HTML),
-        ('{"version": "https://jsonfeed.org/version/1", "items": {}}', Kind.NO_CONTENT),
-        ("{" * 200_000, Kind.XML_MALFORMED),
-        ('{"a":' * 200_000, Kind.XML_MALFORMED),
+         RejectReason.XML_ENTITY),
+        ("<rss version='2.0'><channel><title>none</title></channel></rss>", RejectReason.NO_CONTENT),
+        ('{"version": "1", "items": []}', RejectReason.NOT_HTML),
+        ('{"version": "https://jsonfeed.org/version/1", "items": {}}', RejectReason.NO_CONTENT),
+        ("{" * 200_000, RejectReason.XML_MALFORMED),
+        ('{"a":' * 200_000, RejectReason.XML_MALFORMED),
     ],
 )  # fmt: skip
-def test_what_is_no_feed_is_refused_by_its_kind(payload: str, kind: Kind) -> None:
-    with pytest.raises(Rejected) as error:
+def test_what_is_no_feed_is_refused_by_its_kind(payload: str, kind: RejectReason) -> None:
+    with pytest.raises(Rejection) as error:
         read(payload)
     assert error.value.kind is kind
 
 
 def test_a_feed_is_never_taken_for_the_name_of_a_file_or_an_address() -> None:
     for payload in ("<", "</etc/passwd", "<http://127.0.0.1:9/"):
-        with pytest.raises(Rejected):
+        with pytest.raises(Rejection):
             read(payload)
 
 
@@ -73,5 +74,5 @@ def test_links_of_any_text_are_handed_on_or_left_out(links: list[str]) -> None:
     if any(link.strip() for link in links):
         assert "" not in read(json.dumps(feed)).pages
     else:
-        with pytest.raises(Rejected, match="without any address"):
+        with pytest.raises(Rejection, match="without any address"):
             read(json.dumps(feed))

@@ -25,7 +25,7 @@ import httpx
 import pytest
 
 from cleancopy.errors import PolicyError
-from cleancopy.store.layout import locked, work_folder
+from cleancopy.store.paths import locked, work_folder
 from conftest import EXAMPLES, ROOT
 
 Run = dict[str, Any]
@@ -64,7 +64,7 @@ class Place:
         return (self.folder / "prefect" / "cleancopy-secret").read_text().strip()
 
     def up(self) -> None:
-        command = [self.python, "-m", "cleancopy.cli", "up", "--port", str(self.port), "--workers", "0"]
+        command = [self.python, "-m", "cleancopy", "up", "--port", str(self.port), "--workers", "0"]
         with open(self.folder / "up.log", "ab") as log:
             self.keeper = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
@@ -84,7 +84,7 @@ class Place:
 
     def cli(self, *arguments: str, seconds: float = 150) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.python, "-m", "cleancopy.cli", *arguments],
+            [self.python, "-m", "cleancopy", *arguments],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -95,7 +95,7 @@ class Place:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [self.python, "-m", "cleancopy.cli", *arguments],
+            [self.python, "-m", "cleancopy", *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.DEVNULL,
@@ -329,7 +329,7 @@ def test_wrong_settings_are_one_line(
     given = (
         place.environment | {"PREFECT_API_URL": place.api} if "AUTH" in str(environment) else place.environment
     )
-    command = [sys.executable, "-m", "cleancopy.cli", *(a.format(port=place.port) for a in arguments)]
+    command = [sys.executable, "-m", "cleancopy", *(a.format(port=place.port) for a in arguments)]
     done = subprocess.run(
         command,
         cwd=place.folder,

@@ -19,12 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleancopy import Policy, StoreError
-from cleancopy.pipeline import begin, ingest
+from cleancopy.ingest.pipeline import begin, ingest
+from cleancopy.minhash import Signing, candidates, union
 from cleancopy.policy import DuplicatePolicy
-from cleancopy.repetition import Signing, candidates, union
-from cleancopy.stages.duplicates import BUCKET, Candidate, Decision, bands_of, decide, signing
-from cleancopy.store import corpus as tables
-from cleancopy.store import index
+from cleancopy.stages.duplicates import BUCKET, Candidate, DuplicateSet, bands_of, find_duplicates, signing
+from cleancopy.store import dedup_index, tables
 from test_duplicates import POLICY, changed, corpus, families, of, words
 
 SIGNING = signing(POLICY)
@@ -36,16 +35,16 @@ def _no_power_cuts(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-def run(root: Path, documents: list[Candidate], texts: dict[str, str]) -> Decision:
+def run(root: Path, documents: list[Candidate], texts: dict[str, str]) -> DuplicateSet:
     """One run: the index learns the texts that it lacks, proposes, and keeps what was measured."""
-    known = index.load(root, SIGNING)
-    lacking = set(index.lacking(known, [d.text_sha256 for d in documents if d.words]))
+    known = dedup_index.load(root, SIGNING)
+    lacking = set(dedup_index.lacking(known, [d.text_sha256 for d in documents if d.words]))
     fresh = [d for d in documents if d.text_sha256 in lacking]
     rows = np.array([d.signature for d in fresh], np.uint32).reshape(-1, POLICY.num_perm)
-    known = index.add(known, [d.text_sha256 for d in fresh], rows)
+    known = dedup_index.add(known, [d.text_sha256 for d in fresh], rows)
     bare = [Candidate(d.doc_id, d.text_sha256, d.words, d.captured, d.self_canonical) for d in documents]
-    decision = decide(bare, of(texts), POLICY, partial(index.propose, known))
-    index.commit(known, decision.measured)
+    decision = find_duplicates(bare, of(texts), POLICY, partial(dedup_index.propose, known))
+    dedup_index.commit(known, decision.measured)
     return decision
 
 
@@ -62,7 +61,7 @@ def alike(count: int, seed: int = 0) -> tuple[dict[str, str], list[Candidate]]:
 
 
 def files(root: Path) -> list[str]:
-    return sorted(path.name for path in index.folder(root).glob("*") if path.name != "manifest.json")
+    return sorted(path.name for path in dedup_index.folder(root).glob("*") if path.name != "manifest.json")
 
 
 # --- many runs are one
@@ -72,7 +71,7 @@ def files(root: Path) -> list[str]:
 @given(families(), st.lists(st.integers(1, 4), max_size=4), st.randoms(use_true_random=False))
 def test_many_runs_in_any_order_decide_as_one(tmp_path_factory, made, sizes, rng):
     texts, documents = made
-    once = decide(documents, of(texts), POLICY)
+    once = find_duplicates(documents, of(texts), POLICY)
     root, seen = tmp_path_factory.mktemp("store"), 0
     mixed = rng.sample(documents, len(documents))
     for size in [*sizes, len(documents)]:
@@ -86,7 +85,7 @@ def test_full_bands_are_cut_as_in_one_run(tmp_path):
     base = words(1, 120)
     texts = {f"d{i:03d}": " ".join([*base, f"x{i}"]) for i in range(BUCKET + 30)}
     documents = corpus(texts)
-    once = decide(documents, of(texts), POLICY)
+    once = find_duplicates(documents, of(texts), POLICY)
     assert once.overflow
     mixed = random.Random(1).sample(documents, len(documents))
     for seen in (50, BUCKET + 10, len(mixed)):
@@ -99,7 +98,7 @@ def test_copies_are_looked_at_again_when_their_keeper_goes(tmp_path):
     keepers = {d.keeper for d in run(tmp_path, documents, texts).duplicates}
     left = [d for d in documents if d.doc_id not in keepers]
     assert keepers
-    assert run(tmp_path, left, texts).duplicates == decide(left, of(texts), POLICY).duplicates
+    assert run(tmp_path, left, texts).duplicates == find_duplicates(left, of(texts), POLICY).duplicates
 
 
 def test_what_is_known_is_neither_read_nor_written_again(tmp_path):
@@ -117,24 +116,24 @@ def test_another_threshold_needs_no_other_index(tmp_path):
     texts, documents = alike(40)
     run(tmp_path, documents, texts)
     strict = DuplicatePolicy(jaccard=0.95, containment=0.99)
-    propose = partial(index.propose, index.load(tmp_path, SIGNING))
-    expected = decide(documents, of(texts), strict).duplicates
-    assert decide(documents, of(texts), strict, propose).duplicates == expected
+    propose = partial(dedup_index.propose, dedup_index.load(tmp_path, SIGNING))
+    expected = find_duplicates(documents, of(texts), strict).duplicates
+    assert find_duplicates(documents, of(texts), strict, propose).duplicates == expected
 
 
 def test_two_documents_with_one_text_are_one_entry(tmp_path):
     texts = {"a": " ".join(words(1, 50)), "b": " ".join(words(1, 50))}
     run(tmp_path, corpus(texts), texts)
-    assert len(index.load(tmp_path, SIGNING).digests) == 1
+    assert len(dedup_index.load(tmp_path, SIGNING).digests) == 1
     both = corpus(texts)
-    known = index.load(tmp_path, SIGNING)
-    again = index.add(known, [d.text_sha256 for d in both], np.array([d.signature for d in both]))
+    known = dedup_index.load(tmp_path, SIGNING)
+    again = dedup_index.add(known, [d.text_sha256 for d in both], np.array([d.signature for d in both]))
     assert again == known
 
 
 def test_texts_that_the_index_lacks_cannot_be_proposed(tmp_path):
     with pytest.raises(ValueError, match="1 texts are not in the index"):
-        index.propose(index.load(tmp_path, SIGNING), corpus({"a": "one two three"}))
+        dedup_index.propose(dedup_index.load(tmp_path, SIGNING), corpus({"a": "one two three"}))
 
 
 # --- partitions
@@ -142,13 +141,13 @@ def test_texts_that_the_index_lacks_cannot_be_proposed(tmp_path):
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
 def test_partitions_make_up_the_whole(tmp_path, partitions, monkeypatch):
-    monkeypatch.setattr(index, "ROW_GROUP", 64)
+    monkeypatch.setattr(dedup_index, "ROW_GROUP", 64)
     texts, documents = alike(60)
     for seen in (20, 40, 60):
         run(tmp_path, documents[:seen], texts)
-    known = index.load(tmp_path, SIGNING)
+    known = dedup_index.load(tmp_path, SIGNING)
     rows = np.arange(len(known.digests))
-    parts = [index.candidates(known, rows, part, partitions) for part in range(partitions)]
+    parts = [dedup_index.candidates(known, rows, part, partitions) for part in range(partitions)]
     numbers = {digest.hex(): i for i, digest in enumerate(known.digests.to_pylist())}
     first = {numbers[d.text_sha256]: d.signature for d in documents}
     keys = bands_of(np.array([first[i] for i in rows]))
@@ -160,10 +159,10 @@ def test_partitions_make_up_the_whole(tmp_path, partitions, monkeypatch):
 def test_texts_that_are_left_out_are_in_no_pair(tmp_path):
     texts, documents = alike(40)
     run(tmp_path, documents, texts)
-    known = index.load(tmp_path, SIGNING)
+    known = dedup_index.load(tmp_path, SIGNING)
     rows = np.arange(len(known.digests))
     rows[rows % 2 == 1] = -1
-    found = index.candidates(known, rows)
+    found = dedup_index.candidates(known, rows)
     assert len(found.pairs)
     assert (found.pairs % 2 == 0).all()
 
@@ -176,12 +175,12 @@ def test_few_files_however_many_runs(tmp_path):
     for seen in range(2, len(documents) + 1, 2):
         run(tmp_path, documents[:seen], texts)
         assert len(files(tmp_path)) <= 3 * 6
-    known = index.load(tmp_path, SIGNING)
+    known = dedup_index.load(tmp_path, SIGNING)
     assert sum(file.rows for file in known.bands) == 14 * len(known.digests)
     for file in known.bands:
-        keys = pq.read_table(index.folder(tmp_path) / file.name)["key"].to_numpy()
+        keys = pq.read_table(dedup_index.folder(tmp_path) / file.name)["key"].to_numpy()
         assert (np.diff(keys) >= 0).all()
-    assert run(tmp_path, documents, {}).duplicates == decide(documents, of(texts), POLICY).duplicates
+    assert run(tmp_path, documents, {}).duplicates == find_duplicates(documents, of(texts), POLICY).duplicates
 
 
 def test_a_file_is_never_changed(tmp_path):
@@ -189,7 +188,7 @@ def test_a_file_is_never_changed(tmp_path):
     contents: dict[str, bytes] = {}
     for seen in (10, 11, 20, 30):
         run(tmp_path, documents[:seen], texts)
-        now = {name: (index.folder(tmp_path) / name).read_bytes() for name in files(tmp_path)}
+        now = {name: (dedup_index.folder(tmp_path) / name).read_bytes() for name in files(tmp_path)}
         assert all(contents.get(name, content) == content for name, content in now.items())
         contents |= now
 
@@ -201,23 +200,23 @@ def test_another_way_of_signing_is_refused(tmp_path):
     texts, documents = alike(10)
     run(tmp_path, documents, texts)
     with pytest.raises(StoreError, match=r"num_perm 112 \(now 64\).*remove the folder .*index") as error:
-        index.load(tmp_path, Signing(num_perm=64))
+        dedup_index.load(tmp_path, Signing(num_perm=64))
     assert "bands 14 (now 8)" in str(error.value)
     for other in (Signing(seed=2), Signing(shingle=4), Signing(unit="char"), Signing(hash="sha1")):
         with pytest.raises(StoreError, match=r"the index was made with .* \(now"):
-            index.load(tmp_path, other)
+            dedup_index.load(tmp_path, other)
 
 
 def test_an_index_that_has_lost_a_file_is_made_again(tmp_path):
     texts, documents = alike(10)
     expected = run(tmp_path, documents, texts).duplicates
     for kind, left in itertools.product(("texts", "bands", "pairs", "manifest"), (None, 0, -3)):
-        path = next(index.folder(tmp_path).glob(f"{kind}*"))
+        path = next(dedup_index.folder(tmp_path).glob(f"{kind}*"))
         content = path.read_bytes()
         path.unlink()
         if left is not None:
             path.write_bytes(content[:left])
-        assert len(index.load(tmp_path, SIGNING).digests) == 0
+        assert len(dedup_index.load(tmp_path, SIGNING).digests) == 0
         assert run(tmp_path, documents, texts).duplicates == expected
 
 
@@ -225,7 +224,7 @@ def test_a_file_that_cannot_be_read_is_told_with_the_remedy(tmp_path):
     texts, documents = alike(10)
     run(tmp_path, documents, texts)
     for name in files(tmp_path):
-        path = index.folder(tmp_path) / name
+        path = dedup_index.folder(tmp_path) / name
         content = path.read_bytes()
         path.write_bytes(bytes(len(content)))
         with pytest.raises(StoreError, match=f"{name}.*run cleancopy maintain"):
@@ -278,11 +277,11 @@ def test_an_index_that_is_gone_is_made_again(undisturbed, tmp_path):
     raw, expected = undisturbed
     paths = sorted(raw.glob("*.txt"))
     go(raw, tmp_path / "clean", *paths[:6])
-    shutil.rmtree(index.folder(tmp_path / "clean"))
+    shutil.rmtree(dedup_index.folder(tmp_path / "clean"))
     go(raw, tmp_path / "clean", *paths)
     assert pointers(tmp_path / "clean") == expected
-    before = index.load(tmp_path / "clean", SIGNING)
-    rebuilt = index.rebuild(tmp_path / "clean", SIGNING)
+    before = dedup_index.load(tmp_path / "clean", SIGNING)
+    rebuilt = dedup_index.rebuild(tmp_path / "clean", SIGNING)
     assert sorted(rebuilt.digests.to_pylist()) == sorted(before.digests.to_pylist())
     go(raw, tmp_path / "clean", *paths)
     assert pointers(tmp_path / "clean") == expected
@@ -315,7 +314,7 @@ def killed(root: Path, documents: list[Candidate], texts: dict[str, str], step: 
         return count
 
     for name in ("_write", "_write_manifest", "_sweep", "commit"):
-        setattr(index, name, deadly(getattr(index, name)))
+        setattr(dedup_index, name, deadly(getattr(dedup_index, name)))
     for name in ("fsync", "replace", "unlink"):
         setattr(os, name, deadly(getattr(os, name)))
     run(root, documents, texts)
@@ -324,7 +323,7 @@ def killed(root: Path, documents: list[Candidate], texts: dict[str, str], step: 
 
 def test_a_kill_at_any_step_changes_no_decision(tmp_path):
     texts, documents = alike(20)
-    expected = decide(documents, of(texts), POLICY).duplicates
+    expected = find_duplicates(documents, of(texts), POLICY).duplicates
     run(tmp_path / "begun", documents[:8], texts)
     context = multiprocessing.get_context("fork")
     for step in range(1, 60):
@@ -339,7 +338,7 @@ def test_a_kill_at_any_step_changes_no_decision(tmp_path):
         if step % 2:  # what the killed run left is in the way of no other decision
             run(root, documents[:12], texts)
         assert run(root, documents, texts).duplicates == expected
-        named = json.loads((index.folder(root) / "manifest.json").read_text())
+        named = json.loads((dedup_index.folder(root) / "manifest.json").read_text())
         kinds = ("texts", "bands", "pairs")
         assert files(root) == sorted(file["name"] for kind in kinds for file in named[kind])
     assert step > 12

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
 
-from cleancopy.errors import Kind, Rejected
-from cleancopy.isolation import looking_rarely, run_isolated
-from cleancopy.limits import Coding, check_markup, check_tree, inflate
+from cleancopy.errors import Rejection, RejectReason
+from cleancopy.extract.isolation import relaxed_gc, run_isolated
+from cleancopy.extract.limits import Coding, check_markup, check_tree, inflate
 from cleancopy.policy import Limits
 from conftest import corpus
 from hostile_tasks import Unloadable, behave, dies_once, nap, unpicklable
@@ -30,7 +30,7 @@ LIMITS = Limits(wall_seconds=1.0, memory_bytes=300_000_000)
 
 def outcomes(function: Callable[[str], object], tasks: list[str], workers: int = 2) -> dict[str, object]:
     results = run_isolated(function, tasks, workers=workers, limits=LIMITS)
-    return {task: one.kind.value if isinstance(one, Rejected) else one for task, one in results}
+    return {task: one.kind.value if isinstance(one, Rejection) else one for task, one in results}
 
 
 def test_hostile_documents_are_named_and_their_neighbours_unharmed() -> None:
@@ -57,18 +57,18 @@ def test_hostile_documents_are_named_and_their_neighbours_unharmed() -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_messages_say_what_happened(workers: int) -> None:
     ((_, refused), (_, failed)) = run_isolated(behave, ["refuse", "fail"], workers=workers, limits=LIMITS)
-    assert isinstance(refused, Rejected)
-    assert isinstance(failed, Rejected)
+    assert isinstance(refused, Rejection)
+    assert isinstance(failed, Rejection)
     assert refused.message == "nothing in it"
     assert "ZeroDivisionError: three words here" in failed.message
 
 
 def test_a_document_has_less_time_to_compute_than_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cleancopy.isolation._CPU_SHARE", 0.001)
+    monkeypatch.setattr("cleancopy.extract.isolation._CPU_SHARE", 0.001)
     limits = Limits(wall_seconds=300.0)
     (_, spun), (_, fine) = run_isolated(behave, ["spin", "a"], workers=1, limits=limits)
-    assert isinstance(spun, Rejected)
-    assert (spun.kind, fine) == (Kind.TIMEOUT, "A")
+    assert isinstance(spun, Rejection)
+    assert (spun.kind, fine) == (RejectReason.TIMEOUT, "A")
     assert "more than 0.3 CPU-seconds" in str(spun)
     assert outcomes(behave, ["doze", "b"]) == {"doze": "timeout", "b": "B"}
 
@@ -119,7 +119,7 @@ def test_an_interrupt_or_a_fault_of_the_tasks_ends_all_workers(error: type[BaseE
 
 
 def test_parents_with_threads_may_use_it_at_once() -> None:
-    results: dict[int, list[tuple[int, int | Rejected]]] = {}
+    results: dict[int, list[tuple[int, int | Rejection]]] = {}
 
     def run(number: int) -> None:
         results[number] = list(run_isolated(nap, range(number, number + 20), workers=1, limits=LIMITS))
@@ -154,9 +154,9 @@ MANY = " ".join(f"a{n}=1" for n in range(5_000))
 )
 def test_markup_that_costs_too_much_to_parse_is_refused(markup: str) -> None:
     for form in (markup, markup.encode()):
-        with pytest.raises(Rejected) as error:
+        with pytest.raises(Rejection) as error:
             check_markup(form, Limits())
-        assert error.value.kind is Kind.PARSE_LIMIT
+        assert error.value.kind is RejectReason.PARSE_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_any_markup_is_looked_at_without_a_fault(markup: str) -> None:
     if len(few) == len(markup.split("<")):
         check_markup(markup, Limits(attributes=20))
         return
-    with contextlib.suppress(Rejected):
+    with contextlib.suppress(Rejection):
         check_markup(markup, Limits(attributes=20))
 
 
@@ -200,9 +200,9 @@ def test_depth_is_what_the_parser_met(depth: int, allowed: int, fits: bool) -> N
     if fits:
         check_tree(tree, parser.error_log, Limits(depth=allowed))
         return
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(Rejection) as error:
         check_tree(tree, parser.error_log, Limits(depth=allowed))
-    assert error.value.kind is Kind.PARSE_DEPTH
+    assert error.value.kind is RejectReason.PARSE_DEPTH
 
 
 @given(st.binary(max_size=500), st.sampled_from(["gzip", "deflate"]))
@@ -214,17 +214,19 @@ def test_inflating_undoes_deflating(data: bytes, coding: Coding) -> None:
 @pytest.mark.parametrize(
     ("data", "coding", "kind"),
     [
-        (gzip.compress(bytes(5_000_000)), "gzip", Kind.DECOMPRESS_LIMIT),
-        (gzip.compress(bytes(900_000)) * 3, "gzip", Kind.DECOMPRESS_LIMIT),
-        (zlib.compress(bytes(5_000_000)), "deflate", Kind.DECOMPRESS_LIMIT),
-        (gzip.compress(b"text")[:-1], "gzip", Kind.BAD_COMPRESSION),
-        (b"text", "gzip", Kind.BAD_COMPRESSION),
-        (b"text", "br", Kind.BAD_COMPRESSION),
-        (b"text", "zstd", Kind.BAD_COMPRESSION),
+        (gzip.compress(bytes(5_000_000)), "gzip", RejectReason.DECOMPRESS_LIMIT),
+        (gzip.compress(bytes(900_000)) * 3, "gzip", RejectReason.DECOMPRESS_LIMIT),
+        (zlib.compress(bytes(5_000_000)), "deflate", RejectReason.DECOMPRESS_LIMIT),
+        (gzip.compress(b"text")[:-1], "gzip", RejectReason.BAD_COMPRESSION),
+        (b"text", "gzip", RejectReason.BAD_COMPRESSION),
+        (b"text", "br", RejectReason.BAD_COMPRESSION),
+        (b"text", "zstd", RejectReason.BAD_COMPRESSION),
     ],
 )
-def test_what_inflates_too_far_or_not_at_all_is_refused(data: bytes, coding: Coding, kind: Kind) -> None:
-    with pytest.raises(Rejected) as error:
+def test_what_inflates_too_far_or_not_at_all_is_refused(
+    data: bytes, coding: Coding, kind: RejectReason
+) -> None:
+    with pytest.raises(Rejection) as error:
         inflate(data, coding, Limits(inflated_bytes=2_000_000))
     assert error.value.kind is kind
 
@@ -236,7 +238,7 @@ def test_a_file_of_many_members_is_inflated_in_one_go() -> None:
 
 def test_looks_for_garbage_are_as_before_when_the_last_of_two_runs_ends() -> None:
     usual = gc.get_threshold()
-    first, second = looking_rarely(), looking_rarely()
+    first, second = relaxed_gc(), relaxed_gc()
     first.__enter__()
     rarely = gc.get_threshold()
     second.__enter__()

@@ -18,28 +18,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cleancopy import decisions, upkeep, views
 from cleancopy.cli import app
+from cleancopy.corpus import views
+from cleancopy.curation import decisions, maintain
 from cleancopy.document import Capture
 from cleancopy.errors import PolicyError, StoreError
-from cleancopy.repetition import Signing
-from cleancopy.sinks.export import export
-from cleancopy.sinks.selection import plan
-from cleancopy.stages.chrome import chrome_from_json
+from cleancopy.export.export import export
+from cleancopy.export.selection import plan
+from cleancopy.minhash import Signing
+from cleancopy.stages.chrome.cut import chrome_from_json
 from cleancopy.store import (
     archive,
-    chromes,
+    chrome_profiles,
     compaction,
-    corpus,
-    index,
-    layout,
-    maintenance,
+    dedup_index,
+    paths,
     releases,
     rows,
-    verification,
+    tables,
+    vacuum,
+    verify,
 )
-from cleancopy.store.corpus import DataFile
 from cleancopy.store.rows import LedgerEntry, Version
+from cleancopy.store.tables import DataFile
 from test_store import page
 
 RELEASES = 6
@@ -55,7 +56,7 @@ def publish(root: Path, number: int) -> releases.Manifest:
     """Release ``number``: one page that every release changes, and two of its own; all archived."""
     texts = {"same": f"menu\ntext {number}\n", **{f"{number}-{n}": f"menu\npage {n}\n" for n in range(2)}}
     with releases.writing(root) as release:
-        heads = corpus.heads(root)
+        heads = tables.heads(root)
         versions, entries = [], []
         with archive.Archive(root, f"{release:06d}-0000") as raw:
             for key, text in texts.items():
@@ -97,10 +98,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("original") / "clean"
     for number in range(1, RELEASES + 1):
         publish(root, number)
-    chromes.write(root, CHROME)
+    chrome_profiles.write(root, CHROME)
     views.mend_tree(root, RELEASES)
     views.mend_inputs(root)
-    index.rebuild(root, Signing())
+    dedup_index.rebuild(root, Signing())
     return root
 
 
@@ -113,25 +114,26 @@ def root(original: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def maintained(root: Path) -> Path:
     """The store after a maintenance."""
-    maintain(root)
+    vacuum_store(root)
     return root
 
 
-def maintain(root: Path, **options: object) -> maintenance.Maintained:
-    with maintenance.maintaining(root, **options) as done:  # type: ignore[arg-type]
+def vacuum_store(root: Path, **options: object) -> vacuum.Maintained:
+    with vacuum.maintaining(root, **options) as done:  # type: ignore[arg-type]
         return done
 
 
 def contents(root: Path) -> dict[str, object]:
     """All that readers see: both tables as of every release, the manifests, every history."""
-    ids = sorted(corpus.heads(root))
+    ids = sorted(tables.heads(root))
     return {
         "as of": [
-            corpus.latest(root, as_of=number).sort_by("doc_id").to_pylist() for number in layout.published(root)
+            tables.latest(root, as_of=number).sort_by("doc_id").to_pylist()
+            for number in paths.published_releases(root)
         ],
-        "ledger": sorted(map(str, corpus.captures(root).to_pylist())),
-        "manifests": [releases.read(root, number) for number in layout.published(root)],
-        "histories": [corpus.history(root, one) for one in ids[:2]],
+        "ledger": sorted(map(str, tables.captures(root).to_pylist())),
+        "manifests": [releases.read(root, number) for number in paths.published_releases(root)],
+        "histories": [tables.history(root, one) for one in ids[:2]],
         "by Delta": sorted(
             map(
                 str,
@@ -146,17 +148,17 @@ def contents(root: Path) -> dict[str, object]:
 
 def delta_files(root: Path) -> list[Path]:
     """The files of the documents as Delta itself names them to other readers."""
-    table = DeltaTable(str(layout.table_folder(root, "documents")))
+    table = DeltaTable(str(paths.table_folder(root, "documents")))
     return [Path(uri.removeprefix("file://")) for uri in table.file_uris()]
 
 
 def files(root: Path) -> dict[str, tuple[int, float]]:
-    found = (path for path in root.rglob("*") if path.is_file() and path.name != layout.LOCK)
+    found = (path for path in root.rglob("*") if path.is_file() and path.name != paths.LOCK)
     return {path.relative_to(root).as_posix(): (path.stat().st_size, path.stat().st_mtime) for path in found}
 
 
 def faults(root: Path) -> list[str]:
-    return [str(fault) for fault in verification.verify(root)]
+    return [str(fault) for fault in verify.verify(root)]
 
 
 # ---- compaction
@@ -164,14 +166,14 @@ def faults(root: Path) -> list[str]:
 
 def test_compaction_makes_few_sorted_files_and_changes_no_row(root: Path) -> None:
     before = contents(root)
-    done = maintain(root)
+    done = vacuum_store(root)
     assert (done.compacted, done.into) == (2 * RELEASES, 2)
     assert contents(root) == before
     for table in releases.TABLES:
-        (path,) = corpus.data_files(root, table)
+        (path,) = tables.data_files(root, table)
         assert sum(file.rows for file in releases.expected(root, table).values()) == 3 * RELEASES
         assert path.name in releases.expected(root, table)
-    (path,) = corpus.data_files(root, "documents")
+    (path,) = tables.data_files(root, "documents")
     ids = pq.read_table(path, columns=["doc_id"]).column("doc_id").to_pylist()
     assert ids == sorted(ids)
     assert pq.read_metadata(path).row_group(0).column(0).statistics.has_min_max
@@ -180,31 +182,31 @@ def test_compaction_makes_few_sorted_files_and_changes_no_row(root: Path) -> Non
 
 def test_a_second_maintenance_finds_nothing_to_do(maintained: Path) -> None:
     before = files(maintained)
-    assert maintain(maintained) == maintenance.Maintained()
+    assert vacuum_store(maintained) == vacuum.Maintained()
     assert files(maintained) == before
 
 
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(root: Path) -> None:
     before = files(root)
-    said = maintain(root, dry_run=True)
+    said = vacuum_store(root, dry_run=True)
     assert files(root) == before
-    assert replace(maintain(root), dry_run=True, completed=()) == said
+    assert replace(vacuum_store(root), dry_run=True, completed=()) == said
 
 
 def test_releases_go_on_after_a_compaction(maintained: Path) -> None:
     for number in range(RELEASES + 1, 2 * RELEASES + 1):
         publish(maintained, number)
     before = contents(maintained)
-    assert maintain(maintained).into == 2
+    assert vacuum_store(maintained).into == 2
     assert contents(maintained) == before
     assert faults(maintained) == []
     assert [record.number for record in compaction.records(maintained)] == [1, 2, 3, 4]
 
 
 def test_a_reader_with_the_old_files_goes_on_undisturbed(root: Path) -> None:
-    reading = corpus.latest_batches(root, ["key", "text"], as_of=3)
+    reading = tables.latest_batches(root, ["key", "text"], as_of=3)
     first = next(reading)
-    maintain(root)
+    vacuum_store(root)
     assert first.num_rows + sum(batch.num_rows for batch in reading) == 7
 
 
@@ -234,16 +236,16 @@ def test_a_compaction_that_was_cut_short_is_finished_or_undone(
         # A kill leaves no time to clear up.
         patch.setattr(Path, "unlink", lambda *_, **__: None)
         with pytest.raises(Killed):
-            maintain(root)
+            vacuum_store(root)
     assert contents(root) == before
     publish(root, RELEASES + 1)
     before = contents(root)
     os.utime(root, None)
-    done = maintain(root)
+    done = vacuum_store(root)
     assert done.completed == ((1,) if moment == "before the record" else ())
     assert contents(root) == before
     age(root, 8)
-    maintain(root)
+    vacuum_store(root)
     assert faults(root) == []
 
 
@@ -259,11 +261,11 @@ def test_a_faster_writer_leaves_the_table_as_it_made_it(root: Path, monkeypatch:
 
 
 def test_damage_is_not_carried_into_a_new_file(root: Path) -> None:
-    path = corpus.data_files(root, "documents")[2]
+    path = tables.data_files(root, "documents")[2]
     flip(path, path.stat().st_size // 2)
     before = files(root)
     with pytest.raises(StoreError, match=rf"{path.name}: (is not the file|the table is damaged)"):
-        maintain(root)
+        vacuum_store(root)
     assert {name for name in files(root) if "compact" in name} == set()
     assert set(before) <= set(files(root))
 
@@ -274,14 +276,14 @@ def test_a_deleted_entry_of_a_compaction_is_made_good(maintained: Path) -> None:
     assert contents(maintained)["as of"] == before["as of"]
     (said,) = [fault for fault in faults(maintained) if "_delta_log" in fault]
     assert "lacks compaction" in said
-    maintain(maintained)
+    vacuum_store(maintained)
     assert contents(maintained) == before
     assert faults(maintained) == []
 
 
 def test_a_manifest_is_rebuilt_from_tables_that_were_compacted(maintained: Path) -> None:
     written = releases.read(maintained, 3)
-    layout.manifest_path(maintained, 3).unlink()
+    paths.manifest_path(maintained, 3).unlink()
     releases.recover(maintained)
     rebuilt = releases.read(maintained, 3)
     same = {"time": written.time, "recovered": False, "tables": written.tables}
@@ -340,10 +342,10 @@ def test_old_files_go_after_seven_days_and_older_releases_read_as_before(maintai
     before = contents(maintained)
     old = {path.name for path in maintained.glob("tables/*/0*.parquet")}
     age(maintained, 6.9)
-    assert maintain(maintained).removed == ()
-    assert maintain(maintained, keep_days=30).removed == ()
+    assert vacuum_store(maintained).removed == ()
+    assert vacuum_store(maintained, keep_days=30).removed == ()
     age(maintained, 0.2)
-    done = maintain(maintained)
+    done = vacuum_store(maintained)
     assert {Path(name).name for name in done.removed} == old
     assert done.freed > 0
     after = contents(maintained)
@@ -354,24 +356,24 @@ def test_old_files_go_after_seven_days_and_older_releases_read_as_before(maintai
 
 def test_a_file_that_a_young_manifest_names_stays(maintained: Path) -> None:
     age(maintained, 8)
-    manifest = layout.manifest_path(maintained, 2)
+    manifest = paths.manifest_path(maintained, 2)
     values = json.loads(manifest.read_text())
     values["time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     manifest.write_text(json.dumps(values))
     kept = {path.name for path in maintained.glob("tables/*/000002-*.parquet")}
-    maintain(maintained)
+    vacuum_store(maintained)
     assert {path.name for path in maintained.glob("tables/*/0*.parquet")} == kept
 
 
 def test_a_clock_that_goes_backwards_removes_nothing(maintained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now - 400 * DAY)
-    assert maintain(maintained).removed == ()
+    assert vacuum_store(maintained).removed == ()
 
 
 def test_files_stay_at_least_seven_days(root: Path) -> None:
     with pytest.raises(PolicyError, match="give 7 or more"):
-        maintain(root, keep_days=6)
+        vacuum_store(root, keep_days=6)
 
 
 def test_what_killed_runs_left_is_removed_and_what_may_be_needed_stays(root: Path) -> None:
@@ -389,10 +391,10 @@ def test_what_killed_runs_left_is_removed_and_what_may_be_needed_stays(root: Pat
         path.write_bytes(b"left")
     for path in (old, named, work / "entries", held / "entries", work, held):
         os.utime(path, (0, 0))
-    with layout.locked(held):
-        os.utime(held / layout.LOCK, (0, 0))
+    with paths.locked(held):
+        os.utime(held / paths.LOCK, (0, 0))
         os.utime(held, (0, 0))
-        done = maintain(root, keep=lambda: {"run-7"})
+        done = vacuum_store(root, keep=lambda: {"run-7"})
     assert set(done.removed) == {"archive/old.warc.gz", ".work/left", "text/site/.a.txt.1.tmp"}
     assert not old.exists()
     assert young.exists()
@@ -402,9 +404,9 @@ def test_what_killed_runs_left_is_removed_and_what_may_be_needed_stays(root: Pat
 
 
 def test_a_long_log_is_checkpointed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maintenance, "LOG_ENTRIES", 5)
+    monkeypatch.setattr(vacuum, "LOG_ENTRIES", 5)
     before = contents(root)
-    assert maintain(root).checkpointed == ("documents", "captures")
+    assert vacuum_store(root).checkpointed == ("documents", "captures")
     assert contents(root) == before
     for number in range(3):
         log(root, number).unlink()  # Delta removes entries before a checkpoint when they are old
@@ -441,15 +443,15 @@ def flip(path: Path, at: int) -> None:
 
 
 def log(root: Path, number: int) -> Path:
-    return layout.table_folder(root, "documents") / "_delta_log" / f"{number:020d}.json"
+    return paths.table_folder(root, "documents") / "_delta_log" / f"{number:020d}.json"
 
 
 def newest_log_entry(root: Path) -> Path:
-    return log(root, maintenance.log_entries(root, "documents")[-1])
+    return log(root, vacuum.log_entries(root, "documents")[-1])
 
 
 def data(root: Path, number: int = 2) -> Path:
-    (path,) = layout.table_folder(root, "documents").glob(f"{number:06d}-*.parquet")
+    (path,) = paths.table_folder(root, "documents").glob(f"{number:06d}-*.parquet")
     return path
 
 
@@ -458,7 +460,7 @@ def warc(root: Path) -> Path:
 
 
 def change_manifest(root: Path, **values: object) -> None:
-    path = layout.manifest_path(root, 2)
+    path = paths.manifest_path(root, 2)
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
@@ -470,9 +472,9 @@ def forge_text(root: Path) -> None:
     where = table.schema.get_field_index("text")
     with open(path, "wb") as file:
         pq.write_table(table.set_column(where, table.schema.field("text"), pa.array(texts)), file)
-    manifest = json.loads(layout.manifest_path(root, 2).read_text())
-    manifest["files"]["documents"] = [asdict(corpus.describe(path))]
-    layout.manifest_path(root, 2).write_text(json.dumps(manifest))
+    manifest = json.loads(paths.manifest_path(root, 2).read_text())
+    manifest["files"]["documents"] = [asdict(tables.describe(path))]
+    paths.manifest_path(root, 2).write_text(json.dumps(manifest))
 
 
 def append(path: Path, content: bytes) -> None:
@@ -480,12 +482,12 @@ def append(path: Path, content: bytes) -> None:
 
 
 def edit_chrome(root: Path) -> None:
-    path = chromes.path(root, CHROME)
+    path = chrome_profiles.path(root, CHROME)
     path.write_text(path.read_text().replace("Menu", "Other"))
 
 
 def rename_chrome(root: Path) -> None:
-    path = chromes.path(root, CHROME)
+    path = chrome_profiles.path(root, CHROME)
     path.rename(path.with_name("0007.json"))
 
 
@@ -517,18 +519,18 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "_delta_log",
         "log ends with release 5",
     ),
-    "missing manifest": (lambda r: layout.manifest_path(r, 2).unlink(), MANIFEST, "is missing"),
+    "missing manifest": (lambda r: paths.manifest_path(r, 2).unlink(), MANIFEST, "is missing"),
     "missing last manifest": (
-        lambda r: layout.manifest_path(r, 6).unlink(),
+        lambda r: paths.manifest_path(r, 6).unlink(),
         "releases/000006.json",
         "is missing",
     ),
-    "torn manifest": (lambda r: os.truncate(layout.manifest_path(r, 2), 80), MANIFEST, "not a manifest"),
+    "torn manifest": (lambda r: os.truncate(paths.manifest_path(r, 2), 80), MANIFEST, "not a manifest"),
     "another content root": (lambda r: change_manifest(r, content_root="0" * 64), MANIFEST, "another content"),
     "another count": (lambda r: change_manifest(r, counts={"new": 9}), MANIFEST, "other counts"),
     "altered chrome": (edit_chrome, "chrome of example.org", "altered or removed"),
     "missing chrome": (
-        lambda r: chromes.path(r, CHROME).unlink(),
+        lambda r: chrome_profiles.path(r, CHROME).unlink(),
         "chrome of example.org",
         "altered or removed",
     ),
@@ -539,7 +541,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "interrupted",
     ),
     "release cut short": (
-        lambda r: layout.pending_path(r, 7).write_text("{}"),
+        lambda r: paths.pending_path(r, 7).write_text("{}"),
         "releases/000007.pending",
         "cut short",
     ),
@@ -555,7 +557,7 @@ def test_every_planted_fault_is_found_and_told(root: Path, fault: str) -> None:
     plant, what, why = FAULTS[fault]
     plant(root)
     before = files(root)
-    found = list(verification.verify(root))
+    found = list(verify.verify(root))
     assert files(root) == before
     assert any(what in one.what and why in one.why for one in found), list(map(str, found))
     for one in found:
@@ -566,31 +568,31 @@ def test_every_planted_fault_is_found_and_told(root: Path, fault: str) -> None:
 
 
 def test_a_fault_of_a_compacted_table_is_found(maintained: Path) -> None:
-    (path,) = corpus.data_files(maintained, "documents")
+    (path,) = tables.data_files(maintained, "documents")
     flip(path, 900)
-    assert [fault.what for fault in verification.verify(maintained)] == [f"tables/documents/{path.name}"]
+    assert [fault.what for fault in verify.verify(maintained)] == [f"tables/documents/{path.name}"]
     flip(path, 900)
     record = compaction.record_path(maintained, 1)
     record.write_text(record.read_text().replace(f'"{RELEASES}', '"9'))
     compaction.record_path(maintained, 2).unlink()
-    found = [fault.why for fault in verification.verify(maintained)]
+    found = [fault.why for fault in verify.verify(maintained)]
     assert any("no manifest or compaction does" in why for why in found)
 
 
 @pytest.mark.slow
 def test_purged_bytes_are_no_fault_and_damage_of_what_was_taken_down_is_one(root: Path) -> None:
     first, last = (page("same", f"menu\ntext {number}\n", cut="menu\n") for number in (3, RELEASES))
-    (entry,) = [one for one in corpus.captures(root, release=3).to_pylist() if one["doc_id"] == first.doc_id]
+    (entry,) = [one for one in tables.captures(root, release=3).to_pylist() if one["doc_id"] == first.doc_id]
     decisions.takedown(root, f"capture:{entry['payload_sha256']}", purge=True)
     decisions.takedown(root, last.doc_id)
-    assert list(upkeep.faults(root)) == []
-    version = corpus.history(root, last.doc_id)[RELEASES - 1]
+    assert list(maintain.faults(root)) == []
+    version = tables.history(root, last.doc_id)[RELEASES - 1]
     assert version.archive is not None
     flip(root / "archive" / version.archive.file, version.archive.offset + 100)
-    (fault,) = upkeep.faults(root)
+    (fault,) = maintain.faults(root)
     assert f"the record at byte {version.archive.offset}" in fault.why
     decisions.undo(root, 2)
-    assert list(upkeep.faults(root)) == [fault]
+    assert list(maintain.faults(root)) == [fault]
 
 
 def test_a_purge_that_was_cut_short_is_told_and_finished(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -600,20 +602,20 @@ def test_a_purge_that_was_cut_short_is_told_and_finished(root: Path, monkeypatch
     def die(*_: object) -> None:
         raise Killed
 
-    (document, *_) = corpus.heads(root)
+    (document, *_) = tables.heads(root)
     with monkeypatch.context() as patch:
         patch.setattr(archive, "purge", die)
         with pytest.raises(Killed):
             decisions.takedown(root, document, purge=True)
     (ref, *_) = decisions.unpurged(root)
     assert archive.read_capture(root, ref)
-    assert next(fault.what for fault in upkeep.faults(root)) == f"archive/{ref.file}"
-    assert upkeep.maintain(root, dry_run=True)["purged"] == len(decisions.unpurged(root))
-    assert upkeep.maintain(root)["purged"] >= 1
+    assert next(fault.what for fault in maintain.faults(root)) == f"archive/{ref.file}"
+    assert maintain.maintain(root, dry_run=True)["purged"] == len(decisions.unpurged(root))
+    assert maintain.maintain(root)["purged"] >= 1
     assert decisions.unpurged(root) == []
     with pytest.raises(StoreError, match="was purged by a takedown"):
         archive.read_capture(root, ref)
-    assert list(upkeep.faults(root)) == []
+    assert list(maintain.faults(root)) == []
 
 
 def test_what_a_run_is_writing_is_not_looked_at(root: Path) -> None:
@@ -651,36 +653,36 @@ DERIVED: dict[str, tuple[Callable[[Path], object], str, str]] = {
 
 def test_all_that_is_made_from_the_tables_is_mended_at_once(root: Path) -> None:
     export(plan(root), root / "exports" / "corpus", "text")
-    assert list(upkeep.faults(root)) == []
+    assert list(maintain.faults(root)) == []
     for fault in ("bit flip in the index", "torn list of inputs", "altered text"):
         DERIVED[fault][0](root)
     of(root, "exports/corpus/documents/*/*.txt").unlink()
-    named = [fault.what.split("/")[0] for fault in upkeep.faults(root)]
+    named = [fault.what.split("/")[0] for fault in maintain.faults(root)]
     assert named == ["text", "index", "inputs.jsonl", "exports"]
-    done = upkeep.maintain(root)
+    done = maintain.maintain(root)
     assert {name: done[name] for name in ("texts", "index", "inputs", "exports")} == {
         "texts": 1, "index": 1, "inputs": 1, "exports": ("corpus",),
     }  # fmt: skip
-    assert list(upkeep.faults(root)) == []
+    assert list(maintain.faults(root)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", DERIVED)
 def test_what_is_made_from_the_tables_is_verified_and_mended(root: Path, fault: str) -> None:
     plant, what, why = DERIVED[fault]
-    assert list(upkeep.faults(root)) == []
+    assert list(maintain.faults(root)) == []
     plant(root)
-    found = list(upkeep.faults(root))
+    found = list(maintain.faults(root))
     assert any(what in one.what and why in one.why for one in found), list(map(str, found))
-    upkeep.maintain(root)
-    assert list(upkeep.faults(root)) == []
+    maintain.maintain(root)
+    assert list(maintain.faults(root)) == []
 
 
 def test_an_index_without_its_manifest_waits_for_an_ingest(root: Path) -> None:
     (root / "index" / "manifest.json").write_text("{}")
-    (fault,) = upkeep.faults(root)
+    (fault,) = maintain.faults(root)
     assert (fault.what, fault.mend) == ("index/manifest.json", "run cleancopy ingest: it is made anew")
-    assert upkeep.maintain(root)["index"] == 1
+    assert maintain.maintain(root)["index"] == 1
     assert list((root / "index").iterdir()) == []
 
 
@@ -689,39 +691,39 @@ def test_the_ledger_gives_the_list_of_inputs_back(root: Path) -> None:
     (root / "inputs.jsonl").write_text("[]\n")
     with pytest.raises(StoreError, match=r"damaged.*run cleancopy maintain"):
         list(views.inputs(root))
-    assert upkeep.maintain(root, dry_run=True)["inputs"] == 1
-    assert upkeep.maintain(root)["inputs"] == 1
+    assert maintain.maintain(root, dry_run=True)["inputs"] == 1
+    assert maintain.maintain(root)["inputs"] == 1
     assert list(views.inputs(root)) == before
 
 
 @pytest.mark.slow
 def test_lost_decisions_are_told_by_what_they_made(root: Path) -> None:
-    (document, *_) = corpus.heads(root)
+    (document, *_) = tables.heads(root)
     decisions.pin(root, document)
     decisions.takedown(root, document)
-    assert list(upkeep.faults(root)) == []
+    assert list(maintain.faults(root)) == []
     content = decisions.path(root).read_text()
     decisions.path(root).write_text(content.splitlines(keepends=True)[0])
-    (fault,) = upkeep.faults(root)
+    (fault,) = maintain.faults(root)
     assert "lacks decisions [2] (releases/000007.json was made by one)" in fault.why
     decisions.path(root).write_text(content[:-9])
-    (fault,) = upkeep.faults(root)
+    (fault,) = maintain.faults(root)
     assert (fault.what, fault.mend.partition(",")[0]) == ("decisions.jsonl", "restore it from a backup")
 
 
 def test_a_damaged_checkpoint_is_not_taken_for_a_lost_table(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "LOG_ENTRIES", 3)
-    maintain(root)
+    monkeypatch.setattr(vacuum, "LOG_ENTRIES", 3)
+    vacuum_store(root)
     path = of(root, "tables/documents/_delta_log/*.checkpoint.parquet")
     os.truncate(path, 100)
-    (fault,) = verification.verify(root)
+    (fault,) = verify.verify(root)
     assert fault.what.endswith(path.name)
     assert f"remove _last_checkpoint and {path.name}" in fault.mend
     path.unlink()
     path.with_name("_last_checkpoint").unlink()
-    assert list(verification.verify(root)) == []
+    assert list(verify.verify(root)) == []
 
 
 # ---- exports
@@ -745,11 +747,11 @@ def test_an_altered_export_is_found_and_made_again(root: Path, altered: str) -> 
     out = root / "exports" / "corpus"
     export(plan(root), out, "parquet")
     before = bytes_of(out)
-    assert list(upkeep.faults(root)) == []
-    assert upkeep.maintain(root)["exports"] == ()
+    assert list(maintain.faults(root)) == []
+    assert maintain.maintain(root)["exports"] == ()
     ALTERED[altered](out)
-    assert {fault.what.split("/")[1] for fault in upkeep.faults(root)} == {"corpus"}
-    assert upkeep.maintain(root)["exports"] == ("corpus",)
+    assert {fault.what.split("/")[1] for fault in maintain.faults(root)} == {"corpus"}
+    assert maintain.maintain(root)["exports"] == ("corpus",)
     assert bytes_of(out) == before
 
 
@@ -761,8 +763,8 @@ def test_exports_of_the_store_follow_the_last_release(root: Path, tmp_path: Path
         export(plan(root, as_of=as_of, shard_documents=4), out, "text" if as_of else "jsonl")
     first = list(map(bytes_of, places))
     publish(root, 7)
-    dry = upkeep.maintain(root, dry_run=True)["exports"]
-    assert upkeep.maintain(root)["exports"] == dry == ("all.jsonl", "now", "shards")
+    dry = maintain.maintain(root, dry_run=True)["exports"]
+    assert maintain.maintain(root)["exports"] == dry == ("all.jsonl", "now", "shards")
     assert [bytes_of(out) == was for out, was in zip(places, first, strict=True)] == [
         False, False, False, True, True,
     ]  # fmt: skip
@@ -770,17 +772,17 @@ def test_exports_of_the_store_follow_the_last_release(root: Path, tmp_path: Path
     assert len(list((exports / "shards" / "data").iterdir())) == 4
     (exports / "all.jsonl").unlink()
     publish(root, 8)
-    assert upkeep.maintain(root)["exports"] == ("now", "shards")
+    assert maintain.maintain(root)["exports"] == ("now", "shards")
     assert not list(exports.glob("*all*"))
 
 
 def test_a_text_that_is_taken_down_leaves_the_exports_of_older_releases(root: Path) -> None:
     out = root / "exports" / "then"
     export(plan(root, as_of=2), out, "text")
-    (document, *_) = corpus.heads(root)
+    (document, *_) = tables.heads(root)
     before = len(list(out.rglob("*.txt")))
     decisions.takedown(root, document)
-    assert upkeep.maintain(root)["exports"] == ("then",)
+    assert maintain.maintain(root)["exports"] == ("then",)
     assert len(list(out.rglob("*.txt"))) == before - 1
 
 
@@ -804,7 +806,7 @@ def test_the_commands_say_what_they_find_and_do(root: Path) -> None:
 
     text = sorted(root.glob("text/*/*.txt"))[0]
     text.write_text("another text")
-    data_file = corpus.data_files(root, "captures")[0]
+    data_file = tables.data_files(root, "captures")[0]
     os.truncate(data_file, 100)
     code, said = command(root, "verify")
     assert code == 1

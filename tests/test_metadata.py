@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxml.html import HtmlElement
 
 from cleancopy.document import Metadata
-from cleancopy.metadata import read_metadata, read_text_metadata
+from cleancopy.extract.metadata import read_metadata, read_text_metadata
 from conftest import corpus
 
 URL = "https://www.example.org/news/story"

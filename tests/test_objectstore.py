@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import cleancopy
-from cleancopy import decisions, upkeep, work
 from cleancopy.cli import app
-from cleancopy.errors import Busy, Overtaken, PolicyError, StoreError
-from cleancopy.pipeline import begin, decide_shard, discover, ingest, learn, read_shard
-from cleancopy.publish import publish as publish_run
-from cleancopy.run import Summary
-from cleancopy.store import compaction, corpus, layout, lease, maintenance, releases, verification
+from cleancopy.curation import decisions, maintain
+from cleancopy.errors import Busy, ConflictError, PolicyError, StoreError
+from cleancopy.ingest.pipeline import begin, clean_shard, discover, ingest, learn, read_shard
+from cleancopy.ingest.publish import publish as publish_run
+from cleancopy.ingest.run import Summary
+from cleancopy.store import compaction, lease, paths, releases, tables, vacuum, verify, workdir
 from cleancopy.store.objects import ObjectPath, object_path
 from conftest import ROOT
 from test_cli_corpus import HTML, TIDES
@@ -82,7 +82,7 @@ def raw_folder(folder: Path) -> Path:
     return folder / "raw"
 
 
-def run(raw: Path, root: layout.Place, source: str = "raw") -> Summary:
+def run(raw: Path, root: paths.StorePath, source: str = "raw") -> Summary:
     with begin(raw=raw, root=root, workers=0, source=source) as under_way:
         return ingest(under_way)
 
@@ -97,8 +97,8 @@ def test_the_corpus_is_the_one_that_a_folder_gives(root: ObjectPath, tmp_path: P
     assert stored.counts == local.counts
     assert texts(root) == texts(tmp_path / "clean")
     columns = ["doc_id", "version_id", "text", "cuts", "blocks", "signature", "status", "duplicate_of"]
-    assert corpus.latest(root, columns).equals(corpus.latest(tmp_path / "clean", columns))
-    assert [path.name for path in (tmp_path / "work").glob("*/.work/raw/*")] == [layout.LOCK]
+    assert tables.latest(root, columns).equals(tables.latest(tmp_path / "clean", columns))
+    assert [path.name for path in (tmp_path / "work").glob("*/.work/raw/*")] == [paths.LOCK]
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_another_machine_goes_on_where_the_first_ended(
     # The index of the first machine was fetched.
     fetched = {path.name for path in (tmp_path / "another").glob("*/index/*.parquet")}
     assert fetched <= set((root / "index").names())
-    assert list(upkeep.faults(root)) == []
+    assert list(maintain.faults(root)) == []
 
 
 @pytest.mark.slow
@@ -130,15 +130,15 @@ def test_what_a_run_on_another_machine_has_archived_is_left_alone(
         read_shard(under_way, discover(under_way) - 1)
         with monkeypatch.context() as patch:
             patch.setenv("CLEANCOPY_WORK", str(tmp_path / "another"))
-            patch.setattr(maintenance, "time", SimpleNamespace(time=lambda: later))
-            assert upkeep.maintain(root)["removed"] == ()
-            assert list(upkeep.faults(root)) == []
-        assert under_way.name in work.names(root)
+            patch.setattr(vacuum, "time", SimpleNamespace(time=lambda: later))
+            assert maintain.maintain(root)["removed"] == ()
+            assert list(maintain.faults(root)) == []
+        assert under_way.name in workdir.active_runs(root)
         learn(under_way, 1)
-        decide_shard(under_way, 0)
+        clean_shard(under_way, 0)
         assert publish_run(under_way, 1).release == 2
-    assert work.names(root) == frozenset()
-    assert list(upkeep.faults(root)) == []
+    assert workdir.active_runs(root) == frozenset()
+    assert list(maintain.faults(root)) == []
 
 
 @pytest.mark.slow
@@ -146,26 +146,26 @@ def test_what_a_machine_that_died_for_good_has_archived_is_removed_in_the_end(
     root: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(root, page("one", "first text\n"))
-    with suppress(KeyboardInterrupt), work.claimed(root, "web", "plan", "20240301T000000-dead"):
+    with suppress(KeyboardInterrupt), workdir.claim_workdir(root, "web", "plan", "20240301T000000-dead"):
         (root / "archive" / "20240301T000000-dead-0000.warc.gz").write(b"raw")
         raise KeyboardInterrupt
-    with work.claimed(root, "other", "plan", "20240301T000000-live"):
+    with workdir.claim_workdir(root, "other", "plan", "20240301T000000-live"):
         (root / "archive" / "20240301T000000-live-0000.warc.gz").write(b"raw")
-        mine, other = layout.scratch(root), tmp_path / "another"
+        mine, other = paths.scratch_folder(root), tmp_path / "another"
         monkeypatch.setenv("CLEANCOPY_WORK", str(other))
-        assert work.names(root) == {"20240301T000000-dead", "20240301T000000-live"}
+        assert workdir.active_runs(root) == {"20240301T000000-dead", "20240301T000000-live"}
         later = SimpleNamespace(time=lambda: time.time() + 8 * 86_400, strftime=time.strftime)
-        monkeypatch.setattr(work, "_changed", lambda path: time.time() + 8 * 86_400 * ("other" in str(path)))
-        monkeypatch.setattr(work, "time", later)
-        monkeypatch.setattr(maintenance, "time", later)
-        assert work.names(root) == {"20240301T000000-live"}
-        assert upkeep.maintain(root)["removed"] == ("archive/20240301T000000-dead-0000.warc.gz",)
+        monkeypatch.setattr(workdir, "_changed", lambda path: time.time() + 8 * 86_400 * ("other" in str(path)))
+        monkeypatch.setattr(workdir, "time", later)
+        monkeypatch.setattr(vacuum, "time", later)
+        assert workdir.active_runs(root) == {"20240301T000000-live"}
+        assert maintain.maintain(root)["removed"] == ("archive/20240301T000000-dead-0000.warc.gz",)
         assert not (root / ".work" / "web" / "20240301T000000-dead.run").exists()
         assert (root / "archive").names() == ["20240301T000000-live-0000.warc.gz"]
-    monkeypatch.setattr(layout, "scratch", lambda _: mine)
-    monkeypatch.setattr(work, "scratch", lambda _: mine)
+    monkeypatch.setattr(paths, "scratch_folder", lambda _: mine)
+    monkeypatch.setattr(workdir, "scratch_folder", lambda _: mine)
     # What it archived is gone, so the machine that comes back begins anew.
-    with work.claimed(root, "web", "plan", "20240309T000000-anew") as name:
+    with workdir.claim_workdir(root, "web", "plan", "20240309T000000-anew") as name:
         assert name == "20240309T000000-anew"
 
 
@@ -223,19 +223,19 @@ def test_the_python_api_reads_it(root: ObjectPath) -> None:
 def test_maintenance_compacts_and_verify_names_what_is_damaged(root: ObjectPath) -> None:
     for number in range(4):
         publish(root, page("same", f"text {number}\n"))
-    with maintenance.maintaining(root) as done:
+    with vacuum.maintaining(root) as done:
         assert (done.compacted, done.into) == (8, 2)
     assert texts(root) == {"same": "text 3\n"}
     assert texts(root, as_of=2) == {"same": "text 1\n"}
-    assert list(verification.verify(root)) == []
-    with maintenance.maintaining(root) as done:
+    assert list(verify.verify(root)) == []
+    with vacuum.maintaining(root) as done:
         assert (done.compacted, done.removed) == (0, ())
-    (file,) = (path for path in corpus.data_files(root, "documents"))
+    (file,) = (path for path in tables.data_files(root, "documents"))
     assert isinstance(file, ObjectPath)
     content = bytearray(file.read_bytes())
     content[100] ^= 1
     file.write(bytes(content))
-    (fault,) = verification.verify(root)
+    (fault,) = verify.verify(root)
     assert fault.what.startswith("tables/documents/compacted-")
     assert "altered" in fault.why
 
@@ -244,14 +244,14 @@ def test_maintenance_compacts_and_verify_names_what_is_damaged(root: ObjectPath)
 
 
 def test_a_lease_is_held_by_one_and_freed_at_the_end(root: ObjectPath, short: None) -> None:
-    with layout.locked(root), pytest.raises(Busy, match="another run is writing"), layout.locked(root):
+    with paths.locked(root), pytest.raises(Busy, match="another run is writing"), paths.locked(root):
         pytest.fail("two held it")
-    with layout.locked(root):
-        layout.confirm(root)
+    with paths.locked(root):
+        paths.confirm_lock(root)
 
 
 def test_the_lease_of_a_dead_writer_is_taken_over(root: ObjectPath, short: None) -> None:
-    (root / layout.LOCK).write(b'{"holder": "elsewhere:1:0", "renewed": 7}\n')
+    (root / paths.LOCK).write(b'{"holder": "elsewhere:1:0", "renewed": 7}\n')
     with releases.writing(root) as release:
         assert release == 1
 
@@ -260,11 +260,11 @@ def test_a_writer_that_slept_finds_that_it_was_overtaken(
     root: ObjectPath, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease._Lease, "keep", lambda _: None)  # it gives no sign of life
-    with layout.locked(root):
-        with layout.locked(root):
+    with paths.locked(root):
+        with paths.locked(root):
             pass
-        with pytest.raises(Overtaken, match="stood still"):
-            layout.confirm(root)
+        with pytest.raises(ConflictError, match="stood still"):
+            paths.confirm_lock(root)
 
 
 def test_an_answer_that_is_lost_does_not_lose_the_lease(
@@ -285,16 +285,16 @@ def test_an_answer_that_is_lost_does_not_lose_the_lease(
 def test_what_another_run_has_published_stays_where_the_run_that_began_it_was_overtaken(
     root: ObjectPath, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = layout.create
+    honest = paths.create_exclusive
 
-    def slow(path: layout.Place, data: bytes) -> bool:
+    def slow(path: paths.StorePath, data: bytes) -> bool:
         made = honest(path, data)
         releases._recover(root)  # another run takes the place of this one, and finishes what it began
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(releases, "create", slow)
-        with pytest.raises(Overtaken):
+        patch.setattr(releases, "create_exclusive", slow)
+        with pytest.raises(ConflictError):
             publish(root, page("one"))
     assert set(texts(root)) == {"one"}
     publish(root, page("two"))
@@ -312,16 +312,16 @@ def test_a_run_that_is_overtaken_decides_again(
     def late(*arguments: Any, **options: Any) -> Any:
         """Another machine, which holds the lease to be dead, publishes the same pages at the last moment."""
         monkeypatch.setattr(releases, "commit", honest)
-        (root / layout.LOCK).write(lease._FREE)
+        (root / paths.LOCK).write(lease._FREE)
         run(rival, root, source="rival")
         return honest(*arguments, **options)
 
     monkeypatch.setattr(releases, "commit", late)
     summary = run(raw, root)
     assert summary.counts == {"new": 0, "unchanged": 2, "duplicate": 1, "rejected": 0}
-    table = corpus.latest(root, ["doc_id", "seq"])
+    table = tables.latest(root, ["doc_id", "seq"])
     assert table["seq"].to_pylist() == [1, 1, 1]
-    assert list(upkeep.faults(root)) == []
+    assert list(maintain.faults(root)) == []
 
 
 @pytest.mark.slow
@@ -340,7 +340,7 @@ def test_a_decision_is_written_once_though_its_release_was_overtaken(
     done = decisions.takedown(root, cleancopy.open(str(root)).version("one").doc_id)
     assert (done.decision.number, done.release) == (1, 3)
     assert [one.number for one in decisions.every(root)] == [1]
-    live = corpus.latest(root, ["key"], status="live")["key"].to_pylist()
+    live = tables.latest(root, ["key"], status="live")["key"].to_pylist()
     assert sorted(live) == ["three", "two"]
 
 
@@ -355,7 +355,7 @@ def test_what_a_killed_run_decided_is_finished_by_the_next(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, "append", killed)
+        patch.setattr(tables, "append", killed)
         with pytest.raises(Killed):
             publish(root, page("one"))
     assert texts(root) == {}
@@ -366,12 +366,12 @@ def test_what_a_killed_run_decided_is_finished_by_the_next(
         patch.setattr(compaction, "_swap", killed)
         with pytest.raises(Killed):
             compaction.compact(root, "documents", _files(root))
-    with maintenance.maintaining(root):
+    with vacuum.maintaining(root):
         assert compaction.records(root) == []
-    assert list(verification.verify(root)) == []
+    assert list(verify.verify(root)) == []
 
 
-def _files(root: ObjectPath) -> list[corpus.DataFile]:
+def _files(root: ObjectPath) -> list[tables.DataFile]:
     return list(releases.expected(root, "documents").values())
 
 
@@ -380,7 +380,7 @@ def test_four_writers_of_the_same_documents_store_each_once(root: ObjectPath, sh
 
     def write() -> None:
         with releases.writing(root, wait=60) as release:
-            if not {one.doc_id for one in batch} <= corpus.heads(root).keys():
+            if not {one.doc_id for one in batch} <= tables.heads(root).keys():
                 commit(root, release, batch)
 
     writers = [threading.Thread(target=write) for _ in range(4)]
@@ -388,8 +388,8 @@ def test_four_writers_of_the_same_documents_store_each_once(root: ObjectPath, sh
         one.start()
     for one in writers:
         one.join()
-    assert [head.seq for head in corpus.heads(root).values()] == [1, 1]
-    assert layout.published(root) == [1]
+    assert [head.seq for head in tables.heads(root).values()] == [1, 1]
+    assert paths.published_releases(root) == [1]
 
 
 @pytest.mark.slow
@@ -399,21 +399,21 @@ def test_writers_that_are_taken_for_dead_again_and_again_harm_nobody(
     """No holder renews its lease, each sleeps longer than it lasts, and all write the same documents."""
     monkeypatch.setattr(lease, "LEASE", 0.1)
     monkeypatch.setattr(lease._Lease, "keep", lambda _: None)
-    chance, honest, overtaken = random.Random(7), corpus.write_file, []
+    chance, honest, overtaken = random.Random(7), tables.write_file, []
 
     def drowsy(*arguments: Any) -> Any:
         time.sleep(chance.uniform(0, 0.5))
         return honest(*arguments)
 
-    monkeypatch.setattr(corpus, "write_file", drowsy)
+    monkeypatch.setattr(tables, "write_file", drowsy)
 
     def write(number: int) -> None:
         batch = tuple(page(f"{number}/{n}") for n in range(2))
         try:
             with releases.writing(root, wait=60) as release:
-                if not {one.doc_id for one in batch} <= corpus.heads(root).keys():
+                if not {one.doc_id for one in batch} <= tables.heads(root).keys():
                     commit(root, release, batch)
-        except Overtaken:
+        except ConflictError:
             overtaken.append(number)
             raise
 
@@ -427,11 +427,11 @@ def test_writers_that_are_taken_for_dead_again_and_again_harm_nobody(
     for one in writers:
         one.join()
     assert overtaken, "the leases held, so nothing was shown"
-    assert [head.seq for head in corpus.heads(root).values()] == [1] * 6
-    assert layout.published(root) == [1, 2, 3]
-    with maintenance.maintaining(root, wait=5):
+    assert [head.seq for head in tables.heads(root).values()] == [1] * 6
+    assert paths.published_releases(root) == [1, 2, 3]
+    with vacuum.maintaining(root, wait=5):
         pass
-    assert list(verification.verify(root)) == []
+    assert list(verify.verify(root)) == []
 
 
 # ---- servers at their worst
@@ -469,7 +469,7 @@ def test_answers_that_are_lost_lose_nothing(server: Any, root: ObjectPath) -> No
     assert any(path.endswith(".pending") for path in asked)
     assert any("_delta_log" in path for path in asked)
     assert texts(root) == {"one": "second text\n"}
-    assert list(verification.verify(root)) == []
+    assert list(verify.verify(root)) == []
 
 
 def test_a_server_without_conditional_puts_is_refused_before_anything_is_stored(
@@ -512,7 +512,7 @@ def test_a_server_that_does_not_answer_is_named(root: ObjectPath, monkeypatch: p
 @pytest.mark.parametrize("name", ["gs://bucket/a", "s3://", "s3://bucket/../a", "s3://bucket/100%"])
 def test_a_name_that_is_no_place_is_refused(name: str) -> None:
     with pytest.raises(PolicyError, match="name"):
-        layout.place(name)
+        paths.store_path(name)
     result = runner.invoke(app, ["status", "--clean", name])
     assert result.exit_code == 2
     assert "Traceback" not in result.output
@@ -553,6 +553,6 @@ def test_a_path_is_named_as_it_was_given() -> None:
     assert str(place / "releases" / "000001.json") == "s3://bucket/some/prefix/releases/000001.json"
     assert (place / "a").relative_to(place).as_posix() == "a"
     assert ((place / "a").bucket, (place / "a").key) == ("bucket", "some/prefix/a")
-    assert object_path("s3://bucket/a/") == layout.place("s3://bucket//a")
+    assert object_path("s3://bucket/a/") == paths.store_path("s3://bucket//a")
     with pytest.raises(TypeError, match="not on this machine"):
         open(place)  # type: ignore[call-overload] # noqa: SIM115

@@ -16,17 +16,18 @@ from pathlib import Path
 
 import pytest
 
-from cleancopy import Policy, PolicyError, decisions, views
+from cleancopy import Policy, PolicyError
+from cleancopy.corpus import views
+from cleancopy.curation import decisions
 from cleancopy.document import Capture
 from cleancopy.errors import Busy
-from cleancopy.pipeline import begin, decide_shard, discover, ingest, learn, read_shard, reclean
+from cleancopy.export.jsonl import write_jsonl
+from cleancopy.ingest.pipeline import begin, clean_shard, discover, ingest, learn, read_shard, reclean
+from cleancopy.ingest.publish import publish
+from cleancopy.ingest.run import Run, Summary
 from cleancopy.policy import Limits
-from cleancopy.publish import publish
-from cleancopy.run import Run, Summary
-from cleancopy.sinks.jsonl import write_jsonl
-from cleancopy.sources.files import Input, Refusal, read_input
-from cleancopy.store import corpus as tables
-from cleancopy.store import releases
+from cleancopy.sources.files import Input, RejectedInput, read_input
+from cleancopy.store import releases, tables
 from cleancopy.store.rows import LedgerEntry
 from conftest import EXAMPLES, corpus
 
@@ -94,7 +95,7 @@ def test_a_second_run_reads_nothing_and_makes_no_release(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a known payload was read again")
 
-    monkeypatch.setattr("cleancopy.reading.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.read.read", not_again)
     second = run(raw, tmp_path / "clean")
     assert (second.release, second.content_root) == (None, first.content_root)
     assert second.counts == {"new": 0, "unchanged": 6, "duplicate": 1, "rejected": 0}
@@ -222,7 +223,7 @@ def test_a_kill_at_any_moment_loses_nothing(raw: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "cleancopy.cli",
+        "cleancopy",
         "ingest",
         "--plain",
         "--workers",
@@ -265,7 +266,7 @@ def test_runs_of_two_sources_go_on_side_by_side(raw: Path, tmp_path: Path) -> No
             assert ingest(two).counts["new"] == 6
         learn(one, shards)
         for number in range(shards):
-            decide_shard(one, number)
+            clean_shard(one, number)
         reclean(one, shards)
         summary = publish(one, shards + 1)
     assert summary.counts["new"] == 0
@@ -294,8 +295,8 @@ def test_shards_by_number_or_by_bytes_come_to_the_same(
     with begin(raw=raw, root=tmp_path / "whole") as run:
         assert discover(run) == 1
         whole = ingest(run)
-    monkeypatch.setattr("cleancopy.reading.SHARD_INPUTS", inputs)
-    monkeypatch.setattr("cleancopy.reading.SHARD_BYTES", size)
+    monkeypatch.setattr("cleancopy.ingest.read.SHARD_INPUTS", inputs)
+    monkeypatch.setattr("cleancopy.ingest.read.SHARD_BYTES", size)
     with begin(raw=raw, root=tmp_path / "parts") as run:
         assert discover(run) > 1
         parts = ingest(run)
@@ -314,7 +315,7 @@ def test_progress_counts_every_input_of_a_shard_known_or_not(raw: Path, tmp_path
 def test_a_run_goes_on_from_what_a_dead_one_had_read(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cleancopy.reading.SHARD_INPUTS", 3)
+    monkeypatch.setattr("cleancopy.ingest.read.SHARD_INPUTS", 3)
     clean = tmp_path / "clean"
     dead = dies_after(raw, clean, lambda run: (discover(run), read_shard(run, 0)))
     kept = dead.spool("read", 0).stat().st_mtime_ns
@@ -391,13 +392,13 @@ def test_files_that_are_as_they_were_end_the_same_with_one_look_or_all(
     decisions.pin(clean, ids["pinned.txt"])
     (raw / "other.txt").write_text(ARTICLE + " This one has changed.")
 
-    def noted(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
+    def noted(found: Input, limits: Limits) -> Iterator[Capture | RejectedInput]:
         looked_at.append(found.name)
         return read_input(found, limits)
 
-    monkeypatch.setattr("cleancopy.reading.read_input", noted)
+    monkeypatch.setattr("cleancopy.ingest.read.read_input", noted)
     if not quick:
-        monkeypatch.setattr("cleancopy.reading._as_before", lambda run, found: None)
+        monkeypatch.setattr("cleancopy.ingest.read._as_before", lambda run, found: None)
     summary = run(raw, clean)
     # The texts are much alike, so that most are copies.
     assert summary.counts == {"new": 1, "unchanged": 6, "duplicate": 4, "rejected": 3}

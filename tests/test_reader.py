@@ -15,16 +15,17 @@ import pytest
 from deltalake import DeltaTable
 
 import cleancopy
-from cleancopy import Capture, Document, Policy, Rejected, StoreError, decisions, schema
-from cleancopy.changes import compare, text_of
-from cleancopy.clean import decide, read
-from cleancopy.encoding import restore
-from cleancopy.reader import Corpus
-from cleancopy.rollback import rollback
-from cleancopy.store import corpus as tables
-from cleancopy.store import layout, releases, rows
+from cleancopy import Capture, Document, Policy, Rejection, StoreError
+from cleancopy.clean import apply_stages, read
+from cleancopy.corpus import schema
+from cleancopy.corpus.reader import Corpus
+from cleancopy.corpus.textdiff import compare, text_of
+from cleancopy.corpus.trace import Source, byte_offset, character_origins, pieces, source_of
+from cleancopy.curation import decisions
+from cleancopy.curation.rollback import rollback
+from cleancopy.extract.encoding import restore
+from cleancopy.store import paths, releases, rows, tables
 from cleancopy.store.rows import Version
-from cleancopy.trace import Source, byte_offset, character_origins, pieces, source_of
 from conftest import CASES, EXAMPLES, ROOT, SHARED
 from test_pipeline import ARTICLE, run
 from test_store import commit, documents, page, publish
@@ -313,7 +314,7 @@ def test_a_table_of_an_older_schema_is_read_and_written_on(
     with monkeypatch.context() as patch:
         as_version_1(patch)
         publish(tmp_path, old, page("b", "b"))
-    folder = layout.table_folder(tmp_path, "documents")
+    folder = paths.table_folder(tmp_path, "documents")
     (path,) = tables.data_files(tmp_path, "documents")
     assert set(rows.ADDED).isdisjoint(pq.read_schema(path).names)
 
@@ -338,7 +339,7 @@ def test_a_table_of_a_later_schema_is_not_written_to(tmp_path: Path, monkeypatch
         refused = pytest.raises(StoreError, match=r"later schema.*restored_from.*update cleancopy")
         with refused, releases.writing(tmp_path) as release:
             commit(tmp_path, release, (page("a", "two"),))
-    manifest = layout.manifest_path(tmp_path, 1)
+    manifest = paths.manifest_path(tmp_path, 1)
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "schema": 99}))
     with pytest.raises(StoreError, match=r"schema 99.*update it"):
         cleancopy.open(tmp_path)
@@ -403,8 +404,8 @@ def traced() -> list[tuple[Document, Source]]:
         payload = path.read_bytes()
         payload = gzip.decompress(payload) if path.suffix == ".gz" else payload
         try:
-            document = decide(read(Capture(payload, key=path.name), Policy()), Policy())
-        except Rejected:
+            document = apply_stages(read(Capture(payload, key=path.name), Policy()), Policy())
+        except Rejection:
             continue
         found.append((document, source_of(document, payload)))
     return found
@@ -474,7 +475,7 @@ def test_every_cut_can_be_put_back(traced: list[tuple[Document, Source]]) -> Non
 
 def test_repaired_characters_name_what_stood_there() -> None:
     payload = "<p>Plain words.</p><p>The cafÃ© is open,\u200b and a Â£5 note too.</p>".encode()
-    document = decide(read(Capture(payload, key="a", media_type="text/html"), _whole()), _whole())
+    document = apply_stages(read(Capture(payload, key="a", media_type="text/html"), _whole()), _whole())
     source = source_of(document, payload)
     assert "café" in document.clean
     found = pieces(document, source, 0, len(document.clean))

@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from cleancopy import Policy, PolicyError
 from cleancopy.cli import chrome as commands
-from cleancopy.pipeline import begin, ingest, revisit
+from cleancopy.ingest.pipeline import begin, ingest, reclean_sites
+from cleancopy.ingest.publish import Difference, alarms, differences, publish
+from cleancopy.ingest.run import CleanedEntry, Summary
 from cleancopy.policy import ChromePolicy
-from cleancopy.publish import Difference, alarms, differences, publish
-from cleancopy.run import FROM_ARCHIVE, Decided, Summary
-from cleancopy.store import chromes, corpus, releases
-from cleancopy.store.rows import LedgerEntry
+from cleancopy.store import chrome_profiles, releases, tables
+from cleancopy.store.rows import FROM_ARCHIVE, LedgerEntry
 
 SITE = "harbour"
 MENU = ["Harbour Society", "News", "Tide tables", "Boat hire", "Join the society"]
@@ -48,16 +48,16 @@ def run(raw: Path, clean: Path, policy: Policy | None = None) -> Summary:
 
 def again(raw: Path, clean: Path, *sites: str, policy: Policy | None = None) -> Summary:
     with begin(raw=raw, root=clean, workers=0, policy=policy, source=FROM_ARCHIVE) as under_way:
-        return publish(under_way, revisit(under_way, sites))
+        return publish(under_way, reclean_sites(under_way, sites))
 
 
 def changes(raw: Path, clean: Path, *sites: str, policy: Policy | None = None) -> list[Difference]:
     with begin(raw=raw, root=clean, workers=0, policy=policy, source=FROM_ARCHIVE) as under_way:
-        return list(differences(under_way, revisit(under_way, sites)))
+        return list(differences(under_way, reclean_sites(under_way, sites)))
 
 
 def texts(clean: Path) -> list[str]:
-    return sorted(corpus.latest(clean, columns=["text"])["text"].to_pylist())
+    return sorted(tables.latest(clean, columns=["text"])["text"].to_pylist())
 
 
 @pytest.fixture
@@ -81,13 +81,13 @@ def test_what_people_decide_changes_the_stored_documents_and_no_page_is_read(
 ) -> None:
     raw, clean = folders
     before = texts(clean)
-    chromes.decide(clean, SITE, "Background", "pinned", "2024-05-01")
-    chromes.decide(clean, SITE, "Opening hours", "dropped", "2024-05-01")
+    chrome_profiles.decide(clean, SITE, "Background", "pinned", "2024-05-01")
+    chrome_profiles.decide(clean, SITE, "Opening hours", "dropped", "2024-05-01")
 
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a page was read again")
 
-    monkeypatch.setattr("cleancopy.reading.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.read.read", not_again)
     found = changes(raw, clean, SITE)
     assert [(one.site, one.change) for one in found] == [(SITE, "chrome")] * 4
     assert all("Background" in one.before and "Background" not in one.after for one in found)
@@ -97,18 +97,18 @@ def test_what_people_decide_changes_the_stored_documents_and_no_page_is_read(
     assert (summary.recleaned, summary.captures, summary.live) == (4, 0, 4)
     assert texts(clean) == sorted(one.after for one in found)
     assert releases.read(clean, summary.release or 0).parent == 1
-    assert {v.change for doc in corpus.heads(clean) for v in corpus.history(clean, doc)} == {"new", "chrome"}
+    assert {v.change for doc in tables.heads(clean) for v in tables.history(clean, doc)} == {"new", "chrome"}
 
 
 def test_decisions_hold_in_later_runs_and_can_be_taken_back(folders: tuple[Path, Path]) -> None:
     raw, clean = folders
     before = texts(clean)
-    chromes.decide(clean, SITE, "Background", "pinned", "2024-05-01")
+    chrome_profiles.decide(clean, SITE, "Background", "pinned", "2024-05-01")
     write(raw, range(4, 8), "Background", "Members only")
     summary = run(raw, clean)
     assert (summary.counts["new"], summary.recleaned) == (4, 4)
     assert all("Background" not in text for text in texts(clean))
-    chromes.decide(clean, SITE, "Background", None, "2024-05-02")
+    chrome_profiles.decide(clean, SITE, "Background", None, "2024-05-02")
     again(raw, clean)
     assert set(before) < set(texts(clean))
 
@@ -139,7 +139,7 @@ def test_an_ingest_after_another_policy_reads_nothing(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a page was read again")
 
-    monkeypatch.setattr("cleancopy.reading.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.read.read", not_again)
     assert run(raw, clean, policy).counts["unchanged"] == 4
 
 
@@ -147,7 +147,7 @@ def test_a_site_without_documents_is_named(folders: tuple[Path, Path]) -> None:
     with pytest.raises(PolicyError, match="elsewhere: no document"):
         changes(*folders, "elsewhere")
     with pytest.raises(PolicyError, match="elsewhere: no chrome"):
-        chromes.decide(folders[1], "elsewhere", "Imprint", "pinned", "2024-05-01")
+        chrome_profiles.decide(folders[1], "elsewhere", "Imprint", "pinned", "2024-05-01")
 
 
 # --- as commands
@@ -186,10 +186,10 @@ def test_the_commands_show_decide_and_clean_again(folders: tuple[Path, Path]) ->
 # --- alarms
 
 
-def decided(share: float, *, stored: bool = False) -> Decided:
+def decided(share: float, *, stored: bool = False) -> CleanedEntry:
     entry = LedgerEntry(input="a", outcome="new", release=1, run="r", site=SITE)
     cut = round(1000 * share)
-    return Decided(
+    return CleanedEntry(
         entry=entry, text_sha256="", words=1, canonical=False, signature=b"", chrome="", shard=0, offset=0,
         cut=(("chrome", cut), ("content", 0)), kept=1000 - cut, stored=int(stored),
     )  # fmt: skip

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleancopy import repetition
-from cleancopy.repetition import (
+import cleancopy.minhash as signatures
+from cleancopy.minhash import (
     EMPTY,
     Overlap,
     Signing,
@@ -54,10 +54,10 @@ def path(request, monkeypatch):
     """Both ways to hash, one test run each; the compiled one only where numba is installed."""
     if request.param == "compiled":
         pytest.importorskip("numba")
-        assert repetition.warm_up()
+        assert signatures.warm_up()
         return
-    monkeypatch.setattr(repetition, "_kernel", lambda texts: None)
-    monkeypatch.setitem(sys.modules, repetition.KERNEL, None)
+    monkeypatch.setattr(signatures, "_kernel", lambda texts: None)
+    monkeypatch.setitem(sys.modules, signatures.KERNEL, None)
 
 
 # --- the normal form
@@ -150,7 +150,7 @@ def by_datasketch(text: str, how: Signing) -> np.ndarray:
 @given(texts, signings)
 def test_numpy_makes_the_bits_of_datasketch(some, how):
     rows = np.empty((len(some), how.num_perm), np.uint32)
-    repetition._sign_plainly(some, how, rows)
+    signatures._sign_plainly(some, how, rows)
     assert np.array_equal(rows, [by_datasketch(text, how) for text in some])
 
 
@@ -158,12 +158,12 @@ def test_numpy_makes_the_bits_of_datasketch(some, how):
 @given(texts, signings)
 def test_the_kernel_makes_the_bits_of_numpy(some, how):
     pytest.importorskip("numba")
-    kernel = repetition._load_kernel()
+    kernel = signatures._load_kernel()
     plain, compiled = np.empty((2, len(some), how.num_perm), np.uint32)
-    repetition._sign_plainly(some, how, plain)
-    repetition._sign_compiled(kernel, some, how, compiled)
+    signatures._sign_plainly(some, how, plain)
+    signatures._sign_compiled(kernel, some, how, compiled)
     assert np.array_equal(plain, compiled)
-    pairs = zip(repetition._hash_plainly(some, how), repetition._hash_compiled(kernel, some, how), strict=True)
+    pairs = zip(signatures._hash_plainly(some, how), signatures._hash_compiled(kernel, some, how), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
@@ -180,7 +180,7 @@ def test_sha1_is_datasketch_by_default():
 def test_batches_do_not_change_the_bits(monkeypatch):
     some = [f"text {i} " * (i % 7) + "é\u0301" * (i % 3) for i in range(40)]
     whole = sign(some, Signing(num_perm=16))
-    monkeypatch.setattr(repetition, "BATCH", 50)
+    monkeypatch.setattr(signatures, "BATCH", 50)
     assert np.array_equal(sign(some, Signing(num_perm=16)), whole)
     assert np.array_equal(np.concatenate([sign([text], Signing(num_perm=16)) for text in some]), whole)
 
@@ -213,7 +213,7 @@ def test_the_digest_tells_settings_apart():
 
 def test_few_texts_do_not_load_numba():
     code = (
-        "import sys; from cleancopy.repetition import *; sign(['a b c'], Signing()); "
+        "import sys; from cleancopy.minhash import *; sign(['a b c'], Signing()); "
         "print('numba' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
@@ -221,7 +221,7 @@ def test_few_texts_do_not_load_numba():
 
 def test_without_numba_everything_works():
     code = (
-        "import sys; sys.modules['numba'] = None; from cleancopy.repetition import *; "
+        "import sys; sys.modules['numba'] = None; from cleancopy.minhash import *; "
         "texts = ['some words ' * 20_000, 'x']; print(sign(texts, Signing(num_perm=2)).tolist(), warm_up())"
     )
     printed = subprocess.check_output([sys.executable, "-c", code], text=True).strip()
@@ -258,7 +258,7 @@ def test_partitions_make_up_the_whole(partitions):
 
 
 def test_the_union_of_parts_adds_up_what_they_missed(monkeypatch):
-    monkeypatch.setattr(repetition, "MANY", 10)
+    monkeypatch.setattr(signatures, "MANY", 10)
     keys = random_keys(3, values=6)
     parts = [candidates(keys, part, 4, bucket=3) for part in range(4)]
     whole, once = union(parts, len(keys)), candidates(keys, bucket=3)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cleancopy.errors import Kind, PolicyError
+from cleancopy.errors import PolicyError, RejectReason
 from cleancopy.sources.settings import Fetching, Settings, Source, read_sources
-from cleancopy.sources.warc import Choice
+from cleancopy.warc.reader import Choice
 from conftest import ROOT
 
 PAGE = '[[source]]\nname = "a"\nkind = "urls"\nurls = ["https://example.org/"]\n'
@@ -117,7 +117,7 @@ def test_every_kind_of_refusal_is_explained() -> None:
     text = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
     tables = re.findall(r"^\| (`[^|]+) \|[^|]+\|[^|]+\|$", text, re.MULTILINE)
     explained = {name for cell in tables for name in re.findall(r"`(\w+)`", cell)}
-    assert {kind.value for kind in Kind} <= explained
+    assert {kind.value for kind in RejectReason} <= explained
 
 
 def test_what_an_archive_is_read_for_is_what_the_source_names(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cleancopy.errors import Kind, Rejected
+from cleancopy.errors import Rejection, RejectReason
 from cleancopy.policy import Limits
-from cleancopy.sources.links import read_links
-from cleancopy.sources.lists import MAX_URLS, UrlList, read_list
+from cleancopy.sources.lists import read_list
+from cleancopy.sources.url_list import MAX_URLS, UrlList
+from cleancopy.sources.web.links import read_links
 
 XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 URLSET = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
@@ -23,8 +24,8 @@ def read(payload: str | bytes) -> UrlList:
     return read_list(data, "http://example.org/sitemap.xml", Limits())
 
 
-def refused(payload: str | bytes) -> Kind:
-    with pytest.raises(Rejected) as error:
+def refused(payload: str | bytes) -> RejectReason:
+    with pytest.raises(Rejection) as error:
         read(payload)
     assert error.value.message.isprintable()
     return error.value.kind
@@ -57,29 +58,29 @@ def test_pictures_and_translations_are_not_pages() -> None:
 def test_a_text_names_a_page_a_line() -> None:
     text = "\ufeff# tides\nhttp://example.org/a\r\n\n  http://example.org/b  \nhttp://example.org/a\n"
     assert read(text) == UrlList("list", ("http://example.org/a", "http://example.org/b"))
-    assert refused("The tide table lists the times.") is Kind.NOT_HTML
+    assert refused("The tide table lists the times.") is RejectReason.NOT_HTML
 
 
 @pytest.mark.parametrize(
     ("payload", "kind"),
     [
         ('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><urlset><url><loc>&x;</loc></url></urlset>',
-         Kind.XML_ENTITY),
+         RejectReason.XML_ENTITY),
         ('<!DOCTYPE a [<!ENTITY x "y">]><urlset><url><loc>&x;</loc></url></urlset>'.encode("utf-16"),
-         Kind.XML_ENTITY),
-        ("<urlset><url><loc>http://example.org/", Kind.XML_MALFORMED),
-        ("<urlset>" + "<a>" * 300 + "</urlset>", Kind.PARSE_DEPTH),
-        ("<a>" * 100_000, Kind.PARSE_DEPTH),
-        ("<svg><path/></svg>", Kind.NOT_HTML),
-        ("<urlset></urlset>", Kind.NO_CONTENT),
-        ("", Kind.NO_CONTENT),
-        (gzip.compress(b"<urlset>" + b" " * 30_000_000), Kind.DECOMPRESS_LIMIT),
-        (gzip.compress(b"<urlset/>")[:-6], Kind.BAD_COMPRESSION),
+         RejectReason.XML_ENTITY),
+        ("<urlset><url><loc>http://example.org/", RejectReason.XML_MALFORMED),
+        ("<urlset>" + "<a>" * 300 + "</urlset>", RejectReason.PARSE_DEPTH),
+        ("<a>" * 100_000, RejectReason.PARSE_DEPTH),
+        ("<svg><path/></svg>", RejectReason.NOT_HTML),
+        ("<urlset></urlset>", RejectReason.NO_CONTENT),
+        ("", RejectReason.NO_CONTENT),
+        (gzip.compress(b"<urlset>" + b" " * 30_000_000), RejectReason.DECOMPRESS_LIMIT),
+        (gzip.compress(b"<urlset/>")[:-6], RejectReason.BAD_COMPRESSION),
         ("<urlset>" + "".join(f"<url><loc>http://a/{n}</loc></url>" for n in range(MAX_URLS + 1)) + "</urlset>",
-         Kind.TOO_MANY_URLS),
+         RejectReason.TOO_MANY_URLS),
     ],
 )  # fmt: skip
-def test_what_is_no_sound_list_is_refused_by_its_kind(payload: str | bytes, kind: Kind) -> None:
+def test_what_is_no_sound_list_is_refused_by_its_kind(payload: str | bytes, kind: RejectReason) -> None:
     assert refused(payload) is kind
 
 
@@ -88,7 +89,7 @@ def test_what_is_no_sound_list_is_refused_by_its_kind(payload: str | bytes, kind
 @example(b"<urlset><!-- --><?pi?><url><loc><b/></loc></url></urlset>")
 def test_any_bytes_end_as_a_list_or_a_refusal(payload: bytes) -> None:
     for before in (b"", b"<urlset><url><loc>", b"<rss><channel><item><link>", b'{"items": '):
-        with suppress(Rejected):
+        with suppress(Rejection):
             assert read(before + payload).pages
 
 

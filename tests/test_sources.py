@@ -19,30 +19,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleancopy.document import Capture
-from cleancopy.errors import Kind, Rejected
+from cleancopy.errors import Rejection, RejectReason
 from cleancopy.policy import Limits
-from cleancopy.sources.files import Input, Refusal, find_inputs, printable, read_input
+from cleancopy.sources.files import Input, RejectedInput, find_inputs, printable, read_input
 from cleancopy.sources.settings import Source
-from cleancopy.sources.warc import Choice, canonical_url, read_warc, utc_time
+from cleancopy.warc.reader import Choice, canonical_url, read_warc, utc_time
 
 LIMITS = Limits()
 SMALL = Limits(payload_bytes=2_000, inflated_bytes=4_000)
 PAGE = b"<!DOCTYPE html><title>Example</title><p>The quick brown fox jumps over the lazy dog.</p>"
 
 
-def read(raw: Path, *paths: Path, limits: Limits = LIMITS) -> list[Capture | Refusal]:
+def read(raw: Path, *paths: Path, limits: Limits = LIMITS) -> list[Capture | RejectedInput]:
     return [
         one
         for found in find_inputs(paths, raw)
-        for one in ([found] if isinstance(found, Refusal) else read_input(found, limits))
+        for one in ([found] if isinstance(found, RejectedInput) else read_input(found, limits))
     ]
 
 
-def kinds(outcomes: list[Capture | Refusal]) -> dict[str, str]:
-    return {one.name: one.kind.value for one in outcomes if isinstance(one, Refusal)}
+def kinds(outcomes: list[Capture | RejectedInput]) -> dict[str, str]:
+    return {one.name: one.kind.value for one in outcomes if isinstance(one, RejectedInput)}
 
 
-def captures(outcomes: list[Capture | Refusal]) -> list[Capture]:
+def captures(outcomes: list[Capture | RejectedInput]) -> list[Capture]:
     return [one for one in outcomes if isinstance(one, Capture)]
 
 
@@ -91,32 +91,38 @@ BOMB = gzip.compress(bytes(30_000_000), mtime=0)
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("empty.html", b"", Kind.EMPTY_INPUT),
-        ("blank.txt", b"\xef\xbb\xbf \n\t\n", Kind.EMPTY_INPUT),
-        ("big.html", b"x" * 10_000_001, Kind.TOO_LARGE),
-        ("big.html.gz", gzip.compress(b"".join(b"%d " % n for n in range(1_600_000)), 1), Kind.TOO_LARGE),
-        ("bomb.html", BOMB, Kind.DECOMPRESS_LIMIT),
-        ("nested.html.gz", gzip.compress(gzip.compress(PAGE), mtime=0), Kind.DECOMPRESS_LIMIT),
-        ("cut.html.gz", gzip.compress(PAGE, mtime=0)[:-9], Kind.BAD_COMPRESSION),
-        ("crc.html.gz", gzip.compress(PAGE, mtime=0)[:-8] + bytes(8), Kind.BAD_COMPRESSION),
-        ("tail.html.gz", gzip.compress(PAGE, mtime=0) + b"tail", Kind.BAD_COMPRESSION),
-        ("a.zip", b"PK\x03\x04" + bytes(100), Kind.BINARY),
-        ("a.html", b"\x89PNG\r\n\x1a\n" + bytes(100), Kind.BINARY),
-        ("a.json", b'{"a": 1}', Kind.NOT_HTML),
-        ("style.css", b"p { color: red }", Kind.NOT_HTML),
-        ("sitemap.xml", b"<?xml version='1.0'?><urlset><url/></urlset>", Kind.NOT_HTML),
-        ("feed", b"<rss version='2.0'><channel/></rss>", Kind.NOT_HTML),
-        ("lol.xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]><rss>&b;</rss>", Kind.XML_ENTITY),
-        ("page.html.part", PAGE, Kind.IGNORED),
-        ("page.html.crdownload", PAGE, Kind.IGNORED),
-        ("page.html~", PAGE, Kind.IGNORED),
-        (".page.html", PAGE, Kind.IGNORED),
+        ("empty.html", b"", RejectReason.EMPTY_INPUT),
+        ("blank.txt", b"\xef\xbb\xbf \n\t\n", RejectReason.EMPTY_INPUT),
+        ("big.html", b"x" * 10_000_001, RejectReason.TOO_LARGE),
+        (
+            "big.html.gz",
+            gzip.compress(b"".join(b"%d " % n for n in range(1_600_000)), 1),
+            RejectReason.TOO_LARGE,
+        ),
+        ("bomb.html", BOMB, RejectReason.DECOMPRESS_LIMIT),
+        ("nested.html.gz", gzip.compress(gzip.compress(PAGE), mtime=0), RejectReason.DECOMPRESS_LIMIT),
+        ("cut.html.gz", gzip.compress(PAGE, mtime=0)[:-9], RejectReason.BAD_COMPRESSION),
+        ("crc.html.gz", gzip.compress(PAGE, mtime=0)[:-8] + bytes(8), RejectReason.BAD_COMPRESSION),
+        ("tail.html.gz", gzip.compress(PAGE, mtime=0) + b"tail", RejectReason.BAD_COMPRESSION),
+        ("a.zip", b"PK\x03\x04" + bytes(100), RejectReason.BINARY),
+        ("a.html", b"\x89PNG\r\n\x1a\n" + bytes(100), RejectReason.BINARY),
+        ("a.json", b'{"a": 1}', RejectReason.NOT_HTML),
+        ("style.css", b"p { color: red }", RejectReason.NOT_HTML),
+        ("sitemap.xml", b"<?xml version='1.0'?><urlset><url/></urlset>", RejectReason.NOT_HTML),
+        ("feed", b"<rss version='2.0'><channel/></rss>", RejectReason.NOT_HTML),
+        ("lol.xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]><rss>&b;</rss>", RejectReason.XML_ENTITY),
+        ("page.html.part", PAGE, RejectReason.IGNORED),
+        ("page.html.crdownload", PAGE, RejectReason.IGNORED),
+        ("page.html~", PAGE, RejectReason.IGNORED),
+        (".page.html", PAGE, RejectReason.IGNORED),
     ],
 )
-def test_what_is_no_page_is_refused_by_kind(tmp_path: Path, name: str, content: bytes, kind: Kind) -> None:
+def test_what_is_no_page_is_refused_by_kind(
+    tmp_path: Path, name: str, content: bytes, kind: RejectReason
+) -> None:
     put(tmp_path / name, content)
     (refusal,) = read(tmp_path)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, RejectedInput)
     assert (refusal.name, refusal.kind, refusal.member) == (name, kind, "")
     assert refusal.message.startswith(f"{name}: ")
 
@@ -125,10 +131,10 @@ def test_refused_bytes_are_handed_on_to_be_archived_unless_too_many(tmp_path: Pa
     put(tmp_path / "a.html", b"%PDF-1.7 " + bytes(50))
     put(tmp_path / "b.html", b"x" * 3_000)
     pdf, large = read(tmp_path, limits=SMALL)
-    assert isinstance(pdf, Refusal)
-    assert isinstance(large, Refusal)
+    assert isinstance(pdf, RejectedInput)
+    assert isinstance(large, RejectedInput)
     assert pdf.payload == b"%PDF-1.7 " + bytes(50)
-    assert (large.kind, large.payload) == (Kind.TOO_LARGE, None)
+    assert (large.kind, large.payload) == (RejectReason.TOO_LARGE, None)
 
 
 def test_nothing_is_reached_through_links_and_nothing_special_is_opened(tmp_path: Path) -> None:
@@ -363,9 +369,9 @@ def test_canonical_addresses(url: str, canonical: str) -> None:
     ],
 )
 def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(Rejection) as error:
         canonical_url(url)
-    assert error.value.kind is Kind.BAD_URL
+    assert error.value.kind is RejectReason.BAD_URL
     assert len(str(error.value)) < 500
 
 
@@ -408,11 +414,11 @@ def page(number: int) -> bytes:
     return f"<html><title>Page {number}</title><p>{'Text of the page. ' * (number % 7)}{number}</p>".encode()
 
 
-def archive(folder: Path, content: bytes, name: str = "a.warc") -> list[Capture | Refusal]:
+def archive(folder: Path, content: bytes, name: str = "a.warc") -> list[Capture | RejectedInput]:
     return list(read_warc(put(folder / name, content), LIMITS, name=name))
 
 
-def pages(outcomes: list[Capture | Refusal]) -> list[bytes]:
+def pages(outcomes: list[Capture | RejectedInput]) -> list[bytes]:
     return [one.payload for one in captures(outcomes)]
 
 
@@ -563,8 +569,8 @@ def test_an_archive_whose_line_ends_were_changed_gives_its_pages_with_a_note(
     content = [*RECORDS[:position], changed, *RECORDS[position:2]]
     outcomes = archive(tmp_path, b"".join(content))
     assert sorted(pages(outcomes)) == sorted([*PAGES[:2], body.replace(b"\r\n", b"\n")])
-    (note,) = [one for one in outcomes if isinstance(one, Refusal)]
-    assert (note.kind, note.lost) == (Kind.WARC_MALFORMED, False)
+    (note,) = [one for one in outcomes if isinstance(one, RejectedInput)]
+    assert (note.kind, note.lost) == (RejectReason.WARC_MALFORMED, False)
 
 
 def chunked(body: bytes) -> bytes:
@@ -596,34 +602,37 @@ def test_transfer_and_content_codings_are_undone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "kind"),
     [
-        (record(1, length="many"), Kind.WARC_MALFORMED),
-        (record(1, length=-5), Kind.WARC_MALFORMED),
-        (record(1, length=20), Kind.WARC_MALFORMED),
-        (record(1, length=999), Kind.WARC_MALFORMED),
-        (record(1, length=50_000_000), Kind.TOO_LARGE),
-        (record(1).replace(b"Content-Length", b"Content-Size"), Kind.WARC_MALFORMED),
-        (record(1)[:90], Kind.WARC_MALFORMED),
-        (record(1, extra="X: " + "x" * 300_000 + "\r\n"), Kind.WARC_MALFORMED),
-        (b"noise" * 1_000 + b"\r\n", Kind.WARC_MALFORMED),
-        (record(1, PAGE), Kind.WARC_MALFORMED),
-        (record(1, http(b"ffffffff\r\n" + PAGE, "Transfer-Encoding: chunked\r\n")), Kind.WARC_MALFORMED),
-        (record(1, http(b"")), Kind.NO_CONTENT),
-        (record(1, http(b"%PDF-1.7 ")), Kind.BINARY),
-        (record(1, http(BOMB, "Content-Encoding: gzip\r\n")), Kind.DECOMPRESS_LIMIT),
-        (record(1, http(b"\x1f\x8b\x08" + PAGE, "Content-Encoding: gzip\r\n")), Kind.BAD_COMPRESSION),
-        (record(1, http(PAGE, "Content-Encoding: gzip, br\r\n")), Kind.BAD_COMPRESSION),
-        (record(1, url="https://example.test/" + "a" * 100_000), Kind.BAD_URL),
-        (record(1, url="file:///etc/passwd"), Kind.BAD_URL),
-        (record(1, http(b"x" * 10_100_000)), Kind.TOO_LARGE),
+        (record(1, length="many"), RejectReason.WARC_MALFORMED),
+        (record(1, length=-5), RejectReason.WARC_MALFORMED),
+        (record(1, length=20), RejectReason.WARC_MALFORMED),
+        (record(1, length=999), RejectReason.WARC_MALFORMED),
+        (record(1, length=50_000_000), RejectReason.TOO_LARGE),
+        (record(1).replace(b"Content-Length", b"Content-Size"), RejectReason.WARC_MALFORMED),
+        (record(1)[:90], RejectReason.WARC_MALFORMED),
+        (record(1, extra="X: " + "x" * 300_000 + "\r\n"), RejectReason.WARC_MALFORMED),
+        (b"noise" * 1_000 + b"\r\n", RejectReason.WARC_MALFORMED),
+        (record(1, PAGE), RejectReason.WARC_MALFORMED),
+        (
+            record(1, http(b"ffffffff\r\n" + PAGE, "Transfer-Encoding: chunked\r\n")),
+            RejectReason.WARC_MALFORMED,
+        ),
+        (record(1, http(b"")), RejectReason.NO_CONTENT),
+        (record(1, http(b"%PDF-1.7 ")), RejectReason.BINARY),
+        (record(1, http(BOMB, "Content-Encoding: gzip\r\n")), RejectReason.DECOMPRESS_LIMIT),
+        (record(1, http(b"\x1f\x8b\x08" + PAGE, "Content-Encoding: gzip\r\n")), RejectReason.BAD_COMPRESSION),
+        (record(1, http(PAGE, "Content-Encoding: gzip, br\r\n")), RejectReason.BAD_COMPRESSION),
+        (record(1, url="https://example.test/" + "a" * 100_000), RejectReason.BAD_URL),
+        (record(1, url="file:///etc/passwd"), RejectReason.BAD_URL),
+        (record(1, http(b"x" * 10_100_000)), RejectReason.TOO_LARGE),
     ],
 )
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_a_bad_record_is_named_and_its_neighbours_come_out(
-    tmp_path: Path, bad: bytes, kind: Kind, compress
+    tmp_path: Path, bad: bytes, kind: RejectReason, compress
 ) -> None:  # type: ignore[no-untyped-def]
     outcomes = archive(tmp_path, b"".join(map(compress, [RECORDS[0], bad, RECORDS[2]])))
     assert pages(outcomes) == [PAGES[0], PAGES[2]]
-    (refusal,) = [one for one in outcomes if isinstance(one, Refusal)]
+    (refusal,) = [one for one in outcomes if isinstance(one, RejectedInput)]
     assert (refusal.kind, refusal.lost) == (kind, True)
     assert refusal.member == f"offset {len(compress(RECORDS[0]))}"
     assert refusal.message.startswith(f"a.warc, {refusal.member}: ")
@@ -641,16 +650,20 @@ def test_a_bomb_of_a_member_is_left_and_the_next_is_read(tmp_path: Path, form: s
 @pytest.mark.parametrize(
     ("extra", "date", "kind"),
     [
-        ("WARC-Block-Digest: sha1:" + "A" * 32 + "\r\n", "2026-01-01T00:00:00Z", Kind.WARC_MALFORMED),
-        ("WARC-Payload-Digest: sha256:" + "0" * 64 + "\r\n", "2026-01-01T00:00:00Z", Kind.WARC_MALFORMED),
-        ("WARC-Truncated: length\r\n", "2026-01-01T00:00:00Z", Kind.WARC_TRUNCATED),
-        ("", "2026-13-01", Kind.WARC_MALFORMED),
+        ("WARC-Block-Digest: sha1:" + "A" * 32 + "\r\n", "2026-01-01T00:00:00Z", RejectReason.WARC_MALFORMED),
+        (
+            "WARC-Payload-Digest: sha256:" + "0" * 64 + "\r\n",
+            "2026-01-01T00:00:00Z",
+            RejectReason.WARC_MALFORMED,
+        ),
+        ("WARC-Truncated: length\r\n", "2026-01-01T00:00:00Z", RejectReason.WARC_TRUNCATED),
+        ("", "2026-13-01", RejectReason.WARC_MALFORMED),
     ],
 )
-def test_what_is_doubtful_is_kept_and_noted(tmp_path: Path, extra: str, date: str, kind: Kind) -> None:
+def test_what_is_doubtful_is_kept_and_noted(tmp_path: Path, extra: str, date: str, kind: RejectReason) -> None:
     capture, note = archive(tmp_path, record(1, extra=extra, date=date))
     assert isinstance(capture, Capture)
-    assert isinstance(note, Refusal)
+    assert isinstance(note, RejectedInput)
     assert (capture.payload, note.kind, note.lost) == (page(1), kind, False)
 
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from cleancopy.document import Block, Capture, Cut, Decoding, Document, Media, Metadata, Repair
 from cleancopy.errors import StoreError
-from cleancopy.store import archive, corpus, layout, releases, rows
+from cleancopy.store import archive, paths, releases, rows, tables
 from cleancopy.store.rows import LedgerEntry, Version
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -131,8 +131,8 @@ def test_a_data_file_holds_versions_without_loss(
 ) -> None:
     root = tmp_path_factory.mktemp("store")
     stored = [replace(version, release=1) for version in stored]
-    (file,) = corpus.write_file(root, "documents", 1, rows.document_batches(stored, size=2))
-    table = pq.read_table(layout.table_folder(root, "documents") / file.path)
+    (file,) = tables.write_file(root, "documents", 1, rows.document_batches(stored, size=2))
+    table = pq.read_table(paths.table_folder(root, "documents") / file.path)
     assert list(rows.table_to_versions(table)) == stored
 
 
@@ -159,7 +159,7 @@ def publish(root: Path, *documents: Document, status: str = "live", run: str = "
 def commit(
     root: Path, release: int, documents: tuple[Document, ...], status: str = "live", run: str = "run"
 ) -> releases.Manifest:
-    heads = corpus.heads(root)
+    heads = tables.heads(root)
     stored = [versioned(document, heads.get(document.doc_id), release, status) for document in documents]
     entries = [
         LedgerEntry(
@@ -185,22 +185,22 @@ def commit(
     )
 
 
-def versioned(document: Document, head: corpus.Head | None, release: int, status: str = "live") -> Version:
+def versioned(document: Document, head: tables.Head | None, release: int, status: str = "live") -> Version:
     seq, parent = (head.seq + 1, head.version_id) if head else (1, None)
     return Version(document, seq, release, status, parent=parent, fingerprint="f1", parts={"policy": "p1"})  # type: ignore[arg-type]
 
 
 def texts(root: Path, as_of: int | None = None, status: str | None = "live") -> dict[str, str]:
-    table = corpus.latest(root, ["key", "text"], as_of=as_of, status=status)
+    table = tables.latest(root, ["key", "text"], as_of=as_of, status=status)
     return dict(zip(table.column("key").to_pylist(), table.column("text").to_pylist(), strict=True))
 
 
 def test_an_empty_store_reads_as_empty(tmp_path: Path) -> None:
     assert releases.current(tmp_path) is None
-    assert corpus.heads(tmp_path) == {}
-    assert corpus.captures(tmp_path).num_rows == 0
-    assert corpus.latest(tmp_path).schema == rows.DOCUMENTS
-    assert corpus.document(tmp_path, "0" * 32) is None
+    assert tables.heads(tmp_path) == {}
+    assert tables.captures(tmp_path).num_rows == 0
+    assert tables.latest(tmp_path).schema == rows.DOCUMENTS
+    assert tables.document(tmp_path, "0" * 32) is None
 
 
 def test_the_corpus_as_of_a_release_is_what_it_was_then(tmp_path: Path) -> None:
@@ -219,9 +219,9 @@ def test_a_document_is_found_whole_with_its_history(tmp_path: Path) -> None:
     first, second = page("a", "menu\nold text", cut="menu\n"), page("a", "menu\nnew text", cut="menu\n")
     publish(tmp_path, first, page("b"))
     publish(tmp_path, second)
-    assert corpus.document(tmp_path, first.doc_id) == second
-    assert corpus.document(tmp_path, first.doc_id, as_of=1) == first
-    old, new = corpus.history(tmp_path, first.doc_id)
+    assert tables.document(tmp_path, first.doc_id) == second
+    assert tables.document(tmp_path, first.doc_id, as_of=1) == first
+    old, new = tables.history(tmp_path, first.doc_id)
     assert (old.seq, new.seq, new.parent) == (1, 2, old.version_id)
 
 
@@ -229,22 +229,22 @@ def test_a_version_that_only_changed_its_status_is_read_once(tmp_path: Path) -> 
     publish(tmp_path, page("a"), page("b"))
     same = Version(page("a"), seq=2, release=2, status="duplicate", change="duplicate")
     releases.commit(tmp_path, 2, rows.document_batches([same]), [], run="r", fingerprint="", parts={})
-    assert same.version_id == corpus.history(tmp_path, same.doc_id)[0].version_id
-    found = corpus.latest(tmp_path, ["key", "status"]).to_pylist()
+    assert same.version_id == tables.history(tmp_path, same.doc_id)[0].version_id
+    found = tables.latest(tmp_path, ["key", "status"]).to_pylist()
     assert sorted(map(tuple, map(dict.values, found))) == [("a", "duplicate"), ("b", "live")]
     assert set(texts(tmp_path)) == {"b"}
 
 
 def test_the_latest_versions_of_one_site_only(tmp_path: Path) -> None:
     publish(tmp_path, page("a"), replace(page("b"), site="example.net"), replace(page("c"), site=None))
-    assert corpus.latest(tmp_path, ["key"], site="example.net").column("key").to_pylist() == ["b"]
+    assert tables.latest(tmp_path, ["key"], site="example.net").column("key").to_pylist() == ["b"]
 
 
 def test_what_was_seen_last_is_known(tmp_path: Path) -> None:
     publish(tmp_path, replace(page("a"), payload_sha256="d1"))
     columns = ["key", "payload_sha256", "fingerprint", "version_id", "outcome"]
-    (found,) = corpus.captures(tmp_path, columns).to_pylist()
-    version = corpus.heads(tmp_path)[page("a").doc_id].version_id
+    (found,) = tables.captures(tmp_path, columns).to_pylist()
+    version = tables.heads(tmp_path)[page("a").doc_id].version_id
     assert found == dict(zip(columns, ["a", "d1", "f1", version, "new"], strict=True))
 
 
@@ -254,7 +254,7 @@ def test_a_manifest_says_what_a_release_holds(tmp_path: Path) -> None:
     assert manifest == releases.current(tmp_path) == releases.read(tmp_path, 2)
     assert (manifest.release, manifest.parent, manifest.run, manifest.live) == (2, 1, "second", 1)
     assert manifest.counts == {"new": 1, "unchanged": 0, "duplicate": 0, "rejected": 0}
-    assert manifest.content_root == releases.content_root([corpus.heads(tmp_path)[page("a").doc_id].version_id])
+    assert manifest.content_root == releases.content_root([tables.heads(tmp_path)[page("a").doc_id].version_id])
     assert [file.rows for file in manifest.files["documents"]] == [1]
 
 
@@ -276,7 +276,7 @@ def test_a_release_number_is_published_once(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="another run was faster; read the store again"):
         commit(tmp_path, 1, (page("a", "second"),))
     assert texts(tmp_path) == {"a": "first"}
-    assert len(list(layout.table_folder(tmp_path, "documents").glob("*.parquet"))) == 1
+    assert len(list(paths.table_folder(tmp_path, "documents").glob("*.parquet"))) == 1
 
 
 def test_two_versions_with_one_number_are_refused(tmp_path: Path) -> None:
@@ -327,9 +327,9 @@ def test_the_next_run_finishes_a_release_that_was_decided(
     publish(tmp_path, page("a", "first"))
     with monkeypatch.context() as patch:
         if moment == "before documents":
-            patch.setattr(corpus, "append", _fail)
+            patch.setattr(tables, "append", _fail)
         elif moment == "before captures":
-            patch.setattr(corpus, "append", _append_documents_only(corpus.append))
+            patch.setattr(tables, "append", _append_documents_only(tables.append))
         else:
             patch.setattr(releases, "atomic_write", _fail)
         with pytest.raises(Killed):
@@ -340,7 +340,7 @@ def test_the_next_run_finishes_a_release_that_was_decided(
     assert texts(tmp_path) == {"a": "second"}
     manifest = releases.read(tmp_path, 2)
     assert (manifest.recovered, manifest.run, manifest.counts["new"]) == (True, "killed", 1)
-    assert corpus.captures(tmp_path, release=2).num_rows == 1
+    assert tables.captures(tmp_path, release=2).num_rows == 1
     assert releases.recover(tmp_path) == []
 
 
@@ -351,19 +351,19 @@ def test_a_release_that_was_not_decided_leaves_nothing(tmp_path: Path, monkeypat
         patch.setattr(releases, "_discard", lambda *_: None)
         with pytest.raises(Killed):
             publish(tmp_path, page("a", "second"))
-    pending = layout.pending_path(tmp_path, 2)
+    pending = paths.pending_path(tmp_path, 2)
     pending.write_bytes(b'{"release": 2, "par')
     with releases.writing(tmp_path) as release:
         assert release == 2
     assert not pending.exists()
-    assert len(list(layout.table_folder(tmp_path, "documents").glob("*.parquet"))) == 1
+    assert len(list(paths.table_folder(tmp_path, "documents").glob("*.parquet"))) == 1
     assert texts(tmp_path) == {"a": "first"}
 
 
 def test_manifests_are_rebuilt_from_the_tables(tmp_path: Path) -> None:
     written = [publish(tmp_path, page("a", text)) for text in ("one", "two", "three")]
     for number in (1, 3):
-        layout.manifest_path(tmp_path, number).unlink()
+        paths.manifest_path(tmp_path, number).unlink()
     assert releases.recover(tmp_path) == [1, 3]
     for manifest in written:
         rebuilt = releases.read(tmp_path, manifest.release)
@@ -404,24 +404,24 @@ def test_no_acknowledged_row_is_lost_or_doubled_by_kill_9(
     releases.recover(root)
 
     known = {int(line) for line in acknowledged.read_text().split()}
-    published = layout.published(root)
+    published = paths.published_releases(root)
     assert known <= set(published) == set(range(1, len(published) + 1))
-    table = corpus.latest(root, ["key"])
+    table = tables.latest(root, ["key"])
     assert sorted(table.column("key").to_pylist()) == sorted(["same", *(f"page {n}" for n in published)])
-    history = corpus.history(root, page("same").doc_id)
+    history = tables.history(root, page("same").doc_id)
     assert [version.document.text for version in history] == [f"text {n}" for n in published]
-    assert corpus.captures(root).num_rows == 2 * len(published)
+    assert tables.captures(root).num_rows == 2 * len(published)
 
 
 def _publish_each(root: Path, name: str, count: int, lock: bool) -> None:
     for number in range(count):
         document = page(f"{name} {number}")
-        while document.doc_id not in corpus.heads(root):
+        while document.doc_id not in tables.heads(root):
             with suppress(StoreError):
                 if lock:
                     publish(root, document)
                 else:
-                    commit(root, len(layout.published(root)) + 1, (document,))
+                    commit(root, len(paths.published_releases(root)) + 1, (document,))
 
 
 @pytest.mark.parametrize("lock", [True, False], ids=["with the lock", "where locks do not hold"])
@@ -435,9 +435,9 @@ def test_two_writers_store_every_document_once(
         run.join(30)
         assert run.exitcode == 0
     releases.recover(tmp_path)
-    keys = corpus.captures(tmp_path, ["key"]).column("key").to_pylist()
+    keys = tables.captures(tmp_path, ["key"]).column("key").to_pylist()
     assert sorted(keys) == sorted(f"{name} {number}" for name in ("one", "two") for number in range(4))
-    assert corpus.latest(tmp_path, ["key"]).num_rows == 8 == len(layout.published(tmp_path))
+    assert tables.latest(tmp_path, ["key"]).num_rows == 8 == len(paths.published_releases(tmp_path))
 
 
 def test_a_second_run_is_told_to_wait(tmp_path: Path) -> None:
@@ -450,15 +450,15 @@ def test_a_child_does_not_keep_the_lock_of_its_killed_parent(tmp_path: Path) -> 
     script = f"""
         import os, signal, time
         from pathlib import Path
-        from cleancopy.store import layout
-        with layout.locked(Path({str(tmp_path)!r})):
+        from cleancopy.store import paths
+        with paths.locked(Path({str(tmp_path)!r})):
             if os.fork() == 0:
                 time.sleep(3)
                 os._exit(0)
             os.kill(os.getpid(), signal.SIGKILL)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False, stdout=subprocess.DEVNULL)
-    with layout.locked(tmp_path, wait=1):
+    with paths.locked(tmp_path, wait=1):
         pass
 
 
@@ -466,11 +466,11 @@ def test_a_child_does_not_keep_the_lock_of_its_killed_parent(tmp_path: Path) -> 
 
 
 def newest_data_file(root: Path) -> Path:
-    return max(layout.table_folder(root, "documents").glob("*.parquet"))
+    return max(paths.table_folder(root, "documents").glob("*.parquet"))
 
 
 def log_entry(root: Path, number: int) -> Path:
-    return layout.table_folder(root, "documents") / "_delta_log" / f"{number:020d}.json"
+    return paths.table_folder(root, "documents") / "_delta_log" / f"{number:020d}.json"
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
@@ -480,7 +480,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "emptied newest log entry": lambda root: os.truncate(log_entry(root, 2), 0),
     "deleted older log entry": lambda root: log_entry(root, 1).unlink(),
     "torn log entry": lambda root: os.truncate(log_entry(root, 2), 40),
-    "deleted table": lambda root: layout.table_folder(root, "documents").rename(root / "elsewhere"),
+    "deleted table": lambda root: paths.table_folder(root, "documents").rename(root / "elsewhere"),
 }
 
 
@@ -489,7 +489,7 @@ def test_damage_is_named_with_its_cause_and_remedy(tmp_path: Path, damage: str) 
     publish(tmp_path, page("a", "first"))
     publish(tmp_path, page("a", "second"))
     DAMAGE[damage](tmp_path)
-    for reading in (lambda: corpus.latest(tmp_path), lambda: corpus.history(tmp_path, page("a").doc_id)):
+    for reading in (lambda: tables.latest(tmp_path), lambda: tables.history(tmp_path, page("a").doc_id)):
         with pytest.raises(StoreError, match=r"documents.*(restore|backup)") as caught:
             reading()
         assert "\n" not in str(caught.value)
@@ -497,7 +497,7 @@ def test_damage_is_named_with_its_cause_and_remedy(tmp_path: Path, damage: str) 
 
 def test_a_damaged_manifest_says_that_it_can_be_rebuilt(tmp_path: Path) -> None:
     publish(tmp_path, page("a"))
-    layout.manifest_path(tmp_path, 1).write_text("{")
+    paths.manifest_path(tmp_path, 1).write_text("{")
     with pytest.raises(StoreError, match=r"000001\.json.*delete it"):
         releases.current(tmp_path)
 
@@ -532,7 +532,7 @@ def test_a_full_disk_is_named_and_leaves_the_store_as_it_was(tmp_path: Path) -> 
     assert said.startswith("StoreError")
     assert "parquet" in said
     assert "run again" in said
-    assert len(list(layout.table_folder(tmp_path, "documents").glob("*.parquet"))) == 1
+    assert len(list(paths.table_folder(tmp_path, "documents").glob("*.parquet"))) == 1
     publish(tmp_path, page("b"))
     assert set(texts(tmp_path)) == {"a", "b"}
 
@@ -542,7 +542,7 @@ def test_a_store_that_may_only_be_read_is_named_and_can_be_read(tmp_path: Path) 
     for folder in [*tmp_path.parents[:-1], tmp_path, *(p for p in tmp_path.rglob("*") if p.is_dir())]:
         with suppress(PermissionError):
             folder.chmod(0o555 if folder.is_relative_to(tmp_path) else 0o755)
-    os.chmod(tmp_path / layout.LOCK, 0o444)
+    os.chmod(tmp_path / paths.LOCK, 0o444)
     said = in_a_process(tmp_path, "os.geteuid() or os.setuid(65534)")
     assert said.startswith("StoreError")
     assert "writable" in said
@@ -550,15 +550,15 @@ def test_a_store_that_may_only_be_read_is_named_and_can_be_read(tmp_path: Path) 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new" / "file.json"
-    layout.atomic_write(path, b"first")
+    paths.atomic_write(path, b"first")
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", _fail)
         with pytest.raises(Killed):
-            layout.atomic_write(path, b"second")
+            paths.atomic_write(path, b"second")
     assert path.read_bytes() == b"first"
     assert os.listdir(path.parent) == ["file.json"]
     monkeypatch.chdir(tmp_path)
-    layout.atomic_write(Path("beside.json"), b"here")
+    paths.atomic_write(Path("beside.json"), b"here")
     assert (tmp_path / "beside.json").read_bytes() == b"here"
 
 
@@ -639,18 +639,18 @@ def test_archived_payloads_are_found_by_their_digest(tmp_path: Path) -> None:
             "raw/a", "rejected", release, "run", "a", payload_sha256="d1", archive=ref, kind="binary"
         )
         releases.commit(tmp_path, release, [], rows.capture_batches([entry]), run="r", fingerprint="", parts={})
-    assert corpus.archived(tmp_path) == {"d1": ref}
+    assert tables.archived(tmp_path) == {"d1": ref}
     assert releases.read(tmp_path, 1).counts["rejected"] == 1
 
 
 def test_reading_captures_needs_no_heavy_library() -> None:
-    script = "import sys, cleancopy.store.archive, cleancopy.store.layout; print('pyarrow' in sys.modules)"
+    script = "import sys, cleancopy.store.archive, cleancopy.store.paths; print('pyarrow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
 def test_the_ledger_can_be_read_by_anyone(tmp_path: Path) -> None:
     publish(tmp_path, page("a"))
-    (path,) = corpus.data_files(tmp_path, "captures")
+    (path,) = tables.data_files(tmp_path, "captures")
     assert pa.schema(pq.read_schema(path)).names == rows.CAPTURES.names
-    assert json.loads(layout.manifest_path(tmp_path, 1).read_text())["release"] == 1
+    assert json.loads(paths.manifest_path(tmp_path, 1).read_text())["release"] == 1

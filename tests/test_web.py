@@ -26,17 +26,17 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleancopy.errors import Kind, PolicyError, Rejected
+from cleancopy.errors import PolicyError, Rejection, RejectReason
 from cleancopy.policy import Limits
-from cleancopy.sources.address import ForbiddenAddress, check_address, check_url, open_session, user_agent
-from cleancopy.sources.crawl import check_contact
-from cleancopy.sources.polite import Ask, Fetched, Fetcher, Gone, Outcome
-from cleancopy.sources.robots import Rules, rules_of
 from cleancopy.sources.settings import Fetching, for_urls
-from cleancopy.sources.visits import Validators, Visits, validators
-from cleancopy.sources.warc import read_warc
-from cleancopy.sources.web import Answer, _fault
+from cleancopy.sources.web.crawl import check_contact
+from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Outcome
+from cleancopy.sources.web.http import Answer, _fault
+from cleancopy.sources.web.http_cache import Validators, Visits, validators
+from cleancopy.sources.web.robots import Rules, rules_of
+from cleancopy.sources.web.ssrf import ForbiddenAddress, check_address, check_url, open_session, user_agent
 from cleancopy.store.archive import Archive, ArchiveRef, Response, read_capture
+from cleancopy.warc.reader import read_warc
 from conftest import corpus
 
 PAGE = "<html><head><title>Tides</title></head><body><article><p>Heights count from chart datum.</p></article>"
@@ -183,8 +183,8 @@ def fetch(
     return {asked: got[0] for asked, got in outcomes.items()}
 
 
-def kind(outcome: Outcome) -> Kind | None:
-    return outcome.kind if isinstance(outcome, Rejected) else None
+def kind(outcome: Outcome) -> RejectReason | None:
+    return outcome.kind if isinstance(outcome, Rejection) else None
 
 
 # ---- pages
@@ -258,7 +258,7 @@ def test_a_redirect_is_followed_under_the_rules_of_where_it_leads(server: Server
     good = got[server.url("/a")]
     assert isinstance(good, Fetched)
     assert good.url == f"{there}/b"
-    assert kind(got[server.url("/c")]) is Kind.ROBOTS_DISALLOWED
+    assert kind(got[server.url("/c")]) is RejectReason.ROBOTS_DISALLOWED
     assert "/private" not in server.paths
 
 
@@ -271,30 +271,30 @@ def test_a_body_larger_than_allowed_is_cut_off_and_refused(server: Server, tmp_p
         quick(server.port, read_seconds=1),
         limits=Limits(payload_bytes=10_000),
     )
-    assert {kind(one) for one in got.values()} == {Kind.TOO_LARGE}
+    assert {kind(one) for one in got.values()} == {RejectReason.TOO_LARGE}
 
 
 def test_passing_faults_are_tried_again_and_lasting_ones_are_not(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cleancopy.sources.polite._BACKOFF", 0.01)
+    monkeypatch.setattr("cleancopy.sources.web.fetcher._BACKOFF", 0.01)
     server.pages |= {"/busy": made(b"", "503 Busy"), "/no": made(b"", "403 Forbidden")}
     got = fetch([server.url("/busy"), server.url("/no")], tmp_path, quick(server.port, retries=2))
-    assert {kind(one) for one in got.values()} == {Kind.HTTP_ERROR}
+    assert {kind(one) for one in got.values()} == {RejectReason.HTTP_ERROR}
     assert Counter(server.paths) == {"/robots.txt": 1, "/busy": 3, "/no": 1}
 
 
 def test_a_host_that_asks_for_patience_is_left_alone(server: Server, tmp_path: Path) -> None:
     server.pages |= {"/a": made(b"", "429 Too Many", Retry_After="4000"), "/b": made(PAGE.encode())}
     got = fetch([server.url("/a"), server.url("/b")], tmp_path, quick(server.port))
-    assert {kind(one) for one in got.values()} == {Kind.PUT_OFF}
+    assert {kind(one) for one in got.values()} == {RejectReason.PUT_OFF}
     assert "/b" not in server.paths
 
 
 def test_a_host_that_only_fails_is_left_alone(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cleancopy.sources.polite._BACKOFF", 0.001)
+    monkeypatch.setattr("cleancopy.sources.web.fetcher._BACKOFF", 0.001)
     pages = [server.url(f"/{number}") for number in range(30)]
     server.pages |= {f"/{number}": made(b"", "500 No") for number in range(30)}
     got = fetch(pages, tmp_path, quick(server.port, retries=0))
@@ -334,7 +334,7 @@ def test_a_delay_beyond_reason_lets_one_page_through_and_puts_off_the_rest(
     server.pages |= {"/robots.txt": made(robots), "/a": made(b"page a"), "/b": made(b"page b")}
     got = fetch([server.url("/a"), server.url("/b")], tmp_path, quick(server.port))
     assert isinstance(got[server.url("/a")], Fetched)
-    assert kind(got[server.url("/b")]) is Kind.PUT_OFF
+    assert kind(got[server.url("/b")]) is RejectReason.PUT_OFF
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_robots_txt_is_asked_for_once_a_day(server: Server, tmp_path: Path) -> N
     }
     for _ in range(2):
         got = fetch([server.url("/a"), server.url("/private/b")], tmp_path, quick(server.port))
-        assert kind(got[server.url("/private/b")]) is Kind.ROBOTS_DISALLOWED
+        assert kind(got[server.url("/private/b")]) is RejectReason.ROBOTS_DISALLOWED
     assert server.paths == ["/robots.txt", "/a", "/a"]
     rules = fetch([Ask(server.url("/"), "/", "test", kind="rules")], tmp_path, quick(server.port))["/"]
     assert isinstance(rules, Rules)
@@ -420,26 +420,26 @@ def test_an_allowed_pair_is_allowed_as_a_pair_alone() -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("file:///etc/passwd", Kind.FORBIDDEN_SCHEME),
-        ("javascript:alert(1)", Kind.FORBIDDEN_SCHEME),
-        ("view-source:http://example.org/", Kind.FORBIDDEN_SCHEME),
-        ("http://2130706433/", Kind.FORBIDDEN_ADDRESS),
-        ("http://0x7f.1/", Kind.FORBIDDEN_ADDRESS),
-        ("http://017700000001/", Kind.FORBIDDEN_ADDRESS),
-        ("http://[::1]/", Kind.FORBIDDEN_ADDRESS),
-        ("http://example.org:22/", Kind.FORBIDDEN_ADDRESS),
-        ("http://user:pass@example.org/", Kind.BAD_URL),
-        ("http://example.org\\@127.0.0.1/", Kind.BAD_URL),
-        ("http://example.org/\r\nX-Injected: 1", Kind.BAD_URL),
-        ("http://example.org/" + "a" * 3_000, Kind.BAD_URL),
-        ("http:///127.0.0.1/", Kind.BAD_URL),
-        ("http://" + "a" * 300 + ".test/", Kind.BAD_URL),
-        ("not a url", Kind.BAD_URL),
-        ("", Kind.BAD_URL),
+        ("file:///etc/passwd", RejectReason.FORBIDDEN_SCHEME),
+        ("javascript:alert(1)", RejectReason.FORBIDDEN_SCHEME),
+        ("view-source:http://example.org/", RejectReason.FORBIDDEN_SCHEME),
+        ("http://2130706433/", RejectReason.FORBIDDEN_ADDRESS),
+        ("http://0x7f.1/", RejectReason.FORBIDDEN_ADDRESS),
+        ("http://017700000001/", RejectReason.FORBIDDEN_ADDRESS),
+        ("http://[::1]/", RejectReason.FORBIDDEN_ADDRESS),
+        ("http://example.org:22/", RejectReason.FORBIDDEN_ADDRESS),
+        ("http://user:pass@example.org/", RejectReason.BAD_URL),
+        ("http://example.org\\@127.0.0.1/", RejectReason.BAD_URL),
+        ("http://example.org/\r\nX-Injected: 1", RejectReason.BAD_URL),
+        ("http://example.org/" + "a" * 3_000, RejectReason.BAD_URL),
+        ("http:///127.0.0.1/", RejectReason.BAD_URL),
+        ("http://" + "a" * 300 + ".test/", RejectReason.BAD_URL),
+        ("not a url", RejectReason.BAD_URL),
+        ("", RejectReason.BAD_URL),
     ],
 )
-def test_an_address_that_may_not_be_asked_is_refused_by_its_kind(url: str, expected: Kind) -> None:
-    with pytest.raises(Rejected) as refused:
+def test_an_address_that_may_not_be_asked_is_refused_by_its_kind(url: str, expected: RejectReason) -> None:
+    with pytest.raises(Rejection) as refused:
         check_url(url, Fetching())
     assert refused.value.kind is expected
     assert str(refused.value).isprintable()
@@ -498,13 +498,13 @@ def test_no_name_leads_to_an_address_that_is_not_public(
 ) -> None:
     """Not even where the look at the name server's answer is passed by, as a rebinding name would."""
     if not vetted:
-        monkeypatch.setattr("cleancopy.sources.address._vetting", lambda inner, allowed: inner)
+        monkeypatch.setattr("cleancopy.sources.web.ssrf._vetting", lambda inner, allowed: inner)
     answers = {f"n{number}.test": address for number, address in enumerate(HARMFUL)}
     urls = [f"{scheme}://{host}/" for host in answers for scheme in ("http", "https")]
     with watched() as connected:
         got = fetch(urls, tmp_path, Fetching(delay=0, contact="ops@example.org"), known=answers.__getitem__)
     assert len(got) == 2 * len(HARMFUL)
-    assert {kind(one) for one in got.values()} == {Kind.FORBIDDEN_ADDRESS}
+    assert {kind(one) for one in got.values()} == {RejectReason.FORBIDDEN_ADDRESS}
     assert connected == []
 
 
@@ -532,15 +532,15 @@ def zoo() -> Iterator[ModuleType]:
 
 
 #: What the zoo's words mean here, where they are not a kind's name.
-MEANING: Mapping[str, set[Kind | None]] = {
+MEANING: Mapping[str, set[RejectReason | None]] = {
     "extracted": {None},
     "extracted (not followed)": {None},
-    "extracted or protocol": {None, Kind.PROTOCOL},
-    "excluded or flagged": {Kind.RESERVED},
-    "protocol|timeout": {Kind.PROTOCOL, Kind.TIMEOUT},
-    "truncated|protocol": {Kind.TRUNCATED, Kind.PROTOCOL},
-    "bad_url|protocol": {Kind.BAD_URL, Kind.PROTOCOL},
-    "each once": {Kind.NOT_HTML},
+    "extracted or protocol": {None, RejectReason.PROTOCOL},
+    "excluded or flagged": {RejectReason.RESERVED},
+    "protocol|timeout": {RejectReason.PROTOCOL, RejectReason.TIMEOUT},
+    "truncated|protocol": {RejectReason.TRUNCATED, RejectReason.PROTOCOL},
+    "bad_url|protocol": {RejectReason.BAD_URL, RejectReason.PROTOCOL},
+    "each once": {RejectReason.NOT_HTML},
     '304 on the second fetch with If-None-Match "v1"; body must be had from the store': {None},
 }
 
@@ -548,7 +548,7 @@ MEANING: Mapping[str, set[Kind | None]] = {
 def test_every_hostile_answer_ends_as_it_should(
     zoo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cleancopy.sources.polite._BACKOFF", 0.01)
+    monkeypatch.setattr("cleancopy.sources.web.fetcher._BACKOFF", 0.01)
     wanted = {
         path: what for path, (what, _) in zoo.S.items() if path not in ("/hit", "/robots.txt", "/private/page")
     }
@@ -564,7 +564,7 @@ def test_every_hostile_answer_ends_as_it_should(
     for path, what in wanted.items():
         said = what.partition(":")[0] if what not in MEANING else what
         said = said.partition(" (")[0] if said not in MEANING else said
-        expected = MEANING.get(said) or {Kind(said)}
+        expected = MEANING.get(said) or {RejectReason(said)}
         if kind(got[names[path]]) not in expected:
             wrong[path] = (what, str(got[names[path]]))
     assert wrong == {}
@@ -575,7 +575,7 @@ def test_every_hostile_answer_ends_as_it_should(
 def test_a_chain_of_redirects_is_followed_five_steps(zoo: ModuleType, tmp_path: Path) -> None:
     urls = [f"http://chain{steps}.test:18666/redir-chain/{steps}" for steps in (5, 6)]
     good, long = fetch(urls, tmp_path, quick(18666)).values()
-    assert {type(good), type(long)} == {Fetched, Rejected}
+    assert {type(good), type(long)} == {Fetched, Rejection}
 
 
 @pytest.mark.parametrize(
@@ -586,14 +586,14 @@ def test_a_chain_of_redirects_is_followed_five_steps(zoo: ModuleType, tmp_path: 
 def test_whatever_robots_txt_is_like(
     zoo: ModuleType, tmp_path: Path, mode: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cleancopy.sources.polite._BACKOFF", 0.01)
+    monkeypatch.setattr("cleancopy.sources.web.fetcher._BACKOFF", 0.01)
     monkeypatch.setitem(zoo.ROBOTS, "mode", mode)
     pages = [f"http://{mode}.test:18666/ok", f"http://{mode}.test:18666/private/page"]
     deadline = {"total_seconds": 1, "read_seconds": 0.3} if mode == "hang" else {"total_seconds": 30}
     got = fetch(pages, tmp_path, quick(18666, **deadline))
     assert isinstance(got[pages[0]], Fetched) is allowed
     if mode in ("ok", "huge", "bom", "wild", "delay"):
-        assert isinstance(got[pages[1]], Rejected)
+        assert isinstance(got[pages[1]], Rejection)
 
 
 def test_no_written_form_of_an_address_gets_past(zoo: ModuleType, tmp_path: Path) -> None:
@@ -603,14 +603,14 @@ def test_no_written_form_of_an_address_gets_past(zoo: ModuleType, tmp_path: Path
     for url in attempts:
         try:
             asks[url] = Ask(check_url(url, fetching), url, "test")
-        except Rejected as error:
+        except Rejection as error:
             refused[url] = error
     with watched() as connected:
         got = fetch(asks.values(), tmp_path, fetching, known=lambda host: "10.0.0.1")
     assert len(attempts) >= 70
     assert len(refused) + len(got) == len(attempts)
     assert connected == []
-    assert {kind(one) for one in got.values()} == {Kind.FORBIDDEN_ADDRESS}
+    assert {kind(one) for one in got.values()} == {RejectReason.FORBIDDEN_ADDRESS}
 
 
 # ---- what is kept between visits

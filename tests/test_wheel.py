@@ -82,7 +82,7 @@ def test_ingest_makes_the_corpus_that_its_sources_make(place: Place) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["counts"] == {"new": 6, "unchanged": 0, "duplicate": 1, "rejected": 0}
-    command = [sys.executable, "-m", "cleancopy.cli", "ingest", "--plain", "--json", "--clean", "own"]
+    command = [sys.executable, "-m", "cleancopy", "ingest", "--plain", "--json", "--clean", "own"]
     sources = place.environment | {"PYTHONPATH": str(Path(place.python).parents[2] / "project" / "src")}
     own = subprocess.run(
         [*command, "--workers", "0"], cwd=place.folder, env=sources, capture_output=True, text=True, check=True

@@ -19,12 +19,12 @@ from pathlib import Path
 import pytest
 
 from cleancopy import open as open_corpus
+from cleancopy.corpus.views import inputs
 from cleancopy.document import Capture
-from cleancopy.pipeline import begin, ingest
+from cleancopy.ingest.pipeline import begin, ingest
 from cleancopy.policy import Limits
-from cleancopy.sources.crawl import Listed, read_dropped
-from cleancopy.sources.files import Input, Refusal, find_inputs, is_list, printable, read_input
-from cleancopy.views import inputs
+from cleancopy.sources.files import Input, RejectedInput, find_inputs, is_list, printable, read_input
+from cleancopy.sources.web.crawl import Listed, read_dropped
 from conftest import corpus
 
 # What the sources alone decide; markup and text are judged further on.
@@ -53,7 +53,7 @@ class Case:
     note: str = ""
 
 
-Outcomes = Mapping[str, Sequence[Capture | Refusal | Listed]]
+Outcomes = Mapping[str, Sequence[Capture | RejectedInput | Listed]]
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +88,14 @@ def _case(line: dict[str, object]) -> Case:
 def outcomes(zoo: Path) -> Outcomes:
     """What the sources make of each input of the drop folder, by its name."""
     found = list(find_inputs([], zoo / "raw"))
-    return {one.name: [one] if isinstance(one, Refusal) else _made(one) for one in found}
+    return {one.name: [one] if isinstance(one, RejectedInput) else _made(one) for one in found}
 
 
-def _made(one: Input) -> list[Capture | Refusal | Listed]:
+def _made(one: Input) -> list[Capture | RejectedInput | Listed]:
     """What an input gives: a list of pages to fetch, or pages."""
     if not is_list(one):
         return list(read_input(one, Limits()))
-    made: list[Refusal | Listed] = []
+    made: list[RejectedInput | Listed] = []
     read_dropped([one], Limits(), 0, made.append)
     return list(made)
 
@@ -117,14 +117,14 @@ def test_what_is_refused_at_the_source_is_refused_by_the_right_kind(
     assert wrong == {}
 
 
-def _fault(case: Case, made: Sequence[Capture | Refusal | Listed]) -> str | None:
+def _fault(case: Case, made: Sequence[Capture | RejectedInput | Listed]) -> str | None:
     """What is wrong with what came of a case, None if it is right."""
     if isinstance(made[0], Listed):
         said = re.match(r"(\d+) (?:URLs|entries)", case.note)
         wanted = f" of {said[1]} addresses" if said else ""
         return None if case.expect == "extracted" and made[0].message.endswith(wanted) else made[0].message
     captures = [one for one in made if isinstance(one, Capture)]
-    kinds = {one.kind.value for one in made if isinstance(one, Refusal)}
+    kinds = {one.kind.value for one in made if isinstance(one, RejectedInput)}
     if case.expect in ("extracted", "empty"):
         return _wrong_count(case, len(captures)) if captures and not kinds else f"is refused as {kinds}"
     if case.expect == "rejected":

@@ -14,13 +14,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cleancopy.document import Block, Capture, Cut, Decoding, Document, Media, Metadata, Repair
-from cleancopy.errors import CleancopyError, ConservationError, Kind, PolicyError, Rejected, StoreError
+from cleancopy.errors import CleancopyError, ConservationError, PolicyError, Rejection, RejectReason, StoreError
 from cleancopy.policy import Policy, read_policy
 
 if TYPE_CHECKING:
-    from cleancopy.reader import Corpus, open
-    from cleancopy.stages.caption_pairs import CaptionMatch, compare_captions
-    from cleancopy.stages.chrome import SiteChrome, learn_chrome
+    from cleancopy.corpus.reader import Corpus, open
+    from cleancopy.stages.captions.compare import CaptionMatch, compare_captions
+    from cleancopy.stages.chrome.cut import SiteChrome, learn_chrome
 
 __all__ = [
     "Block",
@@ -32,12 +32,12 @@ __all__ = [
     "Cut",
     "Decoding",
     "Document",
-    "Kind",
     "Media",
     "Metadata",
     "Policy",
     "PolicyError",
-    "Rejected",
+    "RejectReason",
+    "Rejection",
     "Repair",
     "SiteChrome",
     "StoreError",
@@ -50,13 +50,16 @@ __all__ = [
 
 #: Names that bring heavier modules with them; they are imported when they are asked for.
 _LAZY = {
-    "CaptionMatch": "cleancopy.stages.caption_pairs",
-    "Corpus": "cleancopy.reader",
-    "SiteChrome": "cleancopy.stages.chrome",
-    "compare_captions": "cleancopy.stages.caption_pairs",
-    "learn_chrome": "cleancopy.stages.chrome",
-    "open": "cleancopy.reader",
+    "CaptionMatch": "cleancopy.stages.captions.compare",
+    "Corpus": "cleancopy.corpus.reader",
+    "SiteChrome": "cleancopy.stages.chrome.cut",
+    "compare_captions": "cleancopy.stages.captions.compare",
+    "learn_chrome": "cleancopy.stages.chrome.cut",
+    "open": "cleancopy.corpus.reader",
 }
+
+#: Names of before, for code that was written with them.
+_BEFORE = {"Kind": "RejectReason", "Rejected": "Rejection"}
 
 
 def clean_page(
@@ -70,7 +73,7 @@ def clean_page(
     """The cleaned document of one page: ``.clean`` is its text, ``.cuts`` says what went and why.
 
     ``payload`` is HTML or plain text as it was captured; bytes are decoded, and ``media_type`` may carry a
-    ``charset``. ``chrome`` is what ``learn_chrome`` made of the site's pages. Raises ``Rejected`` (with its
+    ``charset``. ``chrome`` is what ``learn_chrome`` made of the site's pages. Raises ``Rejection`` (with its
     ``kind``) where the payload is no page of text or nothing is left of it.
     """
     from urllib.parse import urlsplit
@@ -93,7 +96,18 @@ def clean_page(
     return clean(capture, policy or Policy(), chrome)
 
 
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("cleancopy")
+    if name in _BEFORE:
+        name = _BEFORE[name]
+        return globals()[name]
     if name in _LAZY:
         from importlib import import_module
 

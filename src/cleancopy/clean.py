@@ -1,8 +1,8 @@
 """The whole way of one document: bytes to page text and blocks, then the cuts of each stage.
 
-``read`` is the dear part and knows nothing of the site: bytes to text, repairs, one parse, one walk, the
-content scores, the metadata. ``decide`` is cheap and pure: it puts a frozen site chrome and the policy to a
-document that has been read, as often as either changes. ``clean`` is both.
+``read`` is the expensive part and knows nothing of the site: bytes to text, repairs, one parse, one walk,
+the content scores, the metadata. ``apply_stages`` is cheap and pure: it applies the policy and a frozen site
+chrome to a document that was read, again whenever either changes. ``clean`` is both.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from cleancopy.blocks import is_markup, read_html, read_plain
 from cleancopy.document import Capture, Cut, Decoding, Document, Metadata
-from cleancopy.encoding import decode, looks_binary
-from cleancopy.errors import Kind, Rejected
-from cleancopy.limits import check_markup
-from cleancopy.metadata import read_metadata, read_text_metadata
+from cleancopy.errors import Rejection, RejectReason
+from cleancopy.extract.encoding import decode, looks_binary
+from cleancopy.extract.html import is_markup, read_html, read_plain
+from cleancopy.extract.limits import check_markup
+from cleancopy.extract.metadata import read_metadata, read_text_metadata
 from cleancopy.policy import Policy, StageName
-from cleancopy.stages.captions import collapse_captions
-from cleancopy.stages.chrome import SiteChrome, cut_chrome, is_error_page, spared_blocks, weigh_scores
-from cleancopy.stages.content import cut_content, score_blocks
+from cleancopy.stages.captions.collapse import collapse_captions
+from cleancopy.stages.chrome.cut import SiteChrome, cut_chrome, is_error_page, protected_blocks, weigh_scores
+from cleancopy.stages.content.select import cut_content, score_blocks
 
 Stage = Callable[[Document, Policy, SiteChrome | None], Document]
 
@@ -29,9 +29,9 @@ Stage = Callable[[Document, Policy, SiteChrome | None], Document]
 def clean(capture: Capture, policy: Policy, chrome: SiteChrome | None = None) -> Document:
     """The cleaned document of a capture: a pure function of capture, policy and site chrome.
 
-    Raises Rejected where the payload is no page of text, or nothing but chrome.
+    Raises Rejection where the payload is no page of text, or nothing but chrome.
     """
-    return decide(read(capture, policy), policy, chrome)
+    return apply_stages(read(capture, policy), policy, chrome)
 
 
 def read(capture: Capture, policy: Policy) -> Document:
@@ -61,20 +61,21 @@ def read(capture: Capture, policy: Policy) -> Document:
     )
 
 
-def decide(document: Document, policy: Policy, chrome: SiteChrome | None = None) -> Document:
+def apply_stages(document: Document, policy: Policy, chrome: SiteChrome | None = None) -> Document:
     """The document with the cuts of every stage that the policy names, in its order.
 
-    Raises Rejected(no_content) where no word is left.
+    Raises Rejection(no_content) where no word is left.
     """
     document = document.undecided()
     for name in policy.stages:
         document = STAGES[name](document, policy, chrome)
     document = _titled(_closed(document))
     if not re.search(r"\w", document.clean):
-        raise Rejected(Kind.NO_CONTENT, _nothing_left(document))
+        raise Rejection(RejectReason.NO_CONTENT, _nothing_left(document))
     if document.media_type == "text/html" and is_error_page(document):
-        raise Rejected(
-            Kind.NO_CONTENT, "is an error page that a server sent in place of the page; capture it again"
+        raise Rejection(
+            RejectReason.NO_CONTENT,
+            "is an error page that a server sent in place of the page; capture it again",
         )
     return document
 
@@ -84,7 +85,7 @@ def _chrome(document: Document, policy: Policy, chrome: SiteChrome | None) -> Do
 
 
 def _content(document: Document, policy: Policy, chrome: SiteChrome | None) -> Document:
-    spared = spared_blocks(document, policy.chrome, chrome)
+    spared = protected_blocks(document, policy.chrome, chrome)
     weighed = weigh_scores(document, policy.chrome, chrome)
     return document.with_cuts(cut for cut in cut_content(weighed) if cut.start not in spared)
 
@@ -111,21 +112,21 @@ def media_type(capture: Capture, text: str) -> str:
 def _decode(capture: Capture, policy: Policy) -> tuple[str, Decoding]:
     payload = capture.payload
     if not payload.strip():
-        raise Rejected(Kind.EMPTY_INPUT, "there are no bytes in it; capture the page again")
+        raise Rejection(RejectReason.EMPTY_INPUT, "there are no bytes in it; capture the page again")
     if len(payload) > policy.limits.payload_bytes:
-        raise Rejected(
-            Kind.TOO_LARGE,
+        raise Rejection(
+            RejectReason.TOO_LARGE,
             f"{len(payload):,} bytes, more than limits.payload_bytes ({policy.limits.payload_bytes:,}); "
             "raise that limit in the policy if the page is wanted",
         )
     found = looks_binary(payload)
     if found:
-        raise Rejected(
-            Kind.BINARY, f"the bytes are {found}, not a page of text; convert it to HTML or text first"
+        raise Rejection(
+            RejectReason.BINARY, f"the bytes are {found}, not a page of text; convert it to HTML or text first"
         )
     text, decoding = decode(payload, declared=capture.charset, html=capture.media_type != "text/plain")
     if not text.strip():
-        raise Rejected(Kind.EMPTY_INPUT, "there is no text in it; capture the page again")
+        raise Rejection(RejectReason.EMPTY_INPUT, "there is no text in it; capture the page again")
     return text, decoding
 
 

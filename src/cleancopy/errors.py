@@ -1,11 +1,11 @@
 """The errors of cleancopy, one small tree.
 
     CleancopyError
-    ├── Rejected            one input cannot become a document; carries its kind, the run goes on
+    ├── Rejection            one input cannot become a document; carries its kind, the run goes on
     ├── PolicyError         the settings are wrong
     ├── StoreError          clean/ cannot be read or written as it is
     │   ├── Busy            another run holds what this one needs
-    │   └── Overtaken       another run published first; what was decided must be decided again
+    │   └── ConflictError       another run published first; what was decided must be decided again
     └── ConservationError   clean text + cuts would not be the page text: a defect of cleancopy itself
 
 Every message says what, why and what to do.
@@ -16,7 +16,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class RejectReason(StrEnum):
     """Why an input was rejected; each rejected input has exactly one kind.
 
     docs/sources.md says of each what it means and what to do.
@@ -68,19 +68,19 @@ class CleancopyError(Exception):
     """The base of all errors that cleancopy raises on purpose."""
 
 
-class Rejected(CleancopyError):
+class Rejection(CleancopyError):
     """One input cannot become a document.
 
     ``kind`` is what programs read; ``message`` (also ``str(error)``) is what people read.
     """
 
-    def __init__(self, kind: Kind, message: str) -> None:
+    def __init__(self, kind: RejectReason, message: str) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
 
-    def __reduce__(self) -> tuple[type[Rejected], tuple[Kind, str]]:
-        return (Rejected, (self.kind, self.message))
+    def __reduce__(self) -> tuple[type[Rejection], tuple[RejectReason, str]]:
+        return (Rejection, (self.kind, self.message))
 
 
 class PolicyError(CleancopyError):
@@ -95,7 +95,7 @@ class Busy(StoreError):
     """Another run holds what this one needs: the store, or its source."""
 
 
-class Overtaken(StoreError):
+class ConflictError(StoreError):
     """Another run published first: read the store again, and decide again."""
 
 

@@ -30,9 +30,9 @@ from cleancopy.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from cleancopy.publish import Difference
-    from cleancopy.stages.sitechrome import ChromeEntry, Decision
-    from cleancopy.store.layout import Place
+    from cleancopy.ingest.publish import Difference
+    from cleancopy.stages.chrome.profile import ChromeDecision, ChromeEntry
+    from cleancopy.store.paths import StorePath
 
 chrome_app = typer.Typer(
     help="Look at what was learned of each site's chrome, and decide on it.", no_args_is_help=True
@@ -47,12 +47,12 @@ Entry = Annotated[
 @clear_errors
 def chrome_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """The sites whose chrome was learned."""
-    from cleancopy.store import chromes
+    from cleancopy.store import chrome_profiles
 
     del raw
     known = [
         {"site": c.site, "version": c.version, "pages": c.pages, "entries": len(c.entries)}
-        for c in chromes.sites(clean)
+        for c in chrome_profiles.sites(clean)
     ]
     if as_json:
         print(as_json_text(known))
@@ -69,11 +69,11 @@ def chrome_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -
 @clear_errors
 def chrome_show(site: Site, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """What was learned of one site's chrome, and what people decided on it."""
-    from cleancopy.stages.chrome import chrome_to_json
-    from cleancopy.store import chromes
+    from cleancopy.stages.chrome.cut import chrome_to_json
+    from cleancopy.store import chrome_profiles
 
     del raw
-    chrome = chromes.current(clean, site)
+    chrome = chrome_profiles.current(clean, site)
     if chrome is None:
         fail(f"{site}: no chrome was learned for this site; see cleancopy chrome list", 2)
     if as_json:
@@ -119,10 +119,10 @@ def chrome_undo(site: Site, entry: Entry, raw: Raw = RAW, clean: Clean = CLEAN) 
     _decide(clean, site, entry, None)
 
 
-def _decide(clean: Place, site: str, entry: str, decision: Decision | None) -> None:
-    from cleancopy.store import chromes
+def _decide(clean: StorePath, site: str, entry: str, decision: ChromeDecision | None) -> None:
+    from cleancopy.store import chrome_profiles
 
-    chrome = chromes.decide(clean, site, entry, decision, datetime.now(UTC).date().isoformat())
+    chrome = chrome_profiles.decide(clean, site, entry, decision, datetime.now(UTC).date().isoformat())
     said = f"{decision} in" if decision else "left to learning in"
     out.print(Text(f"{short(printable(entry))}: {said} the chrome of {site}, version {chrome.version}"))
     out.print(
@@ -145,15 +145,15 @@ def reclean(
     as_json: AsJson = False,
 ) -> None:
     """Clean stored documents again where policy, code or site chrome changed; nothing is fetched."""
-    from cleancopy.pipeline import begin, revisit
+    from cleancopy.ingest.pipeline import begin, reclean_sites
+    from cleancopy.ingest.publish import differences, publish
     from cleancopy.policy import read_policy
-    from cleancopy.publish import differences, publish
-    from cleancopy.run import FROM_ARCHIVE
+    from cleancopy.store.rows import FROM_ARCHIVE
 
     published(clean)
     settings = read_policy(policy)
     with begin(raw=raw, root=clean, policy=settings, workers=workers, source=FROM_ARCHIVE) as run:
-        shards = revisit(run, sites or ())
+        shards = reclean_sites(run, sites or ())
         if dry_run:
             _print_differences(differences(run, shards), as_json)
             return

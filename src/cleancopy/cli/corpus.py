@@ -23,7 +23,7 @@ from cleancopy.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from cleancopy.store.layout import Place
+    from cleancopy.store.paths import StorePath
 
 
 @clear_errors
@@ -43,14 +43,14 @@ def status(
             fail("--inputs says what became of each input by now; it has no --as-of", 2)
         _print_inputs(clean, as_json)
         return
-    from cleancopy.store import corpus, releases
+    from cleancopy.store import releases, tables
 
     published(clean)
     manifest = releases.current(clean) if as_of is None else releases.read(clean, as_of)
     if manifest is None:
         fail(f"{clean}: nothing was published yet; run cleancopy ingest", 1)
     states: dict[str, int] = {}
-    for head in corpus.heads(clean, as_of).values():
+    for head in tables.heads(clean, as_of).values():
         states[head.status] = states.get(head.status, 0) + 1
     known = {
         "release": manifest.release,
@@ -69,8 +69,8 @@ def status(
         out.print(Text(f"{name:13} {shown}"))
 
 
-def _print_inputs(clean: Place, as_json: bool) -> None:
-    from cleancopy import views
+def _print_inputs(clean: StorePath, as_json: bool) -> None:
+    from cleancopy.corpus import views
 
     lines = list(views.inputs(clean))
     if as_json:
@@ -92,7 +92,7 @@ def _print_inputs(clean: Place, as_json: bool) -> None:
 @clear_errors
 def releases(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """List the releases: number, time, inputs by outcome, live documents, content root."""
-    from cleancopy import reader
+    from cleancopy.corpus import reader
 
     del raw
     names = ("release", "parent", "time", "run", "counts", "live", "content_root", "fingerprint", "recovered")
@@ -117,8 +117,8 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Publish a new release in which all documents stand as they did in an older one."""
-    from cleancopy import rollback as roll
-    from cleancopy.views import fields_of
+    from cleancopy.corpus.views import fields_of
+    from cleancopy.curation import rollback as roll
 
     del raw
     published(clean)
@@ -141,7 +141,7 @@ def schema(
     as_json: AsJson = False,
 ) -> None:
     """Print the fields of the store: type, nullability and meaning of each."""
-    from cleancopy import schema as described
+    from cleancopy.corpus import schema as described
 
     if markdown:
         print(described.as_markdown(), end="")

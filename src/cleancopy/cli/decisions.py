@@ -25,8 +25,8 @@ from cleancopy.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from cleancopy.decisions import Applied
-    from cleancopy.store.layout import Place
+    from cleancopy.curation.decisions import Applied
+    from cleancopy.store.paths import StorePath
 
 decisions_app = typer.Typer(help="Look at what people decided, or undo it.", no_args_is_help=True)
 Note = Annotated[str, typer.Option(help="Why, in your words; kept with the decision.")]
@@ -42,7 +42,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Let a cut stay in a document's text; without --cut, let a copy stand by itself."""
-    from cleancopy import decisions
+    from cleancopy.curation import decisions
 
     del raw
     document = find(clean, doc).doc_id
@@ -55,7 +55,7 @@ def restore(
 @clear_errors
 def pin(doc: Doc, note: Note = "", raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """Let a document's text stay as it is, whatever its page or the pipeline becomes."""
-    from cleancopy import decisions
+    from cleancopy.curation import decisions
 
     del raw
     _say(decisions.pin(clean, find(clean, doc).doc_id, note), as_json)
@@ -76,7 +76,7 @@ def takedown(
     as_json: AsJson = False,
 ) -> None:
     """Take a document, an address or a site out of every export and later release, and read it no more."""
-    from cleancopy import decisions
+    from cleancopy.curation import decisions
 
     del raw
     published(clean)
@@ -92,9 +92,9 @@ def takedown(
         _say_what_stays(clean, done)
 
 
-def _say_what_stays(clean: Place, done: Applied) -> None:
+def _say_what_stays(clean: StorePath, done: Applied) -> None:
     """What a takedown leaves: copies, records that they were read from, and exports until they are renewed."""
-    from cleancopy.sinks import kept
+    from cleancopy.export import kept
 
     if done.shared:
         records = ", ".join(done.shared)
@@ -110,7 +110,7 @@ def _say_what_stays(clean: Place, done: Applied) -> None:
 @clear_errors
 def decisions_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """Every decision, in the order they were made."""
-    from cleancopy import decisions
+    from cleancopy.curation import decisions
 
     del raw
     holding = {one.number for one in decisions.read(clean).made}
@@ -134,7 +134,7 @@ def decisions_undo(
     as_json: AsJson = False,
 ) -> None:
     """Let a decision hold no more: a restored cut goes, and a page comes back, at the next ingest."""
-    from cleancopy import decisions
+    from cleancopy.curation import decisions
 
     del raw
     _say(decisions.undo(clean, number, note), as_json)
@@ -149,12 +149,12 @@ def decisions_case(
     clean: Clean = CLEAN,
 ) -> None:
     """Write a document as an annotated test case: each block marked keep or cut, as decided."""
-    from cleancopy.decisions import as_case
-    from cleancopy.store.layout import mendable
+    from cleancopy.curation.decisions import as_case
+    from cleancopy.store.paths import store_errors
 
     del raw
     version = find(clean, doc)
-    with mendable(file, "writing the case"):
+    with store_errors(file, "writing the case"):
         file.write_text(as_case(version.document), encoding="utf-8")
     out.print(Text(f"{file}: {len(version.document.blocks)} blocks"))
 

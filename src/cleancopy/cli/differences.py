@@ -8,8 +8,8 @@ from typing import Any
 from rich.cells import cell_len
 from rich.text import Text
 
-from cleancopy.changes import Line, Row, compare, text_of
 from cleancopy.cli.terminal import printable
+from cleancopy.corpus.textdiff import Line, Row, compare, text_of
 
 #: Columns of a line side by side where there is no terminal that says how wide it is.
 _WIDTH = 160

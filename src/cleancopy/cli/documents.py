@@ -26,11 +26,11 @@ from cleancopy.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from cleancopy.corpus.reader import Corpus, Difference, ReleaseDiff
+    from cleancopy.corpus.trace import Piece, Source
     from cleancopy.document import Document
-    from cleancopy.reader import Corpus, Difference, ReleaseDiff
-    from cleancopy.store.layout import Place
+    from cleancopy.store.paths import StorePath
     from cleancopy.store.rows import Version
-    from cleancopy.trace import Piece, Source
 
 AsOf = Annotated[
     int | None, typer.Option("--as-of", metavar="RELEASE", help="As it was in this release.", min=1)
@@ -43,7 +43,7 @@ def show(doc: Doc, as_of: AsOf = None, raw: Raw = RAW, clean: Clean = CLEAN, as_
     del raw
     version = _version(clean, doc, as_of)
     if as_json:
-        from cleancopy import views
+        from cleancopy.corpus import views
 
         known = {**views.provenance(version), "text": version.document.clean}
         print(as_json_text(known))
@@ -59,7 +59,7 @@ def explain(
     del raw
     version = _with_text(_version(clean, doc, as_of), doc)
     if as_json:
-        from cleancopy import views
+        from cleancopy.corpus import views
 
         for cut in views.cuts(version):
             print(as_json_text(cut))
@@ -70,14 +70,14 @@ def explain(
         out.print(Text(f"duplicate of {version.duplicate_of}: {version.match.get('reason', '')}", "bold"))
 
 
-def _version(clean: Place, doc: str, as_of: int | None) -> Version:
+def _version(clean: StorePath, doc: str, as_of: int | None) -> Version:
     """The version of a document that a user means, of a release or the latest."""
     latest = find(clean, doc)
     if as_of is None:
         return latest
-    from cleancopy.store import corpus
+    from cleancopy.store import tables
 
-    version = corpus.version(clean, latest.doc_id, as_of)
+    version = tables.version(clean, latest.doc_id, as_of)
     if version is None:
         fail(f"{doc}: was not there in release {as_of} yet; see cleancopy history {latest.doc_id[:12]}", 2)
     return version
@@ -117,10 +117,10 @@ def _marked(text: str, mark: str, style: str) -> Iterator[Text]:
 @clear_errors
 def history(doc: Doc, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """List all versions of a document: when it changed, and why."""
-    from cleancopy.store import corpus
+    from cleancopy.store import tables
 
     del raw
-    versions = corpus.history(clean, find(clean, doc).doc_id)
+    versions = tables.history(clean, find(clean, doc).doc_id)
     if as_json:
         for version in versions:
             print(as_json_text(_facts(version)))
@@ -168,7 +168,7 @@ def diff(
         return
     if not (doc.isdecimal() and release.isdecimal()) or (before, after) != (None, None):
         fail("diff takes one document (with --from and --to), or the numbers of two releases", 2)
-    from cleancopy import reader
+    from cleancopy.corpus import reader
 
     corpus = reader.open(clean)
     found = corpus.diff(int(doc), int(release))
@@ -185,11 +185,11 @@ def diff(
 
 
 def _diff_document(
-    clean: Place, doc: str, before: int | None, after: int | None, side: bool, words: bool, as_json: bool
+    clean: StorePath, doc: str, before: int | None, after: int | None, side: bool, words: bool, as_json: bool
 ) -> None:
-    from cleancopy.store import corpus
+    from cleancopy.store import tables
 
-    versions = {version.seq: version for version in corpus.history(clean, find(clean, doc).doc_id)}
+    versions = {version.seq: version for version in tables.history(clean, find(clean, doc).doc_id)}
     after = after if after is not None else max(versions)
     before = before if before is not None else max((seq for seq in versions if seq < after), default=after)
     for seq in (before, after):
@@ -228,8 +228,8 @@ def _print_diff(old: str, new: str, names: tuple[str, str], side: bool, words: b
 
 def _print_differences(corpus: Corpus, chosen: Iterable[Difference], text: bool) -> None:
     """The differences of two releases, a JSON object a document."""
-    from cleancopy import views
     from cleancopy.cli import differences
+    from cleancopy.corpus import views
 
     for one in chosen:
         known = {**views.fields_of(one), "content": one.content}
@@ -271,9 +271,9 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """Follow clean text back to its element, and to the bytes of the archived capture."""
+    from cleancopy.corpus.reader import payload_of
+    from cleancopy.corpus.trace import pieces, source_of
     from cleancopy.errors import StoreError
-    from cleancopy.reader import payload_of
-    from cleancopy.trace import pieces, source_of
 
     del raw
     if (text is None) == (at is None):
@@ -312,7 +312,7 @@ def _traced(
     where: tuple[int, int],
     missing: str | None,
 ) -> dict[str, Any]:
-    from cleancopy import views
+    from cleancopy.corpus import views
 
     document, ref = version.document, version.archive
     return {
@@ -337,7 +337,7 @@ _AROUND, _AT_MOST = 40, 400
 
 
 def _piece(document: Document, source: Source | None, piece: Piece) -> dict[str, Any]:
-    from cleancopy import views
+    from cleancopy.corpus import views
 
     facts = {**views.fields_of(piece), "text": document.clean[piece.start : piece.end]}
     facts["page_end"] = piece.page_start + piece.end - piece.start

@@ -14,7 +14,7 @@ from rich.text import Text
 from cleancopy.cli.terminal import CLEAN, RAW, AsJson, Clean, Raw, clear_errors, err, fail, find, out, published
 
 if TYPE_CHECKING:
-    from cleancopy.store.layout import Place
+    from cleancopy.store.paths import StorePath
 
 FORMATS = ("jsonl", "parquet", "markdown", "text", "csv", "huggingface", "croissant", "prov")
 COMPRESSIONS = ("none", "gzip", "zstd")
@@ -55,7 +55,7 @@ def export(
 
 
 def _export(
-    clean: Place,
+    clean: StorePath,
     to: Path,
     kind: str,
     compression: str | None,
@@ -66,8 +66,8 @@ def _export(
     max_documents: int | None,
     max_shard: int | None,
 ) -> None:
-    from cleancopy.sinks import export as sinks
-    from cleancopy.sinks.selection import SHARD_DOCUMENTS, plan
+    from cleancopy.export import export as sinks
+    from cleancopy.export.selection import SHARD_DOCUMENTS, plan
 
     (wanted,) = [one for one in get_args(sinks.Format) if one == kind]
     chosen = plan(
@@ -95,9 +95,9 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: bars.update(bar, completed=done, total=of)
 
 
-def _export_prov(clean: Place, to: Path, doc: str, as_of: int | None, as_json: bool) -> None:
-    from cleancopy.sinks.folder import writing
-    from cleancopy.sinks.prov import prov_json
+def _export_prov(clean: StorePath, to: Path, doc: str, as_of: int | None, as_json: bool) -> None:
+    from cleancopy.export.folder import writing
+    from cleancopy.export.prov import prov_json
 
     found = find(clean, doc)
     graph = prov_json(clean, found.doc_id, as_of)

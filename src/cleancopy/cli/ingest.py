@@ -32,7 +32,7 @@ from cleancopy.errors import CleancopyError
 
 if TYPE_CHECKING:
     from cleancopy.sources.settings import Settings, Source
-    from cleancopy.store.layout import Place
+    from cleancopy.store.paths import StorePath
 
 
 #: What is read where ``--sources`` names no other, if it is there.
@@ -121,13 +121,13 @@ def _preview(
     as_json: bool,
     *,
     raw: Path,
-    clean: Place,
+    clean: StorePath,
     paths: list[Path],
     workers: int,
     policy: Path | None,
 ) -> None:
     """Say what an ingest would read."""
-    from cleancopy.pipeline import preview
+    from cleancopy.ingest.pipeline import preview
     from cleancopy.policy import read_policy
 
     del workers
@@ -150,16 +150,16 @@ def _at_once(
     quiet: bool,
     *,
     raw: Path,
-    clean: Place,
+    clean: StorePath,
     paths: list[Path],
     workers: int,
     policy: Path | None,
 ) -> dict[str, Any]:
     """The summary of a run in this process."""
-    from cleancopy.pipeline import begin
-    from cleancopy.pipeline import ingest as run_ingest
+    from cleancopy.ingest.lineage import openlineage_events
+    from cleancopy.ingest.pipeline import begin
+    from cleancopy.ingest.pipeline import ingest as run_ingest
     from cleancopy.policy import read_policy
-    from cleancopy.sinks.openlineage import reported
 
     with (
         begin(
@@ -172,7 +172,7 @@ def _at_once(
             sources=[source] if source else (),
             fetching=settings.fetch,
         ) as run,
-        reported(run) as complete,
+        openlineage_events(run) as complete,
         _progress(quiet) as progress,
     ):
         summary = run_ingest(run, progress)
@@ -213,7 +213,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield progress
 
 
-def _print_summary(summary: dict[str, Any], clean: Place) -> None:
+def _print_summary(summary: dict[str, Any], clean: StorePath) -> None:
     counts = summary["counts"]
     table = Table(box=None, pad_edge=False)
     for column in ("inputs", "captures", *counts):

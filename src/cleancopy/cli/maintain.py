@@ -36,11 +36,11 @@ def maintain(
     as_json: AsJson = False,
 ) -> None:
     """Compact and checkpoint the tables, remove what nobody needs, mend and renew what is made from them."""
-    from cleancopy import upkeep
+    from cleancopy.curation import maintain
 
     del raw
     published(clean)
-    known = upkeep.maintain(clean, keep_days=keep_days, dry_run=dry_run)
+    known = maintain.maintain(clean, keep_days=keep_days, dry_run=dry_run)
     if as_json:
         print(as_json_text(known))
         return
@@ -63,12 +63,12 @@ def maintain(
 @clear_errors
 def verify(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """Read, hash and compare all that is stored; a line for each missing, altered or extra file."""
-    from cleancopy import upkeep
+    from cleancopy.curation import maintain
 
     del raw
     published(clean)
     sound = True
-    for fault in upkeep.faults(clean):
+    for fault in maintain.faults(clean):
         sound = False
         if as_json:
             print(as_json_text(asdict(fault)))

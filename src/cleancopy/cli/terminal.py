@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cleancopy.errors import CleancopyError, PolicyError
-from cleancopy.store.layout import Place, place
+from cleancopy.store.paths import StorePath, store_path
 
 if TYPE_CHECKING:
     from cleancopy.store.rows import Version
@@ -34,15 +34,15 @@ RAW, CLEAN = Path("raw"), Path("clean")
 WORKERS = min(os.cpu_count() or 1, 256)
 
 
-def _place(name: str) -> Place:
+def _place(name: str) -> StorePath:
     try:
-        return place(name)
+        return store_path(name)
     except PolicyError as error:
         raise typer.BadParameter(str(error)) from error
 
 
 if TYPE_CHECKING:
-    Clean = Place
+    Clean = StorePath
 else:  # typer takes no union of types
     _said = "Folder of the store, or s3://bucket/prefix in an object store."
     Clean = Annotated[Path, typer.Option("--clean", metavar="DIR", help=_said, parser=_place)]
@@ -112,17 +112,17 @@ def flows(name: str) -> Any:
     return importlib.import_module(f"cleancopy_flows.{name}")
 
 
-def published(clean: Place) -> None:
+def published(clean: StorePath) -> None:
     from cleancopy.store import releases
 
     if releases.current(clean) is None:
         fail(f"{clean}: nothing was published yet; run cleancopy ingest", 1)
 
 
-def find(clean: Place, doc: str) -> Version:
+def find(clean: StorePath, doc: str) -> Version:
     """The latest version of the document that a user means."""
-    from cleancopy import views
-    from cleancopy.store import corpus
+    from cleancopy.corpus import views
+    from cleancopy.store import tables
 
     published(clean)
     found = views.find(clean, doc)
@@ -131,7 +131,7 @@ def find(clean: Place, doc: str) -> Version:
         fail(f"{doc}: {len(found)} documents match ({some} ...); name one by its id", 2)
     if not found:
         fail(f"{doc}: no document has this id, URL, input or file; see cleancopy status --inputs", 2)
-    version = corpus.version(clean, found[0])
+    version = tables.version(clean, found[0])
     if version is None:
         fail(f"{doc}: no published version", 2)
     return version

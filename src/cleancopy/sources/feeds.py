@@ -7,14 +7,14 @@ import json
 from collections.abc import Iterable
 from urllib.parse import urljoin
 
-from cleancopy.errors import Kind, Rejected
-from cleancopy.sources.lists import UrlList
+from cleancopy.errors import Rejection, RejectReason
+from cleancopy.sources.url_list import UrlList
 
 
 def read_feed(payload: bytes, url: str | None) -> UrlList:
     """The pages that an RSS, RDF or Atom feed announces: each entry's own link, once.
 
-    Raises Rejected(xml_malformed) where it is no feed or too broken for one.
+    Raises Rejection(xml_malformed) where it is no feed or too broken for one.
     """
     import feedparser  # type: ignore[import-untyped]
 
@@ -24,7 +24,9 @@ def read_feed(payload: bytes, url: str | None) -> UrlList:
         io.BytesIO(payload), response_headers=said, resolve_relative_uris=False, sanitize_html=False
     )
     if not parsed.get("version"):
-        raise Rejected(Kind.XML_MALFORMED, f"is no feed that can be read ({_cause(parsed)}); get it again")
+        raise Rejection(
+            RejectReason.XML_MALFORMED, f"is no feed that can be read ({_cause(parsed)}); get it again"
+        )
     links = (entry.get("link") or "" for entry in parsed.entries)
     return UrlList("feed", pages=_whole(links, url))
 
@@ -32,15 +34,15 @@ def read_feed(payload: bytes, url: str | None) -> UrlList:
 def read_json_feed(payload: bytes, url: str | None) -> UrlList:
     """The pages that a JSON Feed (jsonfeed.org, versions 1 and 1.1) announces.
 
-    Raises Rejected: xml_malformed where the JSON is broken, not_html where it is no feed.
+    Raises Rejection: xml_malformed where the JSON is broken, not_html where it is no feed.
     """
     try:
         feed = json.loads(payload.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError) as error:
-        raise Rejected(Kind.XML_MALFORMED, "is JSON that is not well formed; get it again") from error
+        raise Rejection(RejectReason.XML_MALFORMED, "is JSON that is not well formed; get it again") from error
     version = feed.get("version") if isinstance(feed, dict) else None
     if not isinstance(version, str) or "jsonfeed.org/version/" not in version:
-        raise Rejected(Kind.NOT_HTML, "is JSON, but no JSON feed; put pages here as HTML or text")
+        raise Rejection(RejectReason.NOT_HTML, "is JSON, but no JSON feed; put pages here as HTML or text")
     entries = feed.get("items")
     entries = entries if isinstance(entries, list) else []
     links = (entry.get("url") for entry in entries if isinstance(entry, dict))

@@ -1,7 +1,7 @@
 """Reading pages and web archives from the drop folder, or from paths that the user names.
 
-    find_inputs(paths, raw)     Iterator[Input | Refusal], sorted; touches no content
-    read_input(found, limits)   Iterator[Capture | Refusal]; one for a page, many for a web archive
+    find_inputs(paths, raw)     Iterator[Input | RejectedInput], sorted; touches no content
+    read_input(found, limits)   Iterator[Capture | RejectedInput]; one for a page, many for a web archive
     is_list(found)              whether it is a sitemap or feed: a list of pages to fetch, no page
     read_bytes(found, limits)   the bytes of such a file
 
@@ -35,16 +35,16 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from cleancopy.document import Capture
-from cleancopy.encoding import looks_binary
-from cleancopy.errors import Kind, Rejected
-from cleancopy.limits import GZIP_MAGIC, inflate
-from cleancopy.sources.warc import PAGE_TYPES, Choice, Refusal, canonical_url, read_records, utc_time
+from cleancopy.errors import Rejection, RejectReason
+from cleancopy.extract.encoding import looks_binary
+from cleancopy.extract.limits import GZIP_MAGIC, inflate
+from cleancopy.warc.reader import PAGE_TYPES, Choice, RejectedInput, canonical_url, read_records, utc_time
 
 if TYPE_CHECKING:
     from cleancopy.policy import Limits
     from cleancopy.sources.settings import Source
 
-__all__ = ["Facts", "Input", "Refusal", "find_inputs", "is_list", "printable", "read_bytes", "read_input"]
+__all__ = ["Facts", "Input", "RejectedInput", "find_inputs", "is_list", "printable", "read_bytes", "read_input"]
 
 SIDECAR = ".capture.toml"
 SITE_FILE = "site.toml"
@@ -104,7 +104,7 @@ class Input(NamedTuple):
     state: tuple[int, int, int] = (0, 0, 0)
 
 
-def find_inputs(paths: Sequence[Path], raw: Path) -> Iterator[Input | Refusal]:
+def find_inputs(paths: Sequence[Path], raw: Path) -> Iterator[Input | RejectedInput]:
     """All files below the paths (below raw/, if none is given) in the order of their names, each once.
 
     What is there but no input is refused here: links (unsafe_path), devices and pipes (special_file), hidden
@@ -119,7 +119,7 @@ def find_inputs(paths: Sequence[Path], raw: Path) -> Iterator[Input | Refusal]:
                 yield found
 
 
-def read_input(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
+def read_input(found: Input, limits: Limits) -> Iterator[Capture | RejectedInput]:
     """The captures of an input and what had to be refused in it; a fault of the input never raises."""
     data: bytes | None = None
     try:
@@ -131,9 +131,9 @@ def read_input(found: Input, limits: Limits) -> Iterator[Capture | Refusal]:
             data = _whole(file, limits)
         _check_size(len(data), limits)
         yield _capture(found, data, limits)
-    except Rejected as error:
+    except Rejection as error:
         payload = data if data and len(data) <= limits.payload_bytes else None
-        yield Refusal(found.name, "", error.kind, f"{found.name}: {error}", payload)
+        yield RejectedInput(found.name, "", error.kind, f"{found.name}: {error}", payload)
     except OSError as error:
         yield _unreadable(found.name, error)
 
@@ -145,7 +145,7 @@ def is_list(found: Input) -> bool:
     try:
         with _open(found.root, found.path) as file:
             start = file.read(4096)
-    except (OSError, Rejected):
+    except (OSError, Rejection):
         return False
     if start.startswith(GZIP_MAGIC):
         return True
@@ -174,13 +174,13 @@ def described_by(found: Input) -> tuple[int, int, int] | None:
 
 
 def read_bytes(found: Input, limits: Limits) -> bytes:
-    """The bytes of an input as they are; raises Rejected where it is too large, empty or cannot be read."""
+    """The bytes of an input as they are; raises Rejection where it is too large, empty or cannot be read."""
     try:
         with _open(found.root, found.path) as file:
             data = _whole(file, limits)
     except OSError as error:
         refusal = _unreadable(found.name, error)
-        raise Rejected(refusal.kind, refusal.message) from error
+        raise Rejection(refusal.kind, refusal.message) from error
     _check_size(len(data), limits)
     return data
 
@@ -195,13 +195,13 @@ def printable(name: str) -> str:
 # ---- finding
 
 
-def _below(path: Path, raw: Path) -> Iterator[Input | Refusal]:
+def _below(path: Path, raw: Path) -> Iterator[Input | RejectedInput]:
     """The inputs at or below one path, after a look at each folder that leads there from its root."""
     root, parts, before = _rooted(path, raw)
-    facts: Facts | Rejected = Facts()
+    facts: Facts | Rejection = Facts()
     for depth in range(len(parts)):
         looked = _looked_at(root, parts[:depth], before) if depth else None
-        if isinstance(looked, Refusal):
+        if isinstance(looked, RejectedInput):
             yield replace(looked, name=_name(before, parts))
             return
         facts = _folder_facts(root, parts[:depth], facts)
@@ -224,15 +224,15 @@ def _rooted(path: Path, raw: Path) -> tuple[Path, tuple[str, ...], str]:
 
 
 def _walk(
-    root: Path, parts: tuple[str, ...], before: str, facts: Facts | Rejected, *, is_raw: bool
-) -> Iterator[Input | Refusal]:
+    root: Path, parts: tuple[str, ...], before: str, facts: Facts | Rejection, *, is_raw: bool
+) -> Iterator[Input | RejectedInput]:
     """Depth first, by name; with a stack, because folders may be nested deeper than Python recurses."""
     stack = [(parts, facts, True)]
     while stack:
         parts, facts, described = stack.pop()
         path = root.joinpath(*parts)
         looked = _looked_at(root, parts, before) if parts else None
-        if isinstance(looked, Refusal):
+        if isinstance(looked, RejectedInput):
             yield looked
             continue
         if looked and not stat.S_ISDIR(looked.st_mode):
@@ -253,26 +253,26 @@ def _walk(
 
 
 def _input(
-    path: Path, root: Path, parts: tuple[str, ...], before: str, facts: Facts | Rejected, described: bool
-) -> Input | Refusal:
+    path: Path, root: Path, parts: tuple[str, ...], before: str, facts: Facts | Rejection, described: bool
+) -> Input | RejectedInput:
     name = _name(before, parts)
-    if isinstance(facts, Rejected):
-        return Refusal(name, "", facts.kind, f"{name}: {facts}")
+    if isinstance(facts, Rejection):
+        return RejectedInput(name, "", facts.kind, f"{name}: {facts}")
     relative = "/".join([before, *parts] if before else parts)
     key = "file:" + quote(os.fsencode(relative), safe="/!$&'()+,;=@~")
     return Input(name, path, root, key, facts, described=described)
 
 
-def _looked_at(root: Path, parts: tuple[str, ...], before: str) -> Refusal | os.stat_result:
+def _looked_at(root: Path, parts: tuple[str, ...], before: str) -> RejectedInput | os.stat_result:
     """What the system knows of a file or folder, or why it is not to be looked into; nothing is opened."""
     name, last = _name(before, parts), parts[-1]
     hidden = last.startswith(".") and not last.startswith("..")
     if hidden or last.lower().endswith(_PARTIAL):
         why = "hidden" if hidden else "a download that is not complete"
-        return Refusal(name, "", Kind.IGNORED, f"{name}: is {why}; rename it if it is to be read")
+        return RejectedInput(name, "", RejectReason.IGNORED, f"{name}: is {why}; rename it if it is to be read")
     if last.endswith(SIDECAR):
         message = f"{name}: the file that it describes is not there; add that file or delete this one"
-        return Refusal(name, "", Kind.BAD_SIDECAR, message)
+        return RejectedInput(name, "", RejectReason.BAD_SIDECAR, message)
     try:
         known = os.lstat(os.path.join(root, *parts))
     except OSError as error:
@@ -281,8 +281,8 @@ def _looked_at(root: Path, parts: tuple[str, ...], before: str) -> Refusal | os.
         return known
     if stat.S_ISLNK(known.st_mode):
         message = f"{name}: is a symbolic link and may lead anywhere; put the file itself here or name its path"
-        return Refusal(name, "", Kind.UNSAFE_PATH, message)
-    return Refusal(name, "", Kind.SPECIAL_FILE, f"{name}: {_SPECIAL}")
+        return RejectedInput(name, "", RejectReason.UNSAFE_PATH, message)
+    return RejectedInput(name, "", RejectReason.SPECIAL_FILE, f"{name}: {_SPECIAL}")
 
 
 def _is_sidecar(entry: str, entries: set[str]) -> bool:
@@ -302,16 +302,18 @@ def _escaped(char: str) -> str:
     return char
 
 
-def _unreadable(name: str, error: OSError) -> Refusal:
+def _unreadable(name: str, error: OSError) -> RejectedInput:
     """The refusal for an input that the system does not let us have."""
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
-        return Refusal(
-            name, "", Kind.UNSAFE_PATH, f"{name}: a link was put in its path; put the file itself there"
+        return RejectedInput(
+            name, "", RejectReason.UNSAFE_PATH, f"{name}: a link was put in its path; put the file itself there"
         )
     if error.errno == errno.ENXIO:
-        return Refusal(name, "", Kind.SPECIAL_FILE, f"{name}: {_SPECIAL}")
+        return RejectedInput(name, "", RejectReason.SPECIAL_FILE, f"{name}: {_SPECIAL}")
     why = error.strerror or str(error)
-    return Refusal(name, "", Kind.UNREADABLE, f"{name}: cannot be read ({why}); mend that and run again")
+    return RejectedInput(
+        name, "", RejectReason.UNREADABLE, f"{name}: cannot be read ({why}); mend that and run again"
+    )
 
 
 # ---- opening and reading
@@ -320,7 +322,7 @@ def _unreadable(name: str, error: OSError) -> Refusal:
 def _open(root: Path, path: Path) -> BufferedReader:
     """A regular file below a root, opened one folder at a time and through no link.
 
-    Raises OSError, or Rejected(special_file) where it is no regular file.
+    Raises OSError, or Rejection(special_file) where it is no regular file.
     """
     above = root.parts
     if path.parts[: len(above)] != above:
@@ -337,7 +339,7 @@ def _open(root: Path, path: Path) -> BufferedReader:
         os.close(here)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Rejected(Kind.SPECIAL_FILE, _SPECIAL)
+        raise Rejection(RejectReason.SPECIAL_FILE, _SPECIAL)
     return BufferedReader(FileIO(descriptor), _BUFFER)
 
 
@@ -352,7 +354,7 @@ def _is_archive(name: str, file: BufferedReader) -> bool:
     return start.startswith(b"WARC/") or _ARCHIVE.search(name) is not None
 
 
-def _read_archive(found: Input, file: BinaryIO, limits: Limits) -> Iterator[Capture | Refusal]:
+def _read_archive(found: Input, file: BinaryIO, limits: Limits) -> Iterator[Capture | RejectedInput]:
     """The captures of a web archive; of its sidecar only what can hold for all its pages."""
     facts = _file_facts(found)
     known = {
@@ -373,13 +375,13 @@ def _whole(file: BinaryIO, limits: Limits) -> bytes:
 
 def _check_size(size: int, limits: Limits) -> None:
     if size > limits.payload_bytes:
-        raise Rejected(
-            Kind.TOO_LARGE,
+        raise Rejection(
+            RejectReason.TOO_LARGE,
             f"has {size:,} bytes, the limit for a page is {limits.payload_bytes:,}; raise "
             "limits.payload_bytes in the policy if this is a page to read",
         )
     if not size:
-        raise Rejected(Kind.EMPTY_INPUT, "is empty; get it again")
+        raise Rejection(RejectReason.EMPTY_INPUT, "is empty; get it again")
 
 
 def _capture(found: Input, data: bytes, limits: Limits) -> Capture:
@@ -388,12 +390,16 @@ def _capture(found: Input, data: bytes, limits: Limits) -> Capture:
     if data.startswith(GZIP_MAGIC):
         payload, name = inflate(data, "gzip", limits), re.sub(r"\.gz$", "", name, flags=re.IGNORECASE)
         if payload.startswith(GZIP_MAGIC):
-            raise Rejected(Kind.DECOMPRESS_LIMIT, "is gzip within gzip; one layer is undone, unpack it by hand")
+            raise Rejection(
+                RejectReason.DECOMPRESS_LIMIT, "is gzip within gzip; one layer is undone, unpack it by hand"
+            )
         _check_size(len(payload), limits)
     if not payload.removeprefix(b"\xef\xbb\xbf").strip():
-        raise Rejected(Kind.EMPTY_INPUT, "holds no text; get it again")
+        raise Rejection(RejectReason.EMPTY_INPUT, "holds no text; get it again")
     if binary := looks_binary(payload):
-        raise Rejected(Kind.BINARY, f"is {binary}, not a page of text; convert it to HTML or text first")
+        raise Rejection(
+            RejectReason.BINARY, f"is {binary}, not a page of text; convert it to HTML or text first"
+        )
     suffix = _SUFFIX.search(name)
     media_type = _media_type(suffix[0].lower() if suffix else "", payload)
     key = canonical_url(facts.url) if facts.url else found.key
@@ -415,7 +421,7 @@ def _capture(found: Input, data: bytes, limits: Limits) -> Capture:
 def _media_type(suffix: str, payload: bytes) -> str:
     """What a page is, by its name where that can be true, by its first bytes otherwise.
 
-    Raises Rejected(not_html) for text that is no page, Rejected(xml_entity) for XML that declares entities.
+    Raises Rejection(not_html) for text that is no page, Rejection(xml_entity) for XML that declares entities.
     """
     wide = "utf-16" if payload[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     start = payload[:4096].decode(wide, "replace").removeprefix("\ufeff")
@@ -430,45 +436,48 @@ def _media_type(suffix: str, payload: bytes) -> str:
         raise _no_page_of_xml(root[1].rpartition(":")[2] if root else "", payload)
     if suffix in _TEXT or (not suffix and not start.lstrip().startswith(("{", "["))):
         return "text/plain"
-    raise Rejected(
-        Kind.NOT_HTML,
+    raise Rejection(
+        RejectReason.NOT_HTML,
         f"is neither HTML nor a web archive, and {suffix or 'no suffix'} is not a name for text; "
         "rename it to .txt if it is a page of text",
     )
 
 
-def _no_page_of_xml(root: str, payload: bytes) -> Rejected:
+def _no_page_of_xml(root: str, payload: bytes) -> Rejection:
     if b"<!ENTITY" in payload:
-        return Rejected(
-            Kind.XML_ENTITY, "is XML that declares entities, which can be used to attack; it is not read"
+        return Rejection(
+            RejectReason.XML_ENTITY,
+            "is XML that declares entities, which can be used to attack; it is not read",
         )
     if root in _LISTS:
-        return Rejected(
-            Kind.NOT_HTML,
+        return Rejection(
+            RejectReason.NOT_HTML,
             "is a sitemap or feed under another name; name it .xml, so that its pages are fetched",
         )
-    return Rejected(Kind.NOT_HTML, f"is XML (<{root[:40]}>), not a page; put the pages here as HTML or text")
+    return Rejection(
+        RejectReason.NOT_HTML, f"is XML (<{root[:40]}>), not a page; put the pages here as HTML or text"
+    )
 
 
 # ---- what stands beside a file
 
 
 def _file_facts(found: Input) -> Facts:
-    """What is known of a file from its sidecar and its folders; raises Rejected(bad_sidecar)."""
+    """What is known of a file from its sidecar and its folders; raises Rejection(bad_sidecar)."""
     if not found.described:
         return found.facts
     settings = _toml(found.root, found.path.with_name(found.path.name + SIDECAR))
     return replace(found.facts, **_checked(settings, _FILE_KEYS, f"its {SIDECAR}"))
 
 
-def _folder_facts(root: Path, parts: tuple[str, ...], outer: Facts | Rejected) -> Facts | Rejected:
+def _folder_facts(root: Path, parts: tuple[str, ...], outer: Facts | Rejection) -> Facts | Rejection:
     """What is known of the files in a folder, or why its ``site.toml`` cannot be used."""
-    if isinstance(outer, Rejected):
+    if isinstance(outer, Rejection):
         return outer
     try:
         settings = _toml(root, root.joinpath(*parts, SITE_FILE))
         return replace(outer, **_checked(settings, _FOLDER_KEYS, f"the {SITE_FILE} of its folder"))
-    except Rejected as error:
+    except Rejection as error:
         return error
 
 
@@ -483,8 +492,8 @@ def _toml(root: Path, path: Path) -> Mapping[str, object]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise Rejected(
-            Kind.BAD_SIDECAR, f"{printable(path.name)} cannot be used ({error}); mend or delete it"
+        raise Rejection(
+            RejectReason.BAD_SIDECAR, f"{printable(path.name)} cannot be used ({error}); mend or delete it"
         ) from error
 
 
@@ -492,12 +501,14 @@ def _checked(settings: Mapping[str, object], known: Sequence[str], where: str) -
     facts = {}
     for key, value in settings.items():
         if key not in known:
-            raise Rejected(Kind.BAD_SIDECAR, f"{where} has the unknown key {key!r}; known: {', '.join(known)}")
+            raise Rejection(
+                RejectReason.BAD_SIDECAR, f"{where} has the unknown key {key!r}; known: {', '.join(known)}"
+            )
         check, meaning = _CHECKS[key]
         text = value.isoformat() if isinstance(value, date) else value
         fact = check(text) if isinstance(text, str) else None
         if fact is None:
-            raise Rejected(Kind.BAD_SIDECAR, f"{where} has {key} = {value!r}; that must be {meaning}")
+            raise Rejection(RejectReason.BAD_SIDECAR, f"{where} has {key} = {value!r}; that must be {meaning}")
         facts[key] = fact
     return facts
 
@@ -505,7 +516,7 @@ def _checked(settings: Mapping[str, object], known: Sequence[str], where: str) -
 def _address(value: str) -> str | None:
     try:
         canonical_url(value)
-    except Rejected:
+    except Rejection:
         return None
     return value
 

@@ -1,49 +1,31 @@
 """Lists of addresses: sitemaps, feeds and plain text, told apart by what they hold.
 
-    read_list(payload, url, limits)     UrlList, or Rejected
+    read_list(payload, url, limits)     UrlList, or Rejection
 
-Meant for a process of its own (``cleancopy.isolation``): what is read here comes from strangers.
+Meant for a process of its own (``cleancopy.extract.isolation``): what is read here comes from strangers.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from cleancopy.errors import Kind, Rejected
-from cleancopy.limits import GZIP_MAGIC, inflate
+from cleancopy.errors import Rejection, RejectReason
+from cleancopy.extract.limits import GZIP_MAGIC, inflate
+from cleancopy.sources.feeds import read_feed, read_json_feed
+from cleancopy.sources.sitemaps import read_sitemap
+from cleancopy.sources.url_list import MAX_URLS, UrlList
 
 if TYPE_CHECKING:
     from cleancopy.policy import Limits
-
-#: The sitemap protocol allows so many addresses in a file; no feed comes near.
-MAX_URLS = 50_000
-ListKind = Literal["sitemap", "sitemap index", "feed", "list"]
-
-
-@dataclass(frozen=True, slots=True)
-class UrlList:
-    """What a list names: pages and further lists, in its order, each once."""
-
-    kind: ListKind
-    pages: tuple[str, ...] = ()
-    lists: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        what = "lists" if self.lists and not self.pages else "addresses"
-        return f"a {self.kind} of {len(self.pages) + len(self.lists):,} {what}"
 
 
 def read_list(payload: bytes, url: str | None, limits: Limits) -> UrlList:
     """The addresses that a sitemap, feed or text names; those relative to it are made whole by ``url``.
 
-    Raises Rejected: xml_entity where XML declares entities, xml_malformed, parse_depth, too_many_urls,
+    Raises Rejection: xml_entity where XML declares entities, xml_malformed, parse_depth, too_many_urls,
     no_content where no address is in it, and what can be wrong with gzip.
     """
-    from cleancopy.sources.feeds import read_feed, read_json_feed
-    from cleancopy.sources.sitemaps import read_sitemap
-
     if payload.startswith(GZIP_MAGIC):
         payload = inflate(payload, "gzip", limits)
     start = _text_start(payload)
@@ -55,32 +37,35 @@ def read_list(payload: bytes, url: str | None, limits: Limits) -> UrlList:
         check_entities(payload)
         found = read_sitemap(payload) or read_feed(payload, url)
     if len(found.pages) + len(found.lists) > MAX_URLS:
-        raise Rejected(
-            Kind.TOO_MANY_URLS, f"names more than {MAX_URLS:,} addresses; split it into several lists"
+        raise Rejection(
+            RejectReason.TOO_MANY_URLS, f"names more than {MAX_URLS:,} addresses; split it into several lists"
         )
     if not found.pages and not found.lists:
-        raise Rejected(Kind.NO_CONTENT, f"is a {found.kind} without any address; look at it")
+        raise Rejection(RejectReason.NO_CONTENT, f"is a {found.kind} without any address; look at it")
     return found
 
 
 def read_text_list(payload: bytes) -> UrlList:
     """The addresses of a text, one a line; empty lines and lines that begin with ``#`` are passed over.
 
-    Raises Rejected(not_html) where the first line is no address: it is some other text then.
+    Raises Rejection(not_html) where the first line is no address: it is some other text then.
     """
     text = payload.decode("utf-8-sig", "replace")
     lines = (line.strip() for line in text.split("\n"))
     urls = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
     if urls and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", urls[0]):
-        raise Rejected(Kind.NOT_HTML, "is neither a sitemap, a feed nor a list of addresses; check what it is")
+        raise Rejection(
+            RejectReason.NOT_HTML, "is neither a sitemap, a feed nor a list of addresses; check what it is"
+        )
     return UrlList("list", urls)
 
 
 def check_entities(payload: bytes) -> None:
-    """Raise Rejected(xml_entity) where XML declares entities, in whatever encoding."""
+    """Raise Rejection(xml_entity) where XML declares entities, in whatever encoding."""
     if b"<!ENTITY" in payload or (b"\0" in payload[:200] and b"<!ENTITY" in payload.replace(b"\0", b"")):
-        raise Rejected(
-            Kind.XML_ENTITY, "is XML that declares entities, which can be used to attack; it is not read"
+        raise Rejection(
+            RejectReason.XML_ENTITY,
+            "is XML that declares entities, which can be used to attack; it is not read",
         )
 
 

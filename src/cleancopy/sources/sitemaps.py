@@ -6,8 +6,8 @@ import io
 
 from lxml import etree
 
-from cleancopy.errors import Kind, Rejected
-from cleancopy.sources.lists import MAX_URLS, UrlList
+from cleancopy.errors import Rejection, RejectReason
+from cleancopy.sources.url_list import MAX_URLS, UrlList
 
 _ROOTS = frozenset(["urlset", "sitemapindex"])
 
@@ -16,7 +16,7 @@ def read_sitemap(payload: bytes) -> UrlList | None:
     """The addresses of a sitemap, or the sitemaps of an index; None where the XML is neither.
 
     Nothing is looked up outside the payload, no entity is expanded and nothing is kept of what was read.
-    Raises Rejected: xml_malformed, parse_depth, xml_entity; too_many_urls as soon as that is clear.
+    Raises Rejection: xml_malformed, parse_depth, xml_entity; too_many_urls as soon as that is clear.
     """
     events = etree.iterparse(
         io.BytesIO(payload),
@@ -57,7 +57,9 @@ def _take(element: etree._Element, found: dict[str, None]) -> None:
         if _namespace(element) == _namespace(parent):
             found.setdefault((element.text or "").strip())
         if len(found) > MAX_URLS:
-            raise Rejected(Kind.TOO_MANY_URLS, f"names more than {MAX_URLS:,} addresses; split it into several")
+            raise Rejection(
+                RejectReason.TOO_MANY_URLS, f"names more than {MAX_URLS:,} addresses; split it into several"
+            )
     elif name in ("url", "sitemap"):
         element.clear()
         while element.getprevious() is not None and parent is not None:
@@ -65,27 +67,28 @@ def _take(element: etree._Element, found: dict[str, None]) -> None:
 
 
 def _no_list(events: object, root: str) -> UrlList | None:
-    """Read on to see whether the XML is sound at all; raises Rejected for what it is."""
+    """Read on to see whether the XML is sound at all; raises Rejection for what it is."""
     for _, element in events:  # type: ignore[attr-defined]
         element.clear()
-    raise Rejected(
-        Kind.NOT_HTML, f"is XML (<{root[:40]}>), neither a sitemap nor a feed; put pages here as HTML"
+    raise Rejection(
+        RejectReason.NOT_HTML, f"is XML (<{root[:40]}>), neither a sitemap nor a feed; put pages here as HTML"
     )
 
 
 def _check_doctype(element: etree._Element) -> None:
     dtd = element.getroottree().docinfo.internalDTD
     if dtd is not None and len(dtd.entities()) > 0:  # type: ignore[attr-defined]
-        raise Rejected(
-            Kind.XML_ENTITY, "is XML that declares entities, which can be used to attack; it is not read"
+        raise Rejection(
+            RejectReason.XML_ENTITY,
+            "is XML that declares entities, which can be used to attack; it is not read",
         )
 
 
-def _malformed(error: etree.XMLSyntaxError) -> Rejected:
+def _malformed(error: etree.XMLSyntaxError) -> Rejection:
     said = "".join(char if char.isprintable() else " " for char in str(error.msg))[:120]
     if "depth" in said.lower():
-        return Rejected(Kind.PARSE_DEPTH, "nests elements deeper than 256; no sitemap or feed does")
-    return Rejected(Kind.XML_MALFORMED, f"is XML that is not well formed ({said}); get it again")
+        return Rejection(RejectReason.PARSE_DEPTH, "nests elements deeper than 256; no sitemap or feed does")
+    return Rejection(RejectReason.XML_MALFORMED, f"is XML that is not well formed ({said}); get it again")
 
 
 def _local(element: etree._Element) -> str:

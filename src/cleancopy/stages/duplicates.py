@@ -27,8 +27,7 @@ from numpy.typing import NDArray
 
 from cleancopy.document import Evidence
 from cleancopy.errors import StoreError
-from cleancopy.policy import DuplicatePolicy
-from cleancopy.repetition import (
+from cleancopy.minhash import (
     Candidates,
     Hashes,
     Overlap,
@@ -42,6 +41,7 @@ from cleancopy.repetition import (
     slot_conflict,
     union,
 )
+from cleancopy.policy import DuplicatePolicy
 
 Rule = Literal["exact", "near", "contained"]
 Texts = Callable[[Sequence[str]], Iterable[tuple[str, str]]]  # ids to (id, clean text), in any order
@@ -113,7 +113,7 @@ class Proposed:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DuplicateSet:
     """The copies of a corpus, by document id, and what it took to find them.
 
     ``measured`` are the facts that were not known before: an index keeps them. ``missed`` says for each
@@ -138,19 +138,14 @@ def signing(policy: DuplicatePolicy) -> Signing:
 
 
 def find_duplicates(
-    documents: Sequence[Candidate], texts_of: Texts, policy: DuplicatePolicy
-) -> tuple[Duplicate, ...]:
-    """The documents that others stand for, sorted by document id; ``texts_of`` gives clean texts by id."""
-    return decide(documents, texts_of, policy).duplicates
-
-
-def decide(
     documents: Sequence[Candidate],
     texts_of: Texts,
     policy: DuplicatePolicy,
     propose: Callable[[Sequence[Candidate]], Proposed] | None = None,
-) -> Decision:
-    """What ``find_duplicates`` gives, with what was measured.
+) -> DuplicateSet:
+    """The documents that others stand for, sorted by document id, and what was measured on the way.
+
+    ``texts_of`` gives clean texts by id.
 
     ``propose`` gives the pairs to look at among documents that are sorted by preference, from an index; without
     it they come from the documents' signatures. A document without words is nobody's copy; one under
@@ -171,7 +166,7 @@ def decide(
     }
     for copy, first in copies:
         found[copy.doc_id] = _copy(copy, first, found.get(first.doc_id))
-    return Decision(
+    return DuplicateSet(
         tuple(found[doc_id] for doc_id in sorted(found)),
         bench.measured(),
         len(pairs),

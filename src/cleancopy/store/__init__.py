@@ -58,7 +58,7 @@ Signatures:
     rows.DOCUMENTS, rows.CAPTURES: the Arrow schemas, a comment on each field; rows.SCHEMA_VERSION
 
     releases.writing(root, wait=0.0) -> context manager of int
-    releases.again(decide) -> what ``decide`` gives, which is called once more where it was Overtaken
+    releases.again(decide) -> what ``decide`` gives, which is called once more where it was a ConflictError
     releases.commit(root, release, documents, captures, *, run, fingerprint, parts) -> Manifest
         ``documents`` is used up before ``captures`` is begun, so captures may be a list that documents fills
     releases.recover(root) -> list[int]     the releases finished or rebuilt; ``writing`` calls it

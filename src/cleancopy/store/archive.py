@@ -24,11 +24,18 @@ from uuid import UUID
 from fastwarc import ArchiveIterator, GzipWriter
 
 from cleancopy.document import Capture
-from cleancopy.errors import Rejected, StoreError
+from cleancopy.errors import Rejection, StoreError
 from cleancopy.policy import Limits
-from cleancopy.sources.warc import response_payload
-from cleancopy.store.layout import Place, archive_folder, atomic_write, mendable, scratch, settle
 from cleancopy.store.objects import ObjectPath
+from cleancopy.store.paths import (
+    StorePath,
+    archive_folder,
+    atomic_write,
+    move_into_place,
+    scratch_folder,
+    store_errors,
+)
+from cleancopy.warc.reader import response_payload
 
 # On 500 pages (229 kB each on average): level 4 is 3 % bigger than level 6 at 20 % less CPU.
 COMPRESSION_LEVEL = 4
@@ -69,7 +76,7 @@ class Archive:
     """
 
     def __init__(
-        self, root: Place, name: str, known: Callable[[str], ArchiveRef | None] = lambda _: None
+        self, root: StorePath, name: str, known: Callable[[str], ArchiveRef | None] = lambda _: None
     ) -> None:
         self.path = archive_folder(root) / f"{name}.warc.gz"
         self._temporary = _unfinished(root) / f".{self.path.name}{TEMPORARY}"
@@ -118,7 +125,7 @@ class Archive:
         return known or ref
 
     def _write(self, name: str, member: bytes) -> ArchiveRef:
-        with mendable(self._temporary, "archiving a capture"):
+        with store_errors(self._temporary, "archiving a capture"):
             if self._file is None:
                 self._file = self._open()
             self._file.write(member)
@@ -137,16 +144,16 @@ class Archive:
         return file
 
     def _complete(self, file: BinaryIO) -> None:
-        with mendable(self._temporary, "completing the archive file"):
+        with store_errors(self._temporary, "completing the archive file"):
             with file:
                 file.flush()
                 os.fsync(file.fileno())
-            settle(self._temporary, self.path)
+            move_into_place(self._temporary, self.path)
 
 
-def _unfinished(root: Place) -> Path:
+def _unfinished(root: StorePath) -> Path:
     """The folder of archive files that are being written."""
-    folder = archive_folder(scratch(root))
+    folder = archive_folder(scratch_folder(root))
     assert isinstance(folder, Path)
     return folder
 
@@ -157,7 +164,7 @@ def record_id(sha256: str, key: str) -> str:
     return f"<{UUID(bytes=digest[:16], version=5).urn}>"
 
 
-def read_capture(root: Place, ref: ArchiveRef, sha256: str | None = None) -> bytes:
+def read_capture(root: StorePath, ref: ArchiveRef, sha256: str | None = None) -> bytes:
     """The payload of an archived capture, checked against its record's digest (and ``sha256``, if given).
 
     Of an HTTP response it is the body without its content coding.
@@ -180,7 +187,7 @@ def read_capture(root: Place, ref: ArchiveRef, sha256: str | None = None) -> byt
     if record.headers.get("WARC-Type") == "response":
         try:
             payload = response_payload(block, Limits())
-        except Rejected as error:
+        except Rejection as error:
             raise _damaged(path, ref, str(error)) from error
     found = hashlib.sha256(payload).hexdigest()
     if sha256 not in (None, found):
@@ -188,31 +195,31 @@ def read_capture(root: Place, ref: ArchiveRef, sha256: str | None = None) -> byt
     return payload
 
 
-def read_member(root: Place, ref: ArchiveRef) -> bytes:
+def read_member(root: StorePath, ref: ArchiveRef) -> bytes:
     """The compressed record of an archived capture: an archive of one record."""
     path = archive_folder(root) / ref.file
     if isinstance(path, ObjectPath):
-        with mendable(path, "reading a capture"):
+        with store_errors(path, "reading a capture"):
             return path.read_range(ref.offset, ref.length)
-    with mendable(path, "reading a capture"), open(path, "rb") as file:
+    with store_errors(path, "reading a capture"), open(path, "rb") as file:
         file.seek(ref.offset)
         return file.read(ref.length)
 
 
-def sweep(root: Place, keep: Collection[str] = ()) -> list[Path]:
+def sweep(root: StorePath, keep: Collection[str] = ()) -> list[Path]:
     """Remove what interrupted writers left behind; only for a run that holds the writing lock.
 
     ``keep`` are the names of runs under way: files with one of them in their name stay.
     """
     folder = _unfinished(root)
     left = [p for p in sorted(folder.glob(f".*{TEMPORARY}")) if not any(name in p.name for name in keep)]
-    with mendable(folder, "removing unfinished archive files"):
+    with store_errors(folder, "removing unfinished archive files"):
         for path in left:
             path.unlink(missing_ok=True)
     return left
 
 
-def _damaged(path: Place, ref: ArchiveRef, cause: str) -> StoreError:
+def _damaged(path: StorePath, ref: ArchiveRef, cause: str) -> StoreError:
     return StoreError(
         f"{path}: the record at byte {ref.offset} ({ref.record_id}) is damaged, {cause}; "
         "restore the file from a backup"
@@ -311,7 +318,7 @@ def _one_line(value: str) -> str:
     return " ".join(value.encode("utf-8", "replace").decode().split())
 
 
-def purge(root: Place, refs: Iterable[ArchiveRef]) -> None:
+def purge(root: StorePath, refs: Iterable[ArchiveRef]) -> None:
     """Overwrite records with empty ones of the same length, so that all others stay where they are.
 
     A file appears with all of its records overwritten, or as it was.
@@ -321,14 +328,14 @@ def purge(root: Place, refs: Iterable[ArchiveRef]) -> None:
         files.setdefault(ref.file, []).append(ref)
     for name, those in files.items():
         path = archive_folder(root) / name
-        with mendable(path, "purging records"):
+        with store_errors(path, "purging records"):
             content = bytearray(path.read_bytes())
         for ref in those:
             content[ref.offset : ref.offset + ref.length] = _emptied(ref.length)
         atomic_write(path, bytes(content))
 
 
-def is_purged(root: Place, ref: ArchiveRef) -> bool:
+def is_purged(root: StorePath, ref: ArchiveRef) -> bool:
     """Whether a record was overwritten; raises StoreError where its file cannot be read."""
     return read_member(root, ref) == _emptied(ref.length)
 

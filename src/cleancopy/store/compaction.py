@@ -41,22 +41,22 @@ from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
-from cleancopy.errors import Overtaken, StoreError
-from cleancopy.store import corpus
-from cleancopy.store.corpus import DataFile, TableName
-from cleancopy.store.layout import (
-    Place,
+from cleancopy.errors import ConflictError, StoreError
+from cleancopy.store import tables
+from cleancopy.store.paths import (
+    StorePath,
     atomic_write,
-    confirm,
-    create,
-    listed,
-    mendable,
-    published,
+    confirm_lock,
+    create_exclusive,
+    list_names,
+    published_releases,
+    rollback_on_error,
+    store_errors,
     sync_file,
     sync_folder,
     table_folder,
-    undone_by,
 )
+from cleancopy.store.tables import DataFile, TableName
 
 #: A file of this many bytes is left alone; as many are compacted into one, which bounds the memory (a file of
 #: documents takes up to six times its size while it is rewritten).
@@ -96,29 +96,29 @@ class Compaction:
     added: DataFile
 
 
-def folder(root: Place) -> Place:
+def folder(root: StorePath) -> StorePath:
     """The folder of the records."""
     return root / "compactions"
 
 
-def record_path(root: Place, number: int) -> Place:
+def record_path(root: StorePath, number: int) -> StorePath:
     """The record of a compaction that is done."""
     return folder(root) / f"{number:06d}.json"
 
 
-def pending_path(root: Place, number: int) -> Place:
+def pending_path(root: StorePath, number: int) -> StorePath:
     """The note of a compaction under way."""
     return folder(root) / f"{number:06d}.pending"
 
 
-def records(root: Place) -> list[Compaction]:
+def records(root: StorePath) -> list[Compaction]:
     """The records of all compactions that were done, in order."""
     return [read(path) for path in _paths(root, "json")]
 
 
-def read(path: Place) -> Compaction:
+def read(path: StorePath) -> Compaction:
     """A record from its file; raises StoreError where it is damaged."""
-    with mendable(path, "reading the record of a compaction"):
+    with store_errors(path, "reading the record of a compaction"):
         text = path.read_bytes()
     try:
         values = json.loads(text)
@@ -145,7 +145,7 @@ def plan(files: Sequence[DataFile], at_least: int = AT_LEAST, target: int = TARG
     return [group for group in groups if len(group) >= max(2, at_least)]
 
 
-def compact(root: Place, table: TableName, group: Sequence[DataFile]) -> Compaction:
+def compact(root: StorePath, table: TableName, group: Sequence[DataFile]) -> Compaction:
     """Make one file of a group of a table's files; only for who holds the writing lock.
 
     Raises StoreError, with the table as it was, where a file is not what its record says, so that damage is
@@ -154,12 +154,12 @@ def compact(root: Place, table: TableName, group: Sequence[DataFile]) -> Compact
     for file in group:
         check(root, table, file)
     added = _write(root, table, _rows(root, table, group))
-    with undone_by(partial((table_folder(root, table) / added.path).unlink, missing_ok=True)):
+    with rollback_on_error(partial((table_folder(root, table) / added.path).unlink, missing_ok=True)):
         record = Compaction(
             number=_next_number(root),
             table=table,
             time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            release=published(root)[-1],
+            release=published_releases(root)[-1],
             version=_version(root, table),
             removed=tuple(group),
             added=added,
@@ -175,28 +175,28 @@ def compact(root: Place, table: TableName, group: Sequence[DataFile]) -> Compact
     return record
 
 
-def _note(root: Place, record: Compaction) -> None:
+def _note(root: StorePath, record: Compaction) -> None:
     """Leave the note of a compaction that begins."""
     path = pending_path(root, record.number)
     if isinstance(path, Path):
         atomic_write(path, _to_json(record))
-    elif not create(path, _to_json(record)):
-        raise Overtaken(f"{path}: another maintenance is under way; let it end")
+    elif not create_exclusive(path, _to_json(record)):
+        raise ConflictError(f"{path}: another maintenance is under way; let it end")
 
 
-def check(root: Place, table: TableName, file: DataFile) -> None:
+def check(root: StorePath, table: TableName, file: DataFile) -> None:
     """Raise StoreError unless a data file has the digest that it was written with."""
     path = table_folder(root, table) / file.path
-    if corpus.describe(path) != file:
+    if tables.describe(path) != file:
         raise StoreError(f"{path}: is not the file that was written; restore it from a backup of clean/tables")
 
 
-def _rows(root: Place, table: TableName, group: Sequence[DataFile]) -> pa.Table:
+def _rows(root: StorePath, table: TableName, group: Sequence[DataFile]) -> pa.Table:
     """The rows of data files as readers see them."""
-    schema = corpus.SCHEMAS[table]
+    schema = tables.SCHEMAS[table]
     found = []
     for one in group:
-        with corpus.parquet(table_folder(root, table) / one.path) as file:
+        with tables.parquet(table_folder(root, table) / one.path) as file:
             found.append(_adapted(file.read(), schema))
     return pa.concat_tables(found).combine_chunks()
 
@@ -211,12 +211,12 @@ def _adapted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, names=schema.names).cast(schema)
 
 
-def _write(root: Place, table: TableName, rows: pa.Table) -> DataFile:
+def _write(root: StorePath, table: TableName, rows: pa.Table) -> DataFile:
     """The rows in one new file on the disk, sorted, read back and compared."""
     order = pc.sort_indices(rows, sort_keys=_ORDER[table])
-    (added,) = corpus.write_file(root, table, None, _groups(rows, order, GROUP[table]))
+    (added,) = tables.write_file(root, table, None, _groups(rows, order, GROUP[table]))
     path = table_folder(root, table) / added.path
-    with undone_by(partial(path.unlink, missing_ok=True)), corpus.parquet(path) as file:
+    with rollback_on_error(partial(path.unlink, missing_ok=True)), tables.parquet(path) as file:
         for number, group in enumerate(_groups(rows, order, GROUP[table])):
             written = file.read_row_group(number).cast(rows.schema)
             if not written.equals(pa.Table.from_batches([group])):
@@ -233,16 +233,16 @@ def _groups(rows: pa.Table, order: pa.Array, size: int) -> Iterator[pa.RecordBat
         yield rows.take(order[start : start + size]).combine_chunks().to_batches()[0]
 
 
-def _swap(root: Place, record: Compaction) -> bool:
+def _swap(root: StorePath, record: Compaction) -> bool:
     """Commit a compaction to the table's Delta log, on the very version that it was planned on.
 
     False where another commit came first.
     """
     place, now = table_folder(root, record.table), int(time.time() * 1000)
     add = record.added
-    confirm(root)
-    with corpus.readable(place):
-        delta = corpus.open_table(place)
+    confirm_lock(root)
+    with tables.readable(place):
+        delta = tables.open_table(place)
         if delta.version() != record.version:
             return False
         try:
@@ -252,7 +252,7 @@ def _swap(root: Place, record: Compaction) -> bool:
                     AddAction(add.path, add.size, {}, now, False, json.dumps({"numRecords": add.rows})),
                 ],
                 "append",
-                corpus.SCHEMAS[record.table],
+                tables.SCHEMAS[record.table],
                 commit_properties=CommitProperties(
                     max_commit_retries=0,
                     custom_metadata={"compaction": record.number, "release": record.release},
@@ -265,24 +265,24 @@ def _swap(root: Place, record: Compaction) -> bool:
     return True
 
 
-def _version(root: Place, table: TableName) -> int:
+def _version(root: StorePath, table: TableName) -> int:
     place = table_folder(root, table)
-    with corpus.readable(place):
-        return corpus.open_table(place).version()
+    with tables.readable(place):
+        return tables.open_table(place).version()
 
 
 def _to_json(record: Compaction) -> bytes:
     return (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode()
 
 
-def _paths(root: Place, kind: str) -> list[Place]:
-    names = listed(folder(root), "listing the compactions")
+def _paths(root: StorePath, kind: str) -> list[StorePath]:
+    names = list_names(folder(root), "listing the compactions")
     return sorted(
         folder(root) / name for name in names if (found := _RECORD.fullmatch(name)) and found[2] == kind
     )
 
 
-def _next_number(root: Place) -> int:
+def _next_number(root: StorePath) -> int:
     numbers = [int(path.stem) for kind in ("json", "pending") for path in _paths(root, kind)]
     return max(numbers, default=0) + 1
 
@@ -290,7 +290,7 @@ def _next_number(root: Place) -> int:
 # ---- recovering
 
 
-def recover(root: Place) -> list[int]:
+def recover(root: StorePath) -> list[int]:
     """Complete the compactions that a kill cut short and the log has, forget the others; the completed ones.
 
     A record whose swap is gone from the log, because its entry was deleted, is forgotten as well where the
@@ -316,14 +316,14 @@ def recover(root: Place) -> list[int]:
     return completed
 
 
-def is_lost(root: Place, record: Compaction, done: Sequence[Compaction]) -> bool:
+def is_lost(root: StorePath, record: Compaction, done: Sequence[Compaction]) -> bool:
     """Whether the log has the files that a compaction took, all of them, and not the one that it brought."""
     there = active(root, record.table)
     later = any(record.added in one.removed for one in done)
     return not later and record.added.path not in there and {one.path for one in record.removed} <= there
 
 
-def _mend(root: Place, record: Compaction) -> None:
+def _mend(root: StorePath, record: Compaction) -> None:
     """Forget a compaction whose log entry is lost, or commit it again where the files it took are gone."""
     place = table_folder(root, record.table)
     if all((place / file.path).exists() for file in record.removed):
@@ -335,14 +335,14 @@ def _mend(root: Place, record: Compaction) -> None:
         atomic_write(record_path(root, record.number), _to_json(again))
 
 
-def active(root: Place, table: TableName) -> set[str]:
+def active(root: StorePath, table: TableName) -> set[str]:
     """The paths of the data files that a table's log names."""
-    return {path.name for path in corpus.data_files(root, table)}
+    return {path.name for path in tables.data_files(root, table)}
 
 
-def _complete(root: Place, record: Compaction) -> None:
+def _complete(root: StorePath, record: Compaction) -> None:
     note, path = pending_path(root, record.number), record_path(root, record.number)
-    with mendable(note, "completing the record of a compaction"):
+    with store_errors(note, "completing the record of a compaction"):
         if isinstance(note, Path):
             os.replace(note, path)
             sync_folder(path.parent)
@@ -351,12 +351,12 @@ def _complete(root: Place, record: Compaction) -> None:
             note.unlink()
 
 
-def _forget(root: Place, record: Compaction) -> None:
+def _forget(root: StorePath, record: Compaction) -> None:
     """Remove a compaction that the log does not have: its note or record first, then its file.
 
     In an object store the file stays until it is a week old: a run that lost its lease may be about to name it.
     """
-    with mendable(folder(root), "forgetting a compaction"):
+    with store_errors(folder(root), "forgetting a compaction"):
         for path in (pending_path(root, record.number), record_path(root, record.number)):
             path.unlink(missing_ok=True)
         if isinstance(root, Path):

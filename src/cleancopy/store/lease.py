@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from cleancopy.errors import Busy, Overtaken, StoreError
+from cleancopy.errors import Busy, ConflictError, StoreError
 from cleancopy.store.objects import ObjectPath
 
 #: Seconds after which a holder that has not renewed the lease is taken for dead, and between its renewals.
@@ -94,10 +94,10 @@ def leased(path: ObjectPath, wait: float = 0.0) -> Iterator[None]:
 
 
 def confirm(path: ObjectPath) -> None:
-    """Raise Overtaken unless this process holds a lease at this moment."""
+    """Raise ConflictError unless this process holds a lease at this moment."""
     lease = _held.get(path)
     if lease is None or not lease.renew():
-        raise Overtaken(
+        raise ConflictError(
             f"{path}: this run stood still for {LEASE:g} seconds or more, and another one took its place; "
             "run again"
         )

@@ -11,7 +11,7 @@ The steps of a commit, and what the next run does after a kill at any of them:
 
 One run writes at a time (``writing``). Should a lock not hold, as on some network file systems, or a lease be
 taken over from a run that seemed dead, the pending note is the second guard: it can be created once only, and
-the run that comes second is ``Overtaken``. ``again`` lets it decide anew.
+the run that comes second is ``ConflictError``. ``again`` lets it decide anew.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from cleancopy.errors import Overtaken, StoreError
-from cleancopy.store import archive, compaction, corpus
-from cleancopy.store.corpus import DataFile, TableName
-from cleancopy.store.layout import (
-    Place,
+from cleancopy.errors import ConflictError, StoreError
+from cleancopy.store import archive, compaction, tables
+from cleancopy.store.paths import (
+    StorePath,
     atomic_write,
-    create,
+    create_exclusive,
     locked,
     manifest_path,
-    mendable,
     pending_path,
-    published,
+    published_releases,
+    rollback_on_error,
+    store_errors,
     table_folder,
-    undone_by,
 )
 from cleancopy.store.rows import SCHEMA_VERSION
+from cleancopy.store.tables import DataFile, TableName
 
 TABLES: tuple[TableName, ...] = ("documents", "captures")
 OUTCOMES = ("new", "unchanged", "duplicate", "rejected")
@@ -91,13 +91,13 @@ ATTEMPTS = 20
 def again(decide: Callable[[], T]) -> T:
     """What a function gives that decides and commits; it is called once more each time that it is overtaken."""
     for _ in range(ATTEMPTS):
-        with suppress(Overtaken):
+        with suppress(ConflictError):
             return decide()
     return decide()
 
 
 @contextmanager
-def writing(root: Place, wait: float = 0.0, keep: Callable[[], Collection[str]] = tuple) -> Iterator[int]:
+def writing(root: StorePath, wait: float = 0.0, keep: Callable[[], Collection[str]] = tuple) -> Iterator[int]:
     """Hold the store to publish; gives the number of the release that comes next.
 
     Finishes what an interrupted run began and sweeps what it left, but for the archive files of the runs that
@@ -111,7 +111,7 @@ def writing(root: Place, wait: float = 0.0, keep: Callable[[], Collection[str]] 
 
 
 def commit(
-    root: Place,
+    root: StorePath,
     release: int,
     documents: Iterable[pa.RecordBatch],
     captures: Iterable[pa.RecordBatch],
@@ -127,9 +127,9 @@ def commit(
     store again and plan the run anew.
     """
     _check_next(root, release)
-    files = {"documents": corpus.write_file(root, "documents", release, documents)}
-    with undone_by(partial(_discard, root, files)):
-        files["captures"] = corpus.write_file(root, "captures", release, captures)
+    files = {"documents": tables.write_file(root, "documents", release, documents)}
+    with rollback_on_error(partial(_discard, root, files)):
+        files["captures"] = tables.write_file(root, "captures", release, captures)
         manifest = Manifest(
             release=release,
             parent=release - 1 or None,
@@ -146,24 +146,24 @@ def commit(
     return _finish(root, manifest)
 
 
-def recover(root: Place, wait: float = 0.0) -> list[int]:
+def recover(root: StorePath, wait: float = 0.0) -> list[int]:
     """Finish the releases that were begun and rebuild manifests that are missing; gives their numbers."""
     with locked(root, wait):
         return _recover(root)
 
 
-def current(root: Place) -> Manifest | None:
+def current(root: StorePath) -> Manifest | None:
     """The manifest of the last published release, None for an empty store."""
     last = _last(root)
     return read(root, last) if last else None
 
 
-def newest_first(root: Place) -> Iterator[Manifest]:
+def newest_first(root: StorePath) -> Iterator[Manifest]:
     """The manifests of all published releases, the last one first."""
-    return (read(root, number) for number in reversed(published(root)))
+    return (read(root, number) for number in reversed(published_releases(root)))
 
 
-def read(root: Place, number: int) -> Manifest:
+def read(root: StorePath, number: int) -> Manifest:
     """The manifest of a release; raises StoreError if there is none or it is damaged."""
     path = manifest_path(root, number)
     if not path.exists():
@@ -174,12 +174,14 @@ def read(root: Place, number: int) -> Manifest:
 # ---- committing
 
 
-def _last(root: Place) -> int:
-    numbers = published(root)
+def _last(root: StorePath) -> int:
+    numbers = published_releases(root)
     return numbers[-1] if numbers else 0
 
 
-def expected(root: Place, table: TableName, manifests: Iterable[Manifest] | None = None) -> dict[str, DataFile]:
+def expected(
+    root: StorePath, table: TableName, manifests: Iterable[Manifest] | None = None
+) -> dict[str, DataFile]:
     """The data files that a table must have, by path: of all manifests, with what compactions made of them.
 
     ``manifests`` are all there are, for who has read them.
@@ -194,50 +196,50 @@ def expected(root: Place, table: TableName, manifests: Iterable[Manifest] | None
     return files
 
 
-def next_number(root: Place) -> int:
+def next_number(root: StorePath) -> int:
     """The number that a release would have now."""
     return _last(root) + 1
 
 
-def _check_next(root: Place, release: int) -> None:
+def _check_next(root: StorePath, release: int) -> None:
     if (last := _last(root)) != release - 1:
-        raise Overtaken(
+        raise ConflictError(
             f"{root}: release {release} cannot be published, the last one is {last}: another run was faster; "
             "read the store again and run again"
         )
 
 
-def _reserve(root: Place, manifest: Manifest) -> None:
+def _reserve(root: StorePath, manifest: Manifest) -> None:
     """Decide the release: create its pending note, which one run only can do."""
     path = pending_path(root, manifest.release)
-    with mendable(path, "beginning the release"):
-        if not create(path, _to_json(manifest)):
-            raise Overtaken(
+    with store_errors(path, "beginning the release"):
+        if not create_exclusive(path, _to_json(manifest)):
+            raise ConflictError(
                 f"{path}: another run is publishing release {manifest.release}; "
                 "read the store again when it has ended, and run again"
             )
-        with undone_by(partial(path.unlink, missing_ok=True)):
+        with rollback_on_error(partial(path.unlink, missing_ok=True)):
             # The other run may have published and removed its note since this run looked.
             _check_next(root, manifest.release)
 
 
-def _finish(root: Place, manifest: Manifest, recovered: bool = False) -> Manifest:
+def _finish(root: StorePath, manifest: Manifest, recovered: bool = False) -> Manifest:
     """Steps 3 to 6: commit to both tables, publish the manifest, remove the note."""
     for table in TABLES:
         for file in manifest.files[table]:
             _check_file(table_folder(root, table) / file.path, file)
-    tables: dict[str, int] = {
-        table: corpus.append(root, table, manifest.files[table], manifest.release, manifest.run)
+    committed: dict[str, int] = {
+        table: tables.append(root, table, manifest.files[table], manifest.release, manifest.run)
         for table in TABLES
     }
-    done = replace(manifest, tables=tables, recovered=recovered)
+    done = replace(manifest, tables=committed, recovered=recovered)
     atomic_write(manifest_path(root, manifest.release), _to_json(done))
-    with mendable(pending_path(root, manifest.release), "removing the note of the finished release"):
+    with store_errors(pending_path(root, manifest.release), "removing the note of the finished release"):
         pending_path(root, manifest.release).unlink(missing_ok=True)
     return done
 
 
-def _discard(root: Place, files: Mapping[str, list[DataFile]]) -> None:
+def _discard(root: StorePath, files: Mapping[str, list[DataFile]]) -> None:
     """Remove data files that no release will name.
 
     In an object store the note that names them may stand, though its answer was lost, or another run may have
@@ -253,22 +255,22 @@ def _discard(root: Place, files: Mapping[str, list[DataFile]]) -> None:
 # ---- what a release holds
 
 
-def _read(root: Place, table: TableName, files: Iterable[DataFile], columns: list[str]) -> pa.Table:
+def _read(root: StorePath, table: TableName, files: Iterable[DataFile], columns: list[str]) -> pa.Table:
     """Columns of data files that are written but not committed."""
-    schema = pa.schema([corpus.SCHEMAS[table].field(name) for name in columns])
+    schema = pa.schema([tables.SCHEMAS[table].field(name) for name in columns])
     paths = [table_folder(root, table) / file.path for file in files]
-    with corpus.readable(table_folder(root, table)):
+    with tables.readable(table_folder(root, table)):
         return pa.concat_tables([schema.empty_table(), *(_columns(path, columns) for path in paths)])
 
 
-def _columns(path: Place, columns: list[str]) -> pa.Table:
-    with corpus.parquet(path) as file:
+def _columns(path: StorePath, columns: list[str]) -> pa.Table:
+    with tables.parquet(path) as file:
         return file.read(columns=columns)
 
 
-def _with_new(root: Place, release: int, files: Iterable[DataFile]) -> pa.Table:
+def _with_new(root: StorePath, release: int, files: Iterable[DataFile]) -> pa.Table:
     """The identities of all versions with those of this release; raises StoreError where two are one."""
-    stored, new = corpus.identities(root, release - 1, _STATE), _read(root, "documents", files, _STATE)
+    stored, new = tables.identities(root, release - 1, _STATE), _read(root, "documents", files, _STATE)
     versions = pa.concat_tables([stored, new])
     columns = ["doc_id", "seq"]
     written = pc.is_in(versions.column("doc_id"), new.column("doc_id").combine_chunks())
@@ -285,7 +287,7 @@ def _with_new(root: Place, release: int, files: Iterable[DataFile]) -> pa.Table:
 
 def _content(versions: pa.Table) -> dict[str, Any]:
     """The number of live documents and the content root."""
-    last = corpus.newest(versions)
+    last = tables.newest(versions)
     live = last.filter(pc.equal(last.column("status"), "live")).column("version_id").to_pylist()
     return {"live": len(live), "content_root": content_root(live)}
 
@@ -315,8 +317,8 @@ def _to_json(manifest: Manifest) -> bytes:
     return (json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n").encode()
 
 
-def _from_json(path: Place) -> Manifest:
-    with mendable(path, "reading a manifest"):
+def _from_json(path: StorePath) -> Manifest:
+    with store_errors(path, "reading a manifest"):
         text = path.read_bytes()
     try:
         values = json.loads(text)
@@ -333,17 +335,17 @@ def _from_json(path: Place) -> Manifest:
 # ---- recovering
 
 
-def _recover(root: Place) -> list[int]:
+def _recover(root: StorePath) -> list[int]:
     mended = [number for path in _pending(root) if (number := _resume(root, path))]
     return mended + [_rebuild(root, number) for number in unpublished(root)]
 
 
-def _pending(root: Place) -> list[Place]:
-    with mendable(root / "releases", "looking for unfinished releases"):
+def _pending(root: StorePath) -> list[StorePath]:
+    with store_errors(root / "releases", "looking for unfinished releases"):
         return sorted((root / "releases").glob("*.pending"))
 
 
-def _resume(root: Place, path: Place) -> int | None:
+def _resume(root: StorePath, path: StorePath) -> int | None:
     """Finish the release of a pending note; None where it was published or never decided."""
     try:
         manifest = _from_json(path)
@@ -359,53 +361,55 @@ def _resume(root: Place, path: Place) -> int | None:
     return _finish(root, manifest, recovered=True).release
 
 
-def _check_file(path: Place, file: DataFile) -> None:
-    with mendable(path, "committing the release that names it"):
+def _check_file(path: StorePath, file: DataFile) -> None:
+    with store_errors(path, "committing the release that names it"):
         size = path.stat().st_size
     if size != file.size:
         raise StoreError(f"{path}: has {size} bytes instead of {file.size}; restore it from a backup")
 
 
-def unpublished(root: Place) -> list[int]:
+def unpublished(root: StorePath) -> list[int]:
     """Releases that a table has and that have no manifest."""
     last = 0
     for table in TABLES:
         folder = table_folder(root, table)
         if (folder / "_delta_log").is_dir():
-            with corpus.readable(folder):
-                last = max(last, corpus.committed(corpus.open_table(folder)))
-    return sorted(set(range(1, last + 1)) - set(published(root)))
+            with tables.readable(folder):
+                last = max(last, tables.committed(tables.open_table(folder)))
+    return sorted(set(range(1, last + 1)) - set(published_releases(root)))
 
 
-def _rebuild(root: Place, release: int) -> int:
+def _rebuild(root: StorePath, release: int) -> int:
     """Write the manifest of a release again from the tables alone."""
-    tables: dict[str, int] = {table: corpus.append(root, table, [], release, "recovered") for table in TABLES}
-    ledger = corpus.captures(root, ["outcome", "run", "fingerprint"], release)
+    committed: dict[str, int] = {
+        table: tables.append(root, table, [], release, "recovered") for table in TABLES
+    }
+    ledger = tables.captures(root, ["outcome", "run", "fingerprint"], release)
     first = ledger.slice(0, 1).to_pylist()[0] if ledger.num_rows else {"run": "", "fingerprint": ""}
-    parts = next(corpus.scan(root, "documents", ["parts"], ds.field("release") == release), None)
+    parts = next(tables.scan(root, "documents", ["parts"], ds.field("release") == release), None)
     manifest = Manifest(
         release=release,
         parent=release - 1 or None,
         run=first["run"],
         time=_now(),
         counts=_counts(ledger),
-        **_content(corpus.identities(root, release, _STATE)),
+        **_content(tables.identities(root, release, _STATE)),
         fingerprint=first["fingerprint"],
         parts=json.loads(parts.column("parts")[0].as_py()) if parts else {},
         files={table: _files_of(root, table, release) for table in TABLES},
-        tables=tables,
+        tables=committed,
         recovered=True,
     )
     atomic_write(manifest_path(root, release), _to_json(manifest))
     return release
 
 
-def _files_of(root: Place, table: TableName, release: int) -> list[DataFile]:
+def _files_of(root: StorePath, table: TableName, release: int) -> list[DataFile]:
     """The data files that a release brought: those that stand, and those that compactions took."""
-    paths = [path for path in corpus.data_files(root, table) if release_of(path) == release]
+    paths = [path for path in tables.data_files(root, table) if release_of(path) == release]
     taken = [file for record in compaction.records(root) if record.table == table for file in record.removed]
     gone = [file for file in taken if release_of(Path(file.path)) == release]
-    return sorted([*map(corpus.describe, paths), *gone], key=lambda file: file.path)
+    return sorted([*map(tables.describe, paths), *gone], key=lambda file: file.path)
 
 
 def release_of(path: PurePath) -> int | None:
@@ -414,7 +418,7 @@ def release_of(path: PurePath) -> int | None:
     return int(found[1]) if found else None
 
 
-def _sweep(root: Place, keep: Collection[str]) -> None:
+def _sweep(root: StorePath, keep: Collection[str]) -> None:
     """Remove what interrupted runs left: unfinished archive files, and data files that no release names.
 
     In an object store data files stay until they are a week old (``maintenance``): a run that lost its lease
@@ -426,6 +430,6 @@ def _sweep(root: Place, keep: Collection[str]) -> None:
     last = _last(root)
     left = [path for table in TABLES for path in table_folder(root, table).glob("*.parquet")]
     left = [path for path in left if (release_of(path) or 0) > last]
-    with mendable(root, "sweeping what an interrupted run left"):
+    with store_errors(root, "sweeping what an interrupted run left"):
         for path in [*left, *(root / "releases").glob(".*.tmp")]:
             path.unlink(missing_ok=True)

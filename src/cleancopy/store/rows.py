@@ -52,6 +52,8 @@ T = TypeVar("T")
 # in memory and to decode in 20 ms, large enough to compress well (half of it costs 1 % more disk).
 BATCH_ROWS = 5_000
 BATCH_CHARACTERS = 4_000_000
+#: The source of captures that are read again from the archive: of the ledger's entries that saw no input.
+FROM_ARCHIVE = "@archive"
 
 
 @dataclass(frozen=True, slots=True)

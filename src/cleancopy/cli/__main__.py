@@ -1,5 +1,0 @@
-"""``python -m cleancopy.cli``."""
-
-from cleancopy.cli import main
-
-main()

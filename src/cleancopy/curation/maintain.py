@@ -1,0 +1,159 @@
+"""Upkeep of a store, as commands and flows call it: its tables, and all that is made from them.
+
+What is made from the tables, and mended from them: the index of repetition, the text tree, the list of inputs,
+the exports in ``clean/exports``. Decisions are made by people alone, and can only be restored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from cleancopy.corpus import views
+from cleancopy.curation import decisions
+from cleancopy.errors import StoreError
+from cleancopy.export import export, kept
+from cleancopy.store import archive, dedup_index, releases, vacuum, verify, workdir
+from cleancopy.store.archive import ArchiveRef
+from cleancopy.store.paths import StorePath, archive_folder, manifest_path, published_releases
+from cleancopy.store.vacuum import KEEP_DAYS
+from cleancopy.store.verify import Fault
+
+_BY_DECISION = re.compile(r"decision-(\d+)")
+_AGAIN = "run cleancopy maintain: it is made anew"
+
+
+def maintain(root: StorePath, *, keep_days: float = KEEP_DAYS, dry_run: bool = False) -> dict[str, Any]:
+    """Compact and checkpoint the tables, remove what nobody needs, mend what is made from them; what was done.
+
+    The fields are those of ``store.maintenance.Maintained``, then the files written anew: ``texts``, ``index``,
+    ``inputs``, then ``purged``, the records that a takedown that was cut short had left, and ``exports``, the
+    names of those that were brought to the last release. Raises PolicyError for fewer days than seven, Busy
+    where another run writes.
+    """
+    keep = partial(workdir.active_runs, root)
+    with vacuum.maintaining(root, keep_days=keep_days, dry_run=dry_run, keep=keep) as done:
+        known: dict[str, Any] = asdict(done)
+        last = releases.current(root)
+        if last is not None:
+            known |= _counted(root) if dry_run else _mended(root, last.release)
+        if not dry_run:
+            workdir.sweep(root)
+    # Without the lock, since it may take long: what an export reads stays for seven days.
+    renewed = export.renew(root, dry_run=dry_run) if last else []
+    return known | {"exports": tuple(out.name for out in renewed)}
+
+
+def _counted(root: StorePath) -> dict[str, int]:
+    found = {
+        "texts": views.check_tree(root),
+        "index": dedup_index.faults(root),
+        "inputs": views.check_inputs(root),
+    }
+    counts = {name: sum(1 for _ in faults) for name, faults in found.items()}
+    return counts | {"purged": len(_unpurged(root))}
+
+
+def _mended(root: StorePath, release: int) -> dict[str, int]:
+    left = _unpurged(root)
+    archive.purge(root, left)
+    return {
+        "texts": views.mend_tree(root, release),
+        "index": dedup_index.mend(root),
+        "inputs": views.mend_inputs(root),
+        "purged": len(left),
+    }
+
+
+def faults(root: StorePath) -> Iterator[Fault]:
+    """Every missing, altered or extra file of a store: what, why, how to mend it.
+
+    While a run is writing, what is made from the tables is not looked at.
+    """
+    yield from verify.verify(root, workdir.active_runs(root), _purged(root))
+    before = published_releases(root)
+    checks = (_of_decisions, _of_purges, _of_texts, _of_index, _of_inputs, _of_exports)
+    found = [fault for check in checks for fault in _all(check(root))] if verify.is_idle(root) else []
+    if published_releases(root) == before and verify.is_idle(root):
+        yield from found
+
+
+def _all(faults: Iterator[Fault]) -> list[Fault]:
+    """All faults, or none where a table cannot be read, as was said before."""
+    try:
+        return list(faults)
+    except StoreError:
+        return []
+
+
+def _purged(root: StorePath) -> Callable[[ArchiveRef], bool]:
+    """Whether a record is one that was purged; without decisions to tell, whether it looks so."""
+    try:
+        return decisions.purged(root)
+    except StoreError:
+        return partial(archive.is_purged, root)
+
+
+def _unpurged(root: StorePath) -> list[ArchiveRef]:
+    """The records that a takedown was to purge and did not; none where decisions or archive cannot be read."""
+    try:
+        return decisions.unpurged(root)
+    except StoreError:
+        return []
+
+
+def _of_purges(root: StorePath) -> Iterator[Fault]:
+    for ref in _unpurged(root):
+        why = f"the record at byte {ref.offset} still has the bytes that a takedown was to purge"
+        yield _fault(root, archive_folder(root) / ref.file, why, "run cleancopy maintain: they are overwritten")
+
+
+def _of_texts(root: StorePath) -> Iterator[Fault]:
+    return (_fault(root, path, why) for path, why, _ in views.check_tree(root))
+
+
+def _of_index(root: StorePath) -> Iterator[Fault]:
+    for path, why in dedup_index.faults(root):
+        # The manifest says how texts are signed, and else the policy alone.
+        lost = path.name == "manifest.json"
+        yield _fault(root, path, why, "run cleancopy ingest: it is made anew" if lost else _AGAIN)
+
+
+def _of_inputs(root: StorePath) -> Iterator[Fault]:
+    return (_fault(root, root / "inputs.jsonl", why) for why in views.check_inputs(root))
+
+
+def _of_exports(root: StorePath) -> Iterator[Fault]:
+    for path, why in kept.check(root):
+        removed = "run cleancopy maintain: it is removed; then export again"
+        yield _fault(root, path, why, removed if kept.is_note(path) else _AGAIN)
+
+
+def _fault(root: StorePath, path: StorePath, why: str, mend: str = _AGAIN) -> Fault:
+    return Fault(path.relative_to(root).as_posix(), why, mend)
+
+
+def _of_decisions(root: StorePath) -> Iterator[Fault]:
+    """Faults of the file of decisions: damaged, or without some that releases were made by."""
+    path = decisions.path(root)
+    try:
+        numbers = [one.number for one in decisions.every(root)]
+    except StoreError as error:
+        why = str(error).partition(": ")[2].rpartition("; ")[0]
+        yield _fault(root, path, why, "restore it from a backup, or mend that line")
+        return
+    known = _by_decisions(releases.newest_first(root))
+    if numbers != list(range(1, len(numbers) + 1)) or not known.keys() <= set(numbers):
+        lost = sorted({*known, *range(1, max(numbers, default=0) + 1)} - set(numbers))
+        made = ", ".join(manifest_path(root, known[one]).name for one in lost if one in known)
+        said = f" (releases/{made} was made by one)" if made else ""
+        yield _fault(root, path, f"lacks decisions {lost}{said}", "restore it from a backup of clean/")
+
+
+def _by_decisions(manifests: Iterable[releases.Manifest]) -> dict[int, int]:
+    """The releases that decisions made, by the number of the decision."""
+    found = ((_BY_DECISION.fullmatch(one.run), one.release) for one in manifests)
+    return {int(match[1]): release for match, release in found if match}

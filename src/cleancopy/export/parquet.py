@@ -1,0 +1,40 @@
+"""Parquet: rows of ``columns.EXPORT`` in shards, sorted by id, compressed with zstd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cleancopy.export.folder import writing
+
+#: Bytes of a row group in memory: large enough to compress well, small enough for any reader.
+ROW_GROUP_BYTES = 32_000_000
+COMPRESSION_LEVEL = 3
+#: Columns whose values repeat; a dictionary of the others would only cost.
+_REPEATED = [
+    *("site", "author", "date", "site_name", "language", "licence", "media_type", "change", "fingerprint"),
+    *("release", "seq", "warc_file", "blocks.list.element.kind", "blocks.list.element.level"),
+    *(f"cuts.list.element.{name}" for name in ("stage", "rule", "reason")),
+]
+_STATISTICS = ["id", "site", "date", "language", "captured", "words", "release", "key", "url"]
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write a table of ``EXPORT`` rows, sorted by id, so that it appears whole or not at all."""
+    each = max(1, table.nbytes // max(1, table.num_rows))
+    with (
+        writing(path) as file,
+        pq.ParquetWriter(
+            file,
+            table.schema,
+            compression="zstd",
+            compression_level=COMPRESSION_LEVEL,
+            use_dictionary=_REPEATED,
+            write_statistics=_STATISTICS,
+            write_page_index=True,
+            sorting_columns=[pq.SortingColumn(0)],
+        ) as writer,
+    ):
+        writer.write_table(table, row_group_size=max(1, ROW_GROUP_BYTES // each))

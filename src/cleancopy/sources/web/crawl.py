@@ -1,0 +1,400 @@
+"""From sources to fetched pages: lists are asked for and read first, then the pages that they name.
+
+    crawl(sources, fetching, ...)       hands each input's outcome to ``found``, once
+
+It goes in steps: everything known is asked for, then what came back and names more (sitemaps, feeds, pages of a
+site that is followed) is read in processes of its own, and the next step asks for what that named. So the order
+in which hosts answer does not change what is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from cleancopy.document import Capture
+from cleancopy.errors import PolicyError, Rejection, RejectReason
+from cleancopy.extract.isolation import run_isolated
+from cleancopy.sources.files import Input, printable, read_bytes
+from cleancopy.sources.lists import read_list, read_text_list
+from cleancopy.sources.settings import LOCAL, Fetching, Source, allowed_pairs
+from cleancopy.sources.url_list import MAX_URLS, UrlList
+from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Held, Outcome
+from cleancopy.sources.web.http_cache import NAME, Visits
+from cleancopy.sources.web.links import read_links
+from cleancopy.sources.web.robots import Rules
+from cleancopy.sources.web.ssrf import check_url, open_session
+from cleancopy.store.archive import Archive, read_capture, read_member
+from cleancopy.store.paths import StorePath, scratch_folder
+from cleancopy.store.spool import Spool, read_spool
+from cleancopy.warc.reader import RejectedInput, read_records
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+    from aiohttp.abc import AbstractResolver
+
+    from cleancopy.policy import Limits
+
+#: Sitemap indexes may name indexes; deeper than this they lead nowhere.
+MAX_NESTING = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page or list that was fetched for a source: an input like a file.
+
+    ``name`` is the address as the source has it. ``listed`` says what a list is, empty for a page.
+    """
+
+    name: str
+    source: str
+    got: Fetched
+    site: str | None = None
+    language: str | None = None
+    licence: str | None = None
+    listed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An address that answers that its page is gone."""
+
+    name: str
+    source: str
+    gone: Gone
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A sitemap or feed among the files, whose pages are inputs of their own; ``message`` says what it is."""
+
+    found: Input
+    payload_sha256: str
+    message: str
+
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+        return self.found.name
+
+
+Found = Page | Missing | RejectedInput
+
+
+def crawl(
+    sources: Iterable[Source],
+    fetching: Fetching,
+    *,
+    limits: Limits,
+    root: StorePath,
+    name: str,
+    work: Path,
+    workers: int,
+    held: Held,
+    found: Callable[[Found], object],
+    refused: Callable[[str, str | None], str | None] = lambda url, site: None,
+    resolver: AbstractResolver | None = None,
+) -> None:
+    """Ask for every address of the sources, archive what comes, and hand on what became of each.
+
+    ``root`` is the store, ``name`` the run's, ``work`` a folder for what lies between the steps, ``held`` tells
+    what the archive has, ``refused`` why the page of an address and site is not to be asked for (None: it may
+    be). An address beyond ``fetching.allow`` is refused where no contact is named.
+    """
+    front = _Front({source.name: source for source in sources}, fetching, found, refused, root)
+    asks, step = front.begin(), 0
+    first = next(asks, None)
+    if first is None:
+        return
+    with (
+        Archive(root, f"{name}-web") as archive,
+        Visits(scratch_folder(root) / NAME) as visits,
+        asyncio.Runner() as runner,
+    ):
+        session = runner.run(_opened(fetching, resolver))
+        try:
+            fetcher = Fetcher(session, archive, visits, fetching, limits, held)
+            while first is not None:
+                path = work / f"lists-{step:03d}"
+                with Spool(path) as spool:
+                    settle = partial(front.settle, spool=spool)
+                    runner.run(fetcher.fetch(_chained(first, asks), settle))
+                asks, step = front.expand(path, limits, workers), step + 1
+                if (first := next(asks, None)) is None:
+                    asks = front.fall_back()
+                    first = next(asks, None)
+        finally:
+            runner.run(session.close())
+
+
+async def _opened(fetching: Fetching, resolver: AbstractResolver | None) -> ClientSession:
+    return open_session(fetching, resolver)
+
+
+def _chained(first: Ask, rest: Iterator[Ask]) -> Iterator[Ask]:
+    yield first
+    yield from rest
+
+
+@dataclass(slots=True)
+class _Front:
+    """What was asked for, and what is to be asked next."""
+
+    sources: Mapping[str, Source]
+    fetching: Fetching
+    found: Callable[[Found], object]
+    refused: Callable[[str, str | None], str | None]
+    root: StorePath
+    seen: set[int] = field(default_factory=set)
+    taken: Counter[str] = field(default_factory=Counter)
+    full: set[str] = field(default_factory=set)
+    paged: set[str] = field(default_factory=set)
+
+    def begin(self) -> Iterator[Ask]:
+        """What the sources themselves name."""
+        for source in self.sources.values():
+            if source.kind == "site":
+                yield from self._asks(source, source.urls, kind="rules")
+            elif source.kind in ("sitemap", "feed"):
+                yield from self._asks(source, source.urls, kind="list")
+            elif source.kind == "urls":
+                yield from self._asks(source, _named(source))
+
+    def fall_back(self) -> Iterator[Ask]:
+        """The start pages of the sites whose sitemaps named no page that is to be asked for."""
+        for source in self.sources.values():
+            if source.kind == "site" and source.name not in self.paged:
+                yield from self._asks(source, source.urls)
+
+    def settle(self, ask: Ask, outcome: Outcome, payload: bytes, spool: Spool) -> None:
+        """Hand on what became of an ask, and keep what names more for the next step."""
+        source = self.sources[ask.source]
+        name = printable(ask.asked)
+        if isinstance(outcome, Rejection):
+            self.found(RejectedInput(name, "", outcome.kind, f"{name}: {outcome}"))
+        elif isinstance(outcome, Gone):
+            self.found(Missing(name, source.name, outcome))
+        elif isinstance(outcome, Rules):
+            spool.append((ask, outcome, b""))
+        else:
+            if ask.kind == "page":
+                self.found(self._page(source, name, outcome))
+            if ask.kind == "list" or (source.kind == "site" and ask.depth < source.depth):
+                payload = payload or read_capture(self.root, outcome.ref, outcome.payload_sha256)
+                spool.append((ask, outcome, payload))
+
+    def expand(self, path: Path, limits: Limits, workers: int) -> Iterator[Ask]:
+        """What the lists and pages of a step name."""
+        read = partial(_read, limits=limits)
+        for (ask, outcome, _), named in run_isolated(read, read_spool(path), workers=workers, limits=limits):
+            source = self.sources[ask.source]
+            if isinstance(outcome, Rules):
+                yield from self._of_site(source, ask, outcome)
+            elif isinstance(named, Rejection):
+                if ask.kind == "list":
+                    name = printable(ask.asked)
+                    self.found(RejectedInput(name, "", named.kind, f"{name}: {named}"))
+            elif isinstance(named, UrlList):
+                self.found(self._page(source, printable(ask.asked), outcome, str(named)))
+                yield from self._asks(source, named.pages)
+                if ask.depth < MAX_NESTING:
+                    yield from self._asks(source, named.lists, kind="list", depth=ask.depth + 1)
+            else:
+                links = [link for link in named if self._within(source, link)]
+                yield from self._asks(source, links, depth=ask.depth + 1, quiet=True)
+
+    def _of_site(self, source: Source, ask: Ask, rules: Rules) -> Iterator[Ask]:
+        """A site's sitemaps, or where there are none its start pages."""
+        sitemaps = [urljoin(ask.url, one) for one in rules.sitemaps]
+        if sitemaps:
+            yield from self._asks(source, sitemaps, kind="list")
+        else:
+            yield from self._asks(source, [ask.asked])
+
+    def _asks(
+        self, source: Source, urls: Iterable[str], kind: str = "page", depth: int = 0, *, quiet: bool = False
+    ) -> Iterator[Ask]:
+        """Asks for addresses that no source has named before and that may be asked.
+
+        ``quiet``: an address that may not be is passed over without a word, as in links, which nobody listed.
+        """
+        for url in urls:
+            try:
+                address = check_url(url, self.fetching)
+            except Rejection as rejected:
+                if not quiet and hash(url) not in self.seen:
+                    self.seen.add(hash(url))
+                    self.found(RejectedInput(_short(url), "", rejected.kind, str(rejected)))
+                continue
+            # The rules of a host may be asked for by the address of a page that is asked for, too.
+            mark = hash((address, kind == "rules"))
+            if (kind == "page" and not source.takes(address)) or mark in self.seen:
+                continue
+            if not self._room(source):
+                return
+            self.seen.add(mark)
+            if kind == "page":
+                self.paged.add(source.name)
+            if not may_ask(address, self.fetching):
+                name = printable(url)
+                self.found(RejectedInput(name, "", RejectReason.NO_CONTACT, f"{name}: {_NO_CONTACT}"))
+                continue
+            if kind == "page" and (why := self.refused(address, source.site)):
+                name = printable(url)
+                self.found(RejectedInput(name, "", RejectReason.TAKEN_DOWN, f"{name}: {why}"))
+                continue
+            yield Ask(address, url, source.name, kind=kind, depth=depth)  # type: ignore[arg-type]
+
+    def _room(self, source: Source) -> bool:
+        """Whether a source may ask for one more; where it may not, that is said once."""
+        self.taken[source.name] += 1
+        if self.taken[source.name] <= source.pages:
+            return True
+        if source.name not in self.full:
+            self.full.add(source.name)
+            message = (
+                f"source {source.name!r} names more addresses than it may ask for in a run ({source.pages:,}); "
+                "the rest was left out: raise its pages, or exclude some"
+            )
+            self.found(RejectedInput(f"source:{source.name}", "", RejectReason.TOO_MANY_URLS, message))
+        return False
+
+    def _within(self, source: Source, link: str) -> bool:
+        """Whether a link stays on the hosts that a site begins at, with or without ``www``."""
+        hosts = {(urlsplit(url).hostname or "").removeprefix("www.") for url in source.urls}
+        return (urlsplit(link).hostname or "").removeprefix("www.") in hosts
+
+    def _page(self, source: Source, name: str, got: Fetched, listed: str = "") -> Page:
+        return Page(name, source.name, got, source.site, source.language, source.licence, listed)
+
+
+def _short(url: str) -> str:
+    """An address as the name of an input; one that is too long to be asked for by its start and a digest."""
+    if len(url) <= 200:
+        return printable(url)
+    return f"{printable(url[:200])}… ({hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest()[:12]})"
+
+
+_NO_CONTACT = (
+    "is not asked for without a contact; set fetch.contact in sources.toml to a web or mail address by which "
+    "the site's people can reach you"
+)
+
+
+def check_contact(sources: Iterable[Source], fetching: Fetching) -> None:
+    """Raise PolicyError where a source names an address that may not be asked for as no contact is set."""
+    for source in sources:
+        for url in source.urls if source.kind not in LOCAL else ():
+            if not may_ask(url, fetching):
+                raise PolicyError(f"{printable(url[:200])}: {_NO_CONTACT}")
+
+
+def may_ask(url: str, fetching: Fetching) -> bool:
+    """Whether an address may be asked for: with a contact any, without one only what is allowed by name."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return bool(fetching.contact) or (parts.hostname, port) in allowed_pairs(fetching)
+
+
+def read_dropped(
+    lists: Iterable[Input], limits: Limits, workers: int, found: Callable[[RejectedInput | Listed], object]
+) -> list[Source]:
+    """Sources of the pages that sitemaps and feeds among the files name; what became of the files is told."""
+    sources: list[Source] = []
+    read = partial(_read_dropped, limits=limits)
+    for one, named in run_isolated(read, lists, workers=workers, limits=limits):
+        if isinstance(named, Rejection):
+            message = named.message.removeprefix(f"{one.name}: ")
+            found(RejectedInput(one.name, "", named.kind, f"{one.name}: {message}"))
+        else:
+            urls, digest = named
+            found(Listed(one, digest, str(urls)))
+            known = one.facts
+            pages = Source(
+                one.name,
+                "urls",
+                site=known.site,
+                language=known.language,
+                licence=known.licence,
+                pages=MAX_URLS,
+            )
+            of_pages = replace(pages, urls=urls.pages)
+            of_lists = replace(pages, name=f"{one.name}#lists", kind="sitemap", urls=urls.lists)
+            sources += [source for source in (of_pages, of_lists) if source.urls]
+    return sources
+
+
+def open_page(root: StorePath, page: Page, limits: Limits) -> Capture | RejectedInput:
+    """The capture of a fetched page, read from the archive; or why there is none in its response."""
+    member = io.BytesIO(read_member(root, page.got.ref))
+    refused: RejectedInput | None = None
+    for one in read_records(member, page.name, limits):
+        if isinstance(one, Capture):
+            return replace(
+                one,
+                key=page.got.key,
+                url=page.got.url,
+                site=page.site or one.site,
+                captured=page.got.captured,
+                source=page.source,
+                language=page.language,
+                licence=page.licence,
+            )
+        refused = one if one.lost else refused
+    if refused is None:
+        return RejectedInput(
+            page.name, "", RejectReason.NOT_HTML, f"{page.name}: says nothing of its type and begins as no page"
+        )
+    message = f"{page.name}: {refused.message.partition(': ')[2]}"
+    return replace(refused, member="", message=message, payload=None)
+
+
+def of_source(
+    source: Source | None, captures: Iterable[Capture | RejectedInput]
+) -> Iterator[Capture | RejectedInput]:
+    """What a source of files or archives takes of what was read, with what it says of all its pages."""
+    for one in captures:
+        if source is None or isinstance(one, RejectedInput):
+            yield one
+        elif source.kind != "warc" or source.takes(one.url or ""):
+            yield replace(
+                one,
+                site=source.site or one.site,
+                language=source.language or one.language,
+                licence=source.licence or one.licence,
+            )
+
+
+def _named(source: Source) -> Iterator[str]:
+    """The addresses of a source of kind urls: its own, and those of its file."""
+    yield from source.urls
+    if source.list:
+        try:
+            yield from read_text_list(source.list.read_bytes()).pages
+        except OSError as error:
+            raise PolicyError(
+                f"{source.list}: cannot be read ({error.strerror}); it is the list of source {source.name!r}"
+            ) from error
+
+
+def _read_dropped(found: Input, limits: Limits) -> tuple[UrlList, str]:
+    payload = read_bytes(found, limits)
+    return read_list(payload, None, limits), hashlib.sha256(payload).hexdigest()
+
+
+def _read(task: tuple[Ask, Outcome, bytes], limits: Limits) -> UrlList | tuple[str, ...]:
+    """What a list or page names; run apart from everything else."""
+    ask, outcome, payload = task
+    if not isinstance(outcome, Fetched):
+        return ()
+    if ask.kind == "list":
+        return read_list(payload, outcome.url, limits)
+    return read_links(payload, outcome.url, limits)

@@ -1,0 +1,413 @@
+"""Asking many hosts at once, and each of them politely.
+
+    fetcher = Fetcher(...)
+    await fetcher.fetch(asks, settle)       settle(ask, outcome, payload), once for every ask
+
+A host has one request in flight, and its delay after each (its robots.txt's, if that is longer). Its
+robots.txt is asked for first. A redirect to another host waits its turn there, under that host's rules.
+Every response goes into the archive before anything looks at it.
+
+What is tried again: 429, 500, 502, 503, 504 and faults of the connection, after a pause that doubles, with
+jitter, or after the time that Retry-After names. What would take longer than five minutes is put off: the
+host's pages are refused in this run, and asked for in the next. So are they when ten requests have failed one
+after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from cleancopy.errors import Rejection, RejectReason
+from cleancopy.sources.settings import Fetching
+from cleancopy.sources.web.http import PASSING, REDIRECTS, Answer, exchange, large_rooms, origin, payload_of
+from cleancopy.sources.web.http_cache import Validators, Visits, validators
+from cleancopy.sources.web.robots import ALL, MAX_BYTES, Rules, rules_of
+from cleancopy.sources.web.ssrf import check_url
+from cleancopy.store.archive import Archive, ArchiveRef
+from cleancopy.warc.reader import canonical_url
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+    from cleancopy.policy import Limits
+
+#: A host that asks for a longer pause is put off to the next run.
+LONGEST_WAIT = 300.0
+#: After so many failures in a row a host is left alone.
+FAULTS = 10
+#: So many pages wait for their turn at once; the rest is not drawn from the list yet.
+WINDOW = 5_000
+_BACKOFF = 2.0
+
+AskKind = Literal["page", "list", "rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Something to ask for.
+
+    ``url`` is canonical, ``asked`` how the source has it, ``source`` the source's name. ``kind``: a page; a
+    list of addresses; or only the rules of the host. ``depth`` counts the links that led here, ``hops`` are the
+    addresses that redirected here, ``tries`` counts what failed. ``owner`` is set in asks for a robots.txt: the
+    host and origin that wait for it.
+    """
+
+    url: str
+    asked: str
+    source: str
+    kind: AskKind = "page"
+    depth: int = 0
+    hops: tuple[str, ...] = ()
+    tries: int = 0
+    owner: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A page or list that was fetched, or that its server says is still as the archive has it.
+
+    ``ref`` is where its response is archived. ``changed`` is False where the server answered 304.
+    """
+
+    url: str
+    payload_sha256: str
+    ref: ArchiveRef
+    captured: str
+    changed: bool = True
+
+    @property
+    def key(self) -> str:
+        """The key of the document that it is."""
+        return canonical_url(self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The server says that there is no such page any more (404, 410), under any of these addresses."""
+
+    urls: tuple[str, ...]
+    message: str
+
+
+Outcome = Fetched | Gone | Rejection | Rules
+Settle = Callable[[Ask, Outcome, bytes], None]
+#: Where the archive has what an address (as asked, and its own) last gave, if it gave that payload.
+Held = Callable[[str, str, str], ArchiveRef | None]
+
+
+@dataclass(slots=True)
+class _Host:
+    name: str
+    asks: deque[Ask] = field(default_factory=deque)
+    rules: dict[str, Rules | None] = field(default_factory=dict)  # by origin; None while it is asked for
+    free_at: float = 0.0
+    queued: bool = False
+    busy: bool = False
+    faults: int = 0
+    closed: str = ""
+
+
+class Fetcher:
+    """The hosts that are being asked; it lives as long as a run, so that their pauses hold over its steps."""
+
+    def __init__(
+        self,
+        session: ClientSession,
+        archive: Archive,
+        visits: Visits,
+        fetching: Fetching,
+        limits: Limits,
+        held: Held,
+    ) -> None:
+        self._session, self._archive, self._visits = session, archive, visits
+        self._fetching, self._limits, self._held = fetching, limits, held
+        self._hosts: dict[str, _Host] = {}
+        self._ready: list[tuple[float, str]] = []
+        self._open = 0
+        self._running = 0
+        self._rooms = large_rooms()
+        self._wake = asyncio.Event()
+        self._settle: Settle = lambda ask, outcome, payload: None
+
+    async def fetch(self, asks: Iterator[Ask], settle: Settle) -> None:
+        """Ask for all of them; each is settled exactly once, in no certain order."""
+        self._settle = settle
+        try:
+            async with asyncio.TaskGroup() as group:
+                more = True
+                while more or self._open:
+                    more = more and self._draw(asks)
+                    self._start(group)
+                    if self._open:
+                        await self._pause()
+        except BaseExceptionGroup as errors:
+            # One is as good as all: a full disk or a stop meets every request under way.
+            raise errors.exceptions[0] from None
+
+    def _draw(self, asks: Iterator[Ask]) -> bool:
+        """Queue as many asks as may wait at once; whether there are more."""
+        while self._open < WINDOW:
+            ask = next(asks, None)
+            if ask is None:
+                return False
+            self._open += 1
+            self._queue(ask)
+        return True
+
+    # ---- whose turn it is
+
+    def _queue(self, ask: Ask, *, first: bool = False) -> None:
+        name = urlsplit(ask.url).hostname or ""
+        host = self._hosts.setdefault(name, _Host(name))
+        host.asks.appendleft(ask) if first else host.asks.append(ask)
+        self._ready_again(host)
+
+    def _ready_again(self, host: _Host) -> None:
+        """Put a host in line, unless it is there, is being asked, or waits for its rules."""
+        if host.queued or host.busy:
+            return
+        waits = (
+            host.asks and host.asks[0].owner is None and host.rules.get(origin(host.asks[0].url), ALL) is None
+        )
+        if not waits:
+            host.queued = True
+            heapq.heappush(self._ready, (host.free_at, host.name))
+            self._wake.set()
+
+    def _start(self, group: asyncio.TaskGroup) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._ready and self._running < self._fetching.hosts and self._ready[0][0] <= now:
+            host = self._hosts[heapq.heappop(self._ready)[1]]
+            host.queued = False
+            if not host.asks and not host.busy and None not in host.rules.values():
+                # Its pause is over and nothing is left to ask: nothing of it needs to be kept.
+                del self._hosts[host.name]
+            elif host.asks:
+                host.busy = True
+                self._running += 1
+                group.create_task(self._turn(host))
+
+    async def _pause(self) -> None:
+        """Wait until a turn has ended or the next host's pause is over."""
+        timer = None
+        if self._ready and self._running < self._fetching.hosts:
+            timer = asyncio.get_running_loop().call_at(self._ready[0][0], self._wake.set)
+        await self._wake.wait()
+        self._wake.clear()
+        if timer:
+            timer.cancel()
+
+    async def _turn(self, host: _Host) -> None:
+        """One request to a host, and all that can be said of its other pages without one."""
+        asked, pause = False, self._fetching.delay
+        while host.asks and not asked:
+            ask = host.asks.popleft()
+            place = origin(ask.url)
+            if ask.owner is None and place not in host.rules:
+                host.asks.appendleft(ask)
+                kept = self._visits.rules(place)
+                host.rules[place] = kept
+                if kept is None:
+                    url = f"{place}/robots.txt"
+                    await self._ask_rules(host, Ask(url, url, ask.source, owner=(host.name, place)))
+                    asked = True
+            elif ask.owner is not None:
+                await self._ask_rules(host, ask)
+                asked = True
+            elif (rules := host.rules[place]) is None:
+                host.asks.appendleft(ask)
+                break
+            elif (refused := self._refused(host, ask, rules)) is not None:
+                self._settled(ask, refused)
+            else:
+                await self._ask(host, ask)
+                asked, pause = True, max(pause, rules.delay)
+        if pause > LONGEST_WAIT:
+            host.closed = f"its robots.txt asks for {pause:.0f} s between requests"
+        elif asked:
+            self._rest(host, pause)
+        host.busy = False
+        self._running -= 1
+        self._ready_again(host)
+        self._wake.set()
+
+    def _rest(self, host: _Host, seconds: float) -> None:
+        host.free_at = max(host.free_at, asyncio.get_running_loop().time() + seconds)
+
+    def _refused(self, host: _Host, ask: Ask, rules: Rules) -> Outcome | None:
+        """What can be said of an ask without a request, if anything."""
+        if host.closed:
+            return _put_off(host.closed)
+        if rules.text is None:
+            return _without_rules(rules.fault)
+        if ask.kind == "rules":
+            return rules
+        if not rules.allows(ask.url):
+            return Rejection(
+                RejectReason.ROBOTS_DISALLOWED,
+                "the site's robots.txt does not allow it; leave it out, or ask the site",
+            )
+        return None
+
+    def _settled(self, ask: Ask, outcome: Outcome, payload: bytes = b"") -> None:
+        self._open -= 1
+        self._settle(ask, outcome, payload)
+
+    # ---- requests
+
+    async def _ask(self, host: _Host, ask: Ask) -> None:
+        """Ask for a page or a list, and settle it, queue where it leads to, or queue it again."""
+        known, ref = self._known(ask)
+        async with AsyncExitStack() as held:
+            answer = await exchange(
+                self._session,
+                ask.url,
+                self._fetching,
+                most=self._limits.payload_bytes,
+                rooms=self._rooms,
+                held=held,
+                headers=known.headers if known else None,
+            )
+            same = ref if known and answer.status == 200 and known.body == _digest(answer) else None
+            kept = self._archived(answer, ref if answer.status == 304 else same)
+            if self._again(host, ask, answer):
+                return
+            if host.closed and answer.fault is None and answer.status in PASSING:
+                self._settled(ask, _put_off(f"it answers {answer.status}, and {host.closed}"))
+            elif answer.fault:
+                # Not raised: a fault that is raised and its answer would keep each other, and the body, alive.
+                self._settled(ask, answer.fault)
+            else:
+                self._answered(ask, answer, kept, known.payload if known and ref else None)
+
+    def _answered(self, ask: Ask, answer: Answer, ref: ArchiveRef | None, payload: str | None) -> None:
+        """Settle an ask by its answer, or queue where that leads to.
+
+        ``ref`` is where the answer is archived, or what it confirms; ``payload`` what the archive has of it.
+        """
+        try:
+            if answer.status in REDIRECTS:
+                self._queue(self._redirected(ask, answer), first=True)
+            elif answer.status in (404, 410) and ask.kind == "page":
+                said = f"answers {answer.status}: there is no such page any more"
+                self._settled(ask, Gone((ask.url, *ask.hops), said))
+            elif answer.status == 304 and payload and ref and answer.response:
+                self._settled(ask, Fetched(ask.url, payload, ref, answer.response.time, changed=False))
+            else:
+                self._settled(ask, *self._new(ask, answer, ref))
+        except Rejection as rejected:
+            # A new one: what was raised holds on to the frames that it went through, and their bodies.
+            self._settled(ask, Rejection(rejected.kind, rejected.message))
+
+    def _known(self, ask: Ask) -> tuple[Validators | None, ArchiveRef | None]:
+        """By what an address can be asked about again, and where the archive has what it gave."""
+        known = self._visits.validators(ask.url)
+        ref = self._held(ask.asked, ask.url, known.payload) if known else None
+        return (known, ref) if ref else (None, None)
+
+    def _archived(self, answer: Answer, same: ArchiveRef | None) -> ArchiveRef | None:
+        return self._archive.append_response(answer.response, same) if answer.response else None
+
+    def _new(self, ask: Ask, answer: Answer, ref: ArchiveRef | None) -> tuple[Fetched, bytes]:
+        """The page of an answer, its validators kept."""
+        payload = payload_of(answer, self._limits, a_list=ask.kind == "list", reserved=self._fetching.reserved)
+        assert answer.response is not None
+        assert ref is not None
+        digest = hashlib.sha256(payload).hexdigest()
+        self._visits.remember(ask.url, validators(answer.headers, _digest(answer), digest))
+        return Fetched(ask.url, digest, ref, answer.response.time), payload
+
+    def _redirected(self, ask: Ask, answer: Answer) -> Ask:
+        """Where a redirect leads, vetted as any other address."""
+        url = check_url(answer.location, self._fetching)
+        hops = (*ask.hops, ask.url)
+        if url in hops:
+            said = f"redirects in a circle, back to {url[:80]!r}; open it to see why"
+            raise Rejection(RejectReason.REDIRECT_LOOP, said)
+        if len(hops) > self._fetching.redirects:
+            said = f"redirects more than {self._fetching.redirects} times; list the address that it leads to"
+            raise Rejection(RejectReason.REDIRECT_LOOP, said)
+        return replace(ask, url=url, hops=hops, tries=0)
+
+    def _again(self, host: _Host, ask: Ask, answer: Answer) -> bool:
+        """Whether an ask goes back into its host's queue, because another try may bring the page."""
+        passing = answer.again or (answer.fault is None and answer.status in PASSING)
+        late = answer.fault is not None and answer.fault.kind is RejectReason.TIMEOUT
+        host.faults = host.faults + 1 if passing or late else 0
+        wait = answer.wait if passing else None
+        if wait is not None and wait > LONGEST_WAIT:
+            host.closed = f"it asks to wait {wait:.0f} s"
+        elif host.faults >= FAULTS:
+            host.closed = f"its last {host.faults} requests failed"
+        if not passing or host.closed or ask.tries >= self._fetching.retries:
+            return False
+        # Jitter keeps many clients from coming back at the same moment.
+        pause = _BACKOFF * 2**ask.tries * random.uniform(0.5, 1.5)  # noqa: S311
+        self._rest(host, pause if wait is None else wait)
+        self._queue(replace(ask, tries=ask.tries + 1), first=True)
+        return True
+
+    async def _ask_rules(self, host: _Host, ask: Ask) -> None:
+        """Ask for a robots.txt, and give its rules to the host that waits for them."""
+        async with AsyncExitStack() as held:
+            answer = await exchange(
+                self._session,
+                ask.url,
+                self._fetching,
+                most=MAX_BYTES,
+                rooms=self._rooms,
+                held=held,
+                start_will_do=True,
+            )
+            self._archived(answer, None)
+        if self._again(host, ask, answer):
+            return
+        if answer.status in REDIRECTS and answer.fault is None:
+            try:
+                self._queue(self._redirected(ask, answer), first=True)
+            except Rejection:
+                # RFC 9309, 2.3.1.2: a robots.txt that cannot be reached by redirects counts as not there.
+                self._rules_known(ask, ALL)
+            return
+        self._rules_known(ask, self._rules_of(answer))
+
+    def _rules_of(self, answer: Answer) -> Rules:
+        if answer.fault and answer.fault.kind is not RejectReason.TOO_LARGE:
+            return Rules(None, answer.fault)
+        try:
+            body = payload_of(answer, self._limits, a_list=True, reserved=True) if answer.status == 200 else b""
+        except Rejection as rejected:
+            return ALL if rejected.kind is RejectReason.EMPTY_INPUT else Rules(None, rejected)
+        return rules_of(answer.status, body)
+
+    def _rules_known(self, ask: Ask, rules: Rules) -> None:
+        assert ask.owner is not None
+        name, place = ask.owner
+        host = self._hosts[name]
+        host.rules[place] = rules
+        self._visits.keep_rules(place, rules)
+        self._ready_again(host)
+
+
+def _without_rules(fault: Rejection | None) -> Rejection:
+    """Why a page is not asked for whose robots.txt could not be had."""
+    if fault and fault.kind in (RejectReason.FORBIDDEN_ADDRESS, RejectReason.BAD_URL):
+        return fault
+    return _put_off(f"its robots.txt cannot be had: {fault}")
+
+
+def _put_off(why: str) -> Rejection:
+    return Rejection(RejectReason.PUT_OFF, f"put off, as {why}; the next run asks again")
+
+
+def _digest(answer: Answer) -> str:
+    return hashlib.sha256(answer.response.body).hexdigest() if answer.response else ""

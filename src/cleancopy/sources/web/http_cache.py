@@ -1,0 +1,143 @@
+"""What earlier visits left: each page's validators, and each host's robots.txt for a day.
+
+    with Visits(path) as visits:
+        visits.validators(url)  visits.remember(url, Validators(...))
+        visits.rules(origin)    visits.keep_rules(origin, rules)
+
+One SQLite file below clean/. It only saves work: without it pages are asked for in full, so it may be removed
+at any time. A validator is never trusted alone; whoever uses it checks that the store has the payload.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cleancopy.errors import StoreError
+from cleancopy.sources.web.robots import KEPT_SECONDS, Rules
+
+NAME = "visits.sqlite"
+
+_TABLES = """
+create table if not exists pages (
+    url text primary key, etag text, modified text, body text not null, payload text not null
+) without rowid;
+create table if not exists robots (origin text primary key, asked real not null, text text not null)
+    without rowid;
+"""
+#: So many changes are written at once.
+_BATCH = 1_000
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,1000}"')
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """By what a page's last response can be asked about again.
+
+    ``body`` is the SHA-256 of the body as received, ``payload`` of what it decodes to.
+    """
+
+    etag: str | None
+    modified: str | None
+    body: str
+    payload: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header fields of a conditional request (RFC 9110, 13.1)."""
+        said = {"If-None-Match": self.etag, "If-Modified-Since": self.modified}
+        return {name: value for name, value in said.items() if value}
+
+
+def validators(headers: Mapping[str, str], body: str, payload: str) -> Validators:
+    """What a response's header fields give to ask again by; a field that makes no sense is left out."""
+    etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
+    return Validators(
+        etag if _ETAG.fullmatch(etag) else None, modified if _is_date(modified) else None, body, payload
+    )
+
+
+class Visits:
+    """The file of visits; use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pages: list[tuple[str | None, ...]] = []
+        self._fresh: dict[str, Rules] = {}
+
+    def __enter__(self) -> Self:
+        with self._mendable():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Prefect runs the steps of an ingest in threads; one uses this at a time.
+            self._file = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
+            self._file.executescript(_TABLES)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._flush()
+        with self._mendable():
+            self._file.close()
+
+    def validators(self, url: str) -> Validators | None:
+        """What the last response of an address can be asked about again by."""
+        with self._mendable():
+            select = "select etag, modified, body, payload from pages where url = ?"
+            row = self._file.execute(select, (url,)).fetchone()
+        return Validators(*row) if row else None
+
+    def remember(self, url: str, said: Validators) -> None:
+        """Keep the validators of an address."""
+        self._pages.append((url, said.etag, said.modified, said.body, said.payload))
+        if len(self._pages) >= _BATCH:
+            self._flush()
+
+    def rules(self, origin: str) -> Rules | None:
+        """The robots.txt of an origin, None where it is not known or was asked for more than a day ago."""
+        if origin in self._fresh:
+            return self._fresh[origin]
+        with self._mendable():
+            select = "select asked, text from robots where origin = ?"
+            row = self._file.execute(select, (origin,)).fetchone()
+        return Rules(row[1]) if row and 0 <= time.time() - row[0] < KEPT_SECONDS else None
+
+    def keep_rules(self, origin: str, rules: Rules) -> None:
+        """Keep the robots.txt of an origin; that it could not be had is not kept."""
+        if rules.text is not None:
+            self._fresh[origin] = rules
+            if len(self._fresh) >= _BATCH:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Write what is pending at once: runs of other sources write to the file, too."""
+        robots = [(origin, time.time(), rules.text) for origin, rules in self._fresh.items()]
+        with self._mendable(), self._file:
+            self._file.executemany("insert or replace into pages values (?, ?, ?, ?, ?)", self._pages)
+            self._file.executemany("insert or replace into robots values (?, ?, ?)", robots)
+        self._pages.clear()
+        self._fresh.clear()
+
+    @contextmanager
+    def _mendable(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"{self._path}: cannot be used ({error}); remove it: pages are then asked for in full once"
+            ) from error
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(text) and text.isascii() and len(text) < 64 and parsedate_to_datetime(text) is not None
+    except ValueError:
+        return False

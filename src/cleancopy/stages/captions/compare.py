@@ -1,0 +1,686 @@
+"""Two captions: whether they are one, and which of them says more.
+
+No similarity threshold tells captions apart: two that differ only in a date, a person or a number are more
+alike than a caption and its own truncated copy. So the words that one text has and the other lacks decide.
+Where both sides have words of their own that say something, the two are never one caption; where only one
+side has, it is the fuller copy. Containment of character 4-grams is a floor below that, not the judge.
+
+``compare_captions`` judges two texts. Hidden here is how a text is read for that: what in it is page
+furniture, where its credit begins, how its words are folded. The stage, which judges many pairs of a page,
+reads each text once (``read_caption``, ``compare_readings``) and asks where credits are (``credit_start``).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Literal
+
+from cleancopy.document import Evidence
+from cleancopy.minhash import Overlap, overlap
+from cleancopy.policy import CaptionPolicy
+
+Label = Literal["same", "related", "different"]
+Keep = Literal["a", "b", "either"]
+
+# Characters above which a text is no caption; it bounds what one comparison costs.
+LONGEST = 4_000
+# How alike two captions must be to be called related rather than different.
+RELATED = 0.5
+# A short text needs so many words of substance, and the rest behind a topic label so many words, to be a copy.
+SUBSTANCE, TOPIC_REST, TOPIC_WORDS = 3, 6, 6
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionMatch:
+    """What two texts are to each other, and which one a page should keep.
+
+    ``keep`` is None unless they are the same; ``either`` where neither says more. ``evidence`` holds the
+    rule that decided, Jaccard and containment of character 4-grams, the words that only one side has
+    (``only_a``, ``only_b``) and the credits that were set aside (``credit_a``, ``credit_b``).
+    """
+
+    label: Label
+    keep: Keep | None
+    evidence: Evidence = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word: how it compares; whether it says something; if so, whether it could name a person, place, day
+    or number, and whether it is written small.
+    """
+
+    key: str
+    content: bool
+    slot: bool
+    small: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A caption as it is compared: its words without page furniture and credit, and the credit's words."""
+
+    words: tuple[Word, ...]
+    keys: tuple[str, ...]
+    credit: str
+    credit_keys: frozenset[str]
+    cut_off: bool
+    topic: int
+    names_listed: bool
+    sentence: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    label: Label
+    rule: str
+    keep: Keep | None = None
+
+
+def compare_captions(a: str, b: str, policy: CaptionPolicy = CaptionPolicy()) -> CaptionMatch:  # noqa: B008
+    """Whether two captions are the same, related or different, and which of them says more.
+
+    The same: one is redundant once the other is read, whatever their punctuation, case, page furniture,
+    credit or truncation. Related: they share a picture, an event or a template, yet each says something.
+    Texts longer than any caption are compared only for being equal.
+    """
+    if max(len(a), len(b)) > LONGEST:
+        equal = a.split() == b.split()
+        evidence = {"rule": "no-caption"}
+        return CaptionMatch("same", "either", evidence) if equal else CaptionMatch("different", None, evidence)
+    return compare_readings(read_caption(a), read_caption(b), policy)
+
+
+def compare_readings(a: Reading, b: Reading, policy: CaptionPolicy) -> CaptionMatch:
+    """The verdict over two readings, with its evidence."""
+    only_a, only_b = _unmatched(a, b), _unmatched(b, a)
+    alike = a.keys == b.keys
+    found = Overlap(1, 1, 1) if alike else overlap(_shingles(a), _shingles(b))
+    verdict = _judge(a, b, only_a, only_b, found.containment, policy)
+    evidence: Evidence = {
+        "rule": verdict.rule,
+        "jaccard": round(found.jaccard, 3),
+        "containment": round(found.containment, 3),
+        "only_a": " ".join(word.key for word in only_a),
+        "only_b": " ".join(word.key for word in only_b),
+        "credit_a": a.credit,
+        "credit_b": b.credit,
+    }
+    return CaptionMatch(verdict.label, verdict.keep, evidence)
+
+
+# --- the verdict
+
+
+def _judge(
+    a: Reading,
+    b: Reading,
+    only_a: tuple[Word, ...],
+    only_b: tuple[Word, ...],
+    containment: float,
+    policy: CaptionPolicy,
+) -> _Verdict:
+    if not a.words or not b.words:
+        return _judge_credits(a, b)
+    topic_a, topic_b = _leads_in(a, b), _leads_in(b, a)
+    only_a = () if topic_a else only_a
+    only_b = () if topic_b else only_b
+    if only_a and only_b:
+        slots = any(word.slot for word in only_a) and any(word.slot for word in only_b)
+        return _apart("both-name-something" if slots else "both-say-something", containment)
+    if _credits_conflict(a, b):
+        return _apart("other-credit", containment)
+    if not _digits_agree(a, b, bool(only_a), bool(only_b)):
+        return _apart("other-numbers", containment)
+    if only_a or only_b:
+        part, whole, extra = (b, a, only_a) if only_a else (a, b, only_b)
+        if all(word.key in _NEGATIONS for word in extra):
+            return _apart("negated", containment)
+        if _names_another(part, whole, extra):
+            return _apart("other-name", containment)
+        if not _stands_for(part, whole, extra, containment, policy):
+            return _apart("too-short", containment)
+    elif a.sentence and b.sentence and _swapped(_names(a), _names(b)):
+        return _apart("other-order", containment)
+    rule = "topic-label" if topic_a or topic_b else "contained" if only_a or only_b else "equal"
+    return _Verdict("same", rule, _fuller(a, b, only_a, only_b))
+
+
+def _apart(rule: str, containment: float) -> _Verdict:
+    """Not the same; related where the smaller text shares a good part of its characters."""
+    return _Verdict("related" if containment >= RELATED else "different", rule)
+
+
+def _judge_credits(a: Reading, b: Reading) -> _Verdict:
+    """The verdict where a text is only a credit: the same as its equal, or as the caption that ends in it."""
+    if not a.words and not b.words:
+        equal = a.credit_keys == b.credit_keys and bool(a.credit_keys or a.credit == b.credit)
+        return _Verdict("same", "credit", "either") if equal else _Verdict("different", "other-credit")
+    named = bool(a.credit_keys - _AGENCY_KEYS) or _fold(a.credit) == _fold(b.credit)
+    if named and a.credit_keys == b.credit_keys:
+        return _Verdict("same", "credit", "b" if b.words else "a")
+    return _Verdict("different", "credit-alone")
+
+
+def _stands_for(
+    part: Reading, whole: Reading, extra: tuple[Word, ...], containment: float, policy: CaptionPolicy
+) -> bool:
+    """Whether a text that is contained in another says enough of its own to be a copy of it.
+
+    Long ones do, but some of a list of names are not that list. Short ones (a name, a product) must have
+    three words of substance, and the other must be a whole caption, or else add nothing that names another
+    model, person or place.
+    """
+    if part.names_listed and not _runs_in(part.keys, whole.keys):
+        return False
+    if len(part.words) >= policy.min_words:
+        return containment >= policy.containment or _runs_in(part.keys, whole.keys)
+    if len({word.key for word in part.words if word.content}) < SUBSTANCE:
+        return False
+    return len(whole.words) >= policy.min_words or not any(word.slot for word in extra)
+
+
+def _names_another(part: Reading, whole: Reading, extra: tuple[Word, ...]) -> bool:
+    """Whether a name differs from another by some words: "Ridge Down Jacket" and "Ridge Light Down Jacket".
+
+    Such words stand inside the name that they change, or behind the number of a model ("Hall X200 White").
+    """
+    if part.sentence or whole.sentence or len(extra) > 3 or not all(word.slot for word in extra):
+        return False
+    if not _runs_in(part.keys, whole.keys):
+        return True
+    model = any(key.isalnum() and not key.isalpha() and not key.isdigit() for key in part.keys)
+    return model and not part.cut_off and whole.keys[: len(part.keys)] == part.keys
+
+
+def _names(reading: Reading) -> list[str]:
+    """The words that name something, each where it stands first: who reacts to whom."""
+    return list(dict.fromkeys(word.key for word in reading.words if word.slot and not word.small))
+
+
+def _swapped(a: list[str], b: list[str]) -> bool:
+    return a != b and sorted(a) == sorted(b)
+
+
+def _fuller(a: Reading, b: Reading, only_a: tuple[Word, ...], only_b: tuple[Word, ...]) -> Keep:
+    """Which says more: by words of its own, else by a credit, else by length short of a doubling."""
+    if only_a or only_b:
+        return "a" if only_a else "b"
+    credit_a, credit_b = _names_beyond(a, b), _names_beyond(b, a)
+    if credit_a != credit_b:
+        return "a" if credit_a else "b"
+    short, long = sorted((len(a.words), len(b.words)))
+    if a.cut_off != b.cut_off or _substance(a) != _substance(b):
+        return "either" if short == long or long > 1.5 * short else "a" if len(a.words) == long else "b"
+    return "either"
+
+
+def _names_beyond(one: Reading, other: Reading) -> bool:
+    """Whether one text's credit names someone whom the other text does not credit."""
+    if not other.credit:
+        return bool(one.credit)
+    return bool(one.credit_keys - other.credit_keys - frozenset(other.keys))
+
+
+def _substance(reading: Reading) -> int:
+    return sum(word.content for word in reading.words)
+
+
+def _credits_conflict(a: Reading, b: Reading) -> bool:
+    """Whether each credit names someone whom the other text does not know."""
+    known_a, known_b = a.credit_keys | frozenset(a.keys), b.credit_keys | frozenset(b.keys)
+    return bool(a.credit_keys - known_b) and bool(b.credit_keys - known_a)
+
+
+def _digits_agree(a: Reading, b: Reading, more_a: bool, more_b: bool) -> bool:
+    """Whether the numbers of the text that is contained occur in the other, in the same order.
+
+    Where neither says more, either may be the doubled one.
+    """
+    digits_a, digits_b = _digits(a), _digits(b)
+    return (not more_a and _in_order(digits_a, digits_b)) or (not more_b and _in_order(digits_b, digits_a))
+
+
+def _digits(reading: Reading) -> list[str]:
+    return [key for key in reading.keys if any(c.isdigit() for c in key) and not key.startswith("month")]
+
+
+def _in_order(few: list[str], many: list[str]) -> bool:
+    rest = iter(many)
+    return all(one in rest for one in few)
+
+
+# --- what one text has and the other lacks
+
+
+def _leads_in(one: Reading, other: Reading) -> bool:
+    """Whether ``one`` is a topic ("garden tools - ") followed by the beginning of ``other``."""
+    if not one.topic:
+        return False
+    rest, label = one.keys[one.topic :], one.keys[: one.topic]
+    rest = rest[:-1] if one.cut_off else rest
+    return (
+        len(rest) >= TOPIC_REST
+        and len(label) <= TOPIC_WORDS
+        and not any(c.isdigit() for key in label for c in key)
+        and other.keys[: len(rest)] == rest
+    )
+
+
+def _runs_in(part: tuple[str, ...], whole: tuple[str, ...]) -> bool:
+    """Whether one text's words run in the other's as they are; the last may be cut off."""
+    return f" {' '.join(part)}" in f" {' '.join(whole)}"
+
+
+def _unmatched(one: Reading, other: Reading) -> tuple[Word, ...]:
+    """The words of substance that ``one`` has and ``other`` lacks, typing errors and truncation forgiven."""
+    keys = other.keys
+    known = set(keys)
+    missing = [word for word in _without_signature(one, other) if word.content and word.key not in known]
+    if not missing:
+        return ()
+    joined = {x + y for x, y in pairwise(keys)}
+    split = {key for x, y in pairwise(one.keys) if x + y in known for key in (x, y)}
+    missing = [w for w in missing if not ((w.key in joined or w.key in split) and w.key.isalpha())]
+    if not missing:
+        return ()
+    last = one.words[-1].key
+    mid_word = one.cut_off or _runs_in(one.keys, keys)
+    if len(missing) > max(3, len(one.words) // 4):  # so many are no typing errors
+        return tuple(missing)
+    own = {*one.keys}
+    spare = [word for word in other.words if word.key not in own]
+    return tuple(
+        word
+        for word in missing
+        if not (mid_word and word.key == last and _cut_short(word.key, keys))
+        and not any(_typo(word, candidate) for candidate in spare)
+    )
+
+
+def _without_signature(one: Reading, other: Reading) -> tuple[Word, ...]:
+    """The words of a text up to where it only says the other's credit, without a mark that it is one."""
+    end = len(one.words)
+    if other.credit:
+        signature = other.credit_keys | _CREDIT_NOISE
+        while end and one.words[end - 1].key in signature:
+            end -= 1
+    return one.words[:end]
+
+
+def _cut_short(key: str, keys: tuple[str, ...]) -> bool:
+    return key.isalpha() and any(other.startswith(key) for other in keys)
+
+
+def _typo(one: Word, other: Word) -> bool:
+    """Whether two words are one word mistyped or inflected.
+
+    Never for numbers and months, never in the first letter (active, inactive). Names get one edit in seven
+    letters and more: two would make Slovenia Slovakia.
+    """
+    a, b = sorted((one.key, other.key), key=len)
+    if a[0] != b[0] or not (a.isalpha() and b.isalpha()) or not a.isascii():
+        return False
+    if one.key in _NEGATIONS or other.key in _NEGATIONS:  # "with" is not a short "without"
+        return False
+    name = one.slot and other.slot
+    if b.startswith(a) and len(a) >= 4 and (b[len(a) :] in ("s", "es") or (not name and len(b) - len(a) <= 3)):
+        return not name or b == a + "s"
+    edits = (len(a) >= 7) if name else (len(a) >= 6) + (len(a) >= 9)
+    return edits > 0 and _edits_within(a, b, int(edits))
+
+
+def _edits_within(a: str, b: str, most: int) -> bool:
+    """Whether at most so many edits (insert, delete, replace, swap neighbours) make b of a."""
+    if abs(len(a) - len(b)) > most:
+        return False
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        new = [i]
+        for j, y in enumerate(b, 1):
+            cost = min(row[j] + 1, new[-1] + 1, row[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, before[j - 2] + 1)
+            new.append(cost)
+        before, row = row, new
+    return row[-1] <= most
+
+
+def _shingles(reading: Reading) -> frozenset[str]:
+    """The character 4-grams of the words as they compare (``repetition`` would fold them another way)."""
+    text = " ".join(reading.keys)
+    return frozenset(text[i : i + 4] for i in range(max(1, len(text) - 3)))
+
+
+# --- how a caption is read
+
+# Words that carry no fact of their own, so that rewording with them does not make another caption. English,
+# German, French, Spanish, Portuguese, Italian, Dutch. Words that decide a fact (not, without, left, before)
+# are left out on purpose.
+_FUNCTION_WORDS = """
+    a an the and or of to in on at by for from with as is are was were be been has have had his her its their
+    my your our this that these those it he she they we i you who which where when while into over around via
+    more less s t
+    der die das den dem des ein eine einen einem einer und oder von zu zum zur im in am an auf mit bei für fuer
+    ist sind war wird werden wurde hat sich als wie aus
+    le la les l un une des du de et ou à au aux en dans sur par pour avec est sont qui que
+    el los las una unos del al y o con por para es son se su sus lo
+    um uma os as do da dos das e em no na nos nas ao com é são
+    il lo gli i di del della dei delle nel nella con per è sono che
+    het een en van op te bij voor met is zijn"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+
+# Words that turn a caption round. Two captions that differ only in these say the opposite. The same languages.
+_TURNING = """
+    not no non without never neither nor
+    nicht kein keine keinen ohne nie
+    pas ne sans jamais  sin nunca  sem não nunca  senza mai  niet geen zonder"""
+_NEGATIONS = frozenset(_TURNING.replace("ã", "a").split())
+
+# Month names, to see that "Nov. 5" is "November 5" and "5 mai" "5 May". One row a month; abbreviations are
+# prefixes of three letters or more. English, German, French, Spanish, Portuguese, Italian, Dutch.
+MONTHS = MappingProxyType(
+    {
+        name: f"month{number}"
+        for number, names in enumerate(
+            (
+                "jan january januar jänner janvier enero janeiro gennaio januari",
+                "feb february februar février fevrier febrero fevereiro febbraio februari",
+                "mar march märz maerz mars marzo março marco maart",
+                "apr april avril abril aprile",
+                "may mai mayo maio maggio mei",
+                "jun june juni juin junio junho giugno",
+                "jul july juli juillet julio julho luglio",
+                "aug august août aout agosto augustus",
+                "sep sept september septembre septiembre setembro settembre",
+                "oct okt october oktober octobre octubre outubro ottobre",
+                "nov november novembre noviembre novembro",
+                "dec dez december dezember décembre decembre diciembre dezembro dicembre",
+            ),
+            1,
+        )
+        for name in names.split()
+    }
+)
+
+# What page furniture says around a caption: counters, zoom and gallery controls, hidden labels, relative
+# ages, template faults. None of it belongs to the caption.
+_FURNITURE = re.compile(
+    r"""(?ix)
+      \b (?:select\s+)? (?:(?:product|gallery)\s+)? (?:image|photo|picture|slide|bild|foto|imagen|immagine)
+         \s* \d+ \s* (?:of|/|von|de|di|sur) \s* \d+ \s* [,:]?
+    | ^ \s* \d+ (?:\s*of\s*|\s/\s) \d+ (?!\d) (?= \s* (?-i:[^\W\d_a-zß-ÿ]) )  # not "3 of 5 bridges"
+    | \b \d+ \s* / \s* \d+ \s+ back \s+ to \s+ gallery
+    | \b back \s+ to \s+ gallery \b
+    | \b (?:image|photo|picture|media|video) \s+ caption (?:\s*: | \b | (?=[A-Z]))
+    | \b (?:toggle|hide|show) \s+ caption \b
+    | ^ \s* (?:article|featured|hero|lead) \s+ image (?:\s+(?:for|of))? \s* :
+    | ^ \s* (?:enlarge|zoom|vergrößern|agrandir|ampliar|ingrandisci|vergroten)
+        (?:\s+ (?:this\s+)? (?:image|photo|picture|l['’]image|la\s+imagen|imagen|immagine))? \b \s* [:/|]?
+    | \b (?:click|tap|klicken|klick) \s+ (?:here\s+|on\s+(?:the\s+)?image\s+)? (?:to|zum)
+        \s+ (?:enlarge|zoom|expand|view|open|vergrößern)
+        (?:\s+ (?:(?:the|this|full|larger)\s+)? (?:image|photo|picture|size))? \b
+    | \b (?:view|open|see) \s+ (?:larger|full|full-size|fullscreen) \s+ (?:image|photo|picture|size) \b
+    | \b bild \s+ (?:vergrößern|in \s+ lightbox \s+ öffnen) \b
+    | \s [-–—|] \s (?:photo|image|picture|foto|bild) \s* $ | \( \s* (?:photos?|video|image|foto) \s* \) \s* $
+    | \b (?:updated \s+)? \d+ \s* (?:s|m|h|d|mins?|minutes?|hours?|days?) \s+ ago $
+    | \[object \s+ object\]
+    | \( \s* opens \s+ in \s+ (?:a\s+)? new \s+ (?:tab|window) \s* \)
+    | ^ \s* [×✕✖] \s*
+    """
+)
+
+_TAGS = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ue000-\uf8ff]")
+_THOUSANDS = re.compile(r"(?<=\d)[,.\u202f\u00a0'](?=\d{3}(?!\d))")
+# Scripts written without spaces: every character is a word (kana, Han, Thai to Tibetan, Burmese, Khmer).
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"
+WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+_CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ][a-zß-ÿ])")
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+_CUT_OFF = re.compile(r"(?:…|\.{3,})\s*(?:\(?(?:read\s+)?more\)?)?\s*[\"”»']?$", re.IGNORECASE)
+_LEAD = re.compile(r"(?i)^\s*(?:image|photo|picture|video|foto|bild|file(?:\s+photo)?)\s*(?:[:–—]|-\s)\s*")
+_TOPIC = re.compile(r"\s[-–—|]\s|:\s")
+_NUMBER = re.compile(r"(?<![^\W_])\d+(?![^\W_])")
+_LISTED = re.compile(r"[,;&]|\b(?:and|und|et|y|e|en)\b")
+
+
+@lru_cache(maxsize=512)
+def read_caption(text: str) -> Reading:
+    """A caption as it is compared."""
+    text, leading = _split_leading_credit(_plain(text))
+    text = _FURNITURE.sub(" ", text).strip(" #|·*•")
+    body, credits = _split_credits(text)
+    credit = " ".join([*leading, *credits])
+    body = _LEAD.sub("", body)
+    cut_off = _CUT_OFF.search(body) is not None
+    body = _CUT_OFF.sub("", body)
+    words = _words(body)
+    topic = _TOPIC.search(body)
+    if not words and not credit:  # signs only: they are equal or they are not
+        credit = text
+    small = {word.key for word in words if word.small}
+    names = not small and any(c.islower() for c in body)
+    return Reading(
+        words=words,
+        keys=tuple(word.key for word in words),
+        credit=credit,
+        credit_keys=_credit_keys(credit),
+        cut_off=cut_off,
+        topic=len(_words(body[: topic.start()])) if topic else 0,
+        names_listed=names and _LISTED.search(body) is not None and _NUMBER.search(body) is None,
+        sentence=len(small) >= SUBSTANCE,
+    )
+
+
+def _plain(text: str) -> str:
+    """The text without entities, tags and invisible characters, in one line."""
+    if "&" in text:
+        text = html.unescape(html.unescape(text))
+    if "<" in text:
+        text = _TAGS.sub(" ", text)
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).replace("’", "'").split())
+
+
+def _words(text: str) -> tuple[Word, ...]:
+    """The words of a text as they compare: folded, numbers and months in one spelling."""
+    text = _CAMEL.sub(" ", _THOUSANDS.sub("", text))
+    raw = WORD.findall(text)
+    one_case = not any(c.islower() for c in text) or not any(c.isupper() for c in text)
+    numeric = [word[0].isdigit() for word in raw]
+    words = []
+    for i, word in enumerate(raw):
+        # A run of combining marks has nothing left to fold to; it compares as it is.
+        key = _fold(word) or word
+        dated = key in MONTHS and (any(numeric[i + 1 : i + 2]) or any(numeric[max(0, i - 1) : i]))
+        if dated:
+            key = MONTHS[key]
+        elif len(key) == 2 and key.isdigit():
+            key = key.lstrip("0") or "0"
+        content = key not in FUNCTION_WORDS
+        slot = content and (one_case or not word[0].islower() or any(c.isdigit() for c in word))
+        small = content and word[0].isalpha() and not word[0].isupper()
+        words.append(Word(key, content, slot, small))
+    return tuple(words)
+
+
+def _fold(word: str) -> str:
+    """A word without case and accents; umlauts become ae, oe, ue."""
+    word = word.casefold()
+    if word.isascii():
+        return word
+    word = unicodedata.normalize("NFD", word.translate(_UMLAUTS))
+    return "".join(c for c in word if not unicodedata.combining(c))
+
+
+# --- credits
+
+# What a credit has at most: characters and words; and how many places are tried for its beginning.
+CREDIT_LENGTH, _CREDIT_WORDS, MOST_STARTS = 200, 20, 16
+
+# What names the maker of a picture. Languages as above and some more; the German compounds (Symbolbild,
+# Archivfoto) come with the prefix.
+_MEDIUM = (
+    r"photos?|photograph(?:y|s)?|images?|pictures?|pics?|illustrations?|video"
+    r"|\w*fotos?|fotografie|fotograf[íi]a|\w*bild(?:er)?|grafik|imagen|imagem|immagine|afbeelding|beeld|фото"
+)
+_GLUED_MEDIUM = r"Photo(?:graph)?|Image|Picture|Illustration|Credit|Foto|Bild|Source|Quelle"
+_LABEL = re.compile(
+    rf"""(?x)
+    (?: (?<![^\W_]) | (?<=[^\W_]) (?={_GLUED_MEDIUM}) )
+    (?: (?i:{_MEDIUM}) (?i:\s+(?:illustration|credits?|courtesy))? \s*
+          (?: : | / | © | (?i:\s(?:by|courtesy\s+of|courtesy|copyright|von|par|por|de|via)\b) \s* :? )
+      | (?i: (?:(?:photo|image|picture|bild|foto)[\s-]*)? (?:credits?|crédits?|crédito|nachweis) (?:\s+to)? )
+          \s* :
+      | (?i:courtesy \s+ of | source \s* : | quelle \s* : | fuente \s* : | fonte \s* : | bron \s* :)
+      | (?i:copyright) (?=\s+(?:\d{{4}}|©|[A-Z])) | © | \([cC]\)
+      | (?i:virin) \s* :
+    )
+    """
+)
+# Agencies and stock libraries that sign pictures across the world's press, with or without a label: those that
+# sign so many that their name alone tells no picture from another, and the rest.
+_EVERYWHERE = "Getty|AP|AFP|Reuters|EPA|dpa|ANSA|EFE|TASS|Xinhua|UPI|Shutterstock|Alamy|iStock"
+_ELSEWHERE = "Keystone|Anadolu|Unsplash|Pixabay|Pexels|Flickr"
+_AGENCY = re.compile(
+    rf"(?<![^\W_])(?:{_EVERYWHERE}|{_ELSEWHERE}|Adobe ?Stock|Wikimedia Commons|Associated Press)(?![^\W_])"
+)
+_AGENCY_KEYS = frozenset(_EVERYWHERE.lower().split("|"))
+_AGENCY_HINTS = (*_EVERYWHERE.split("|"), *_ELSEWHERE.split("|"), "Adobe", "Wikimedia", "REUTERS")
+_HINTS = """photo foto bild image pictur illustr grafik video imagen imagem immagin afbeelding beeld фото
+    credit crédit nachweis courtesy source: quelle fuente: fonte: bron: copyright © (c) virin"""
+_LABEL_HINTS = tuple(_HINTS.split())
+_PARTICLES = """by via for from of the and file files photo photos image images courtesy staff handout
+    all rights reserved com org net von van der den de del della di da do dos la le du und et y e i pool stock
+    submitted"""
+_NAME_PARTICLES = frozenset(_PARTICLES.split())
+_BREAK = re.compile(r"[.!?…\"”»')\]]\s*(?=[^\W_a-z(\[])|\s[-–—|]\s(?=[^\W_a-z©])|\s*[(\[]")
+_NAME_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_BRACKETED = re.compile(r"[(\[][^()\[\]]{4,100}[)\]]")
+_MODIFIERS = re.compile(r"(?:(?:[A-Z][A-Za-z&-]*|(?:[A-Z]\.){2,})\s+){1,3}$")
+_ACRONYMS = re.compile(r"(?:(?:[A-Z][A-Za-z]?[A-Z]+|(?:[A-Z]\.){2,})\s+){1,2}$")
+_NOISE = """photo photos photograph photographs photography image images picture pictures illustration video
+    credit credits courtesy copyright foto fotos bild bilder source quelle all rights reserved the"""
+_CREDIT_NOISE = frozenset(_NOISE.split())
+_LONG_NAMES = MappingProxyType({"Associated Press": "AP", "Agence France-Presse": "AFP"})
+_CAPTION_LABEL = re.compile(
+    r"(?i)(?<![^\W_])(?:image|photo|picture|media|video)\s+caption(?:\s*:|\s|(?=[A-Z]))"
+)
+_MEDIUM_NAMED = re.compile(rf"(?i)(?<![^\W_])(?:{_MEDIUM}|credit|courtesy)(?![^\W_])")
+_PURE_LABEL = re.compile(
+    rf"(?ix) ^ (?: (?:{_MEDIUM}) (?:\s+credits?)? \s* (?: : | \s(?:by|von|par|por)\b \s* :? )"
+    r" | credits? \s* : | © ) \s*"
+)
+
+
+def _credit_keys(credit: str) -> frozenset[str]:
+    """The names in a credit, without its label, years and boilerplate."""
+    for long, short in _LONG_NAMES.items():
+        credit = credit.replace(long, short)
+    keys = (word.key for word in _words(credit))
+    return frozenset(key for key in keys if not key.isdigit()) - _CREDIT_NOISE
+
+
+def _split_leading_credit(text: str) -> tuple[str, list[str]]:
+    """The text behind a hidden "image caption" label, and the credit that stood before that label."""
+    label = _CAPTION_LABEL.search(text, 0, CREDIT_LENGTH)
+    if label and _is_credit(text[: label.start()].strip()):
+        return text[label.end() :], [text[: label.start()].strip()]
+    return text, []
+
+
+def _split_credits(text: str) -> tuple[str, list[str]]:
+    """A caption's own words, and the credits: those behind it, and those in brackets within it."""
+    credits: list[str] = []
+    for _ in range(3):
+        found = credit_start(text)
+        if found is None:
+            break
+        credits.insert(0, text[found[0] :].strip(" ()[].-–—|"))
+        text = text[: found[0]].rstrip(" -–—|,;:/")
+    for bracketed in _BRACKETED.findall(text):
+        if _is_credit(bracketed):
+            credits.append(bracketed.strip("()[]"))
+            text = text.replace(bracketed, " ")
+    return text, credits
+
+
+def credit_start(text: str) -> tuple[int, bool] | None:
+    """Where the credit at the end of a text begins, and whether it stands apart from the sentence before it."""
+    tail = max(0, len(text) - CREDIT_LENGTH)
+    apart = {0} if not tail else set()
+    for found in _BREAK.finditer(text, tail):
+        apart.add(found.end() if text[found.end() - 1] not in "([" else found.end() - 1)
+    starts = dict.fromkeys(apart, True)
+    for found in _LABEL.finditer(text, tail):
+        before = _ACRONYMS.search(text, max(tail, found.start() - 30), found.start())
+        starts.setdefault(before.start() if before else found.start(), False)
+    for start in sorted(starts)[:MOST_STARTS]:
+        if _is_credit(text[start:]):
+            return start, starts[start]
+    return None
+
+
+def _is_credit(text: str) -> bool:
+    """Whether a text is nothing but a credit: a label, then names; or names, an agency among them."""
+    text = text.strip(" ()[].")
+    if not text or len(text) > CREDIT_LENGTH:
+        return False
+    label = _LABEL.search(text)
+    if label and label.start():  # "DoD photo by", "AP Photo/", but not "Freezing Your Credit:"
+        by = label[0].rstrip(" :").lower().endswith(("by", "/", "courtesy", "courtesy of"))
+        label = label if by and _MODIFIERS.fullmatch(text, 0, label.start()) else None
+    if label is None and (_AGENCY.search(text) is None or _NUMBER.search(text)):
+        return False
+    return _names_only(text[label.end() :] if label else text)
+
+
+def _names_only(text: str) -> bool:
+    """Whether every word could stand in a credit: capitalised, a number, a particle, part of an address."""
+    words = list(_NAME_WORD.finditer(text))
+    return 0 < len(words) <= _CREDIT_WORDS and all(
+        not word[0].islower()
+        or word[0] in _NAME_PARTICLES
+        or text[max(0, word.start() - 1) : word.start()] in ("/", ".", "@", "_")
+        for word in words
+    )
+
+
+def may_be_signed(tails: Mapping[int, str]) -> set[int]:
+    """Which of some ends of texts may be credits, by their last word and what hints at one: a cheap look."""
+    ends = {number: tail for number, tail in tails.items() if _may_end_so(tail)}
+    # Few pages have more than a few of the hints; only these are looked for in each.
+    together = "\n".join(ends.values())
+    lower = together.lower()
+    labels = [hint for hint in _LABEL_HINTS if hint in lower]
+    agencies = [hint for hint in _AGENCY_HINTS if hint in together]
+    return {
+        number
+        for number, tail in ends.items()
+        if any(map(tail.lower().__contains__, labels)) or any(map(tail.__contains__, agencies))
+    }
+
+
+def _may_end_so(tail: str) -> bool:
+    if not tail[-1].isalnum() and tail[-1] not in ").]":
+        return False
+    last = tail.rstrip(" ()[].\"”’'!?").rpartition(" ")[2]
+    return not (last.islower() and last.isalpha()) or last in _NAME_PARTICLES
+
+
+def names_medium(credit: str) -> bool:
+    """Whether a credit says what it credits (photo, image ...), and is not only a source or a copyright."""
+    return _MEDIUM_NAMED.search(credit) is not None
+
+
+def bare_credit(text: str) -> str:
+    """A credit without brackets and without a label that only says that it is one."""
+    return _PURE_LABEL.sub("", text.strip(" ()[]-–—|,;\t\n")).strip(" ()[]")

@@ -1,0 +1,282 @@
+"""Cutting what a site repeats, and what the generic patterns know: a pure function of page, policy and chrome.
+
+What is repeated was learned before (``chrome_learning``); whether a repeated block is chrome on this page its
+company says (``company``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import groupby, pairwise
+
+from cleancopy.document import Block, Cut, Document, Evidence
+from cleancopy.minhash import jaccard, shingles
+from cleancopy.policy import ChromePolicy
+from cleancopy.stages.chrome.learn import learn_chrome
+from cleancopy.stages.chrome.patterns import Pattern, Why, generic_patterns, is_error_page, pattern_cuts, taken
+from cleancopy.stages.chrome.placement import SOLID, STRENGTH, Mark, Zone, chrome_places, mark_of, position_of
+from cleancopy.stages.chrome.profile import (
+    LEADERS,
+    NEAR,
+    ChromeEntry,
+    Position,
+    SiteChrome,
+    chrome_from_json,
+    chrome_to_json,
+    exact_form,
+    is_composed,
+    is_near,
+    key_of,
+    masked_form,
+    with_decision,
+)
+
+__all__ = [
+    "ChromeEntry", "Pattern", "SiteChrome", "chrome_from_json", "chrome_to_json", "cut_chrome",
+    "generic_patterns", "is_error_page", "learn_chrome", "protected_blocks", "weigh_scores", "with_decision",
+]  # fmt: skip
+
+_Match = tuple[ChromeEntry, float]
+#: What the odds of being content are multiplied by, for the page's own blocks on a site that is known well,
+#: and for short blocks that half of the pages have. On seven sites, cross-validated: word F1 0.989 to 0.992.
+_OWN, _REPEATED = 2.0, 0.25
+#: Entries that are chrome where they have the company for it.
+_CHROME = frozenset(["pinned", "cut", "faded"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """A site chrome made ready for looking up: entries by key, keys by rare shingle."""
+
+    entries: Mapping[str, ChromeEntry]
+    labels: Set[str]
+    by_shingle: Mapping[str, Sequence[str]]
+    shingles: Mapping[str, frozenset[str]]
+
+
+def cut_chrome(document: Document, policy: ChromePolicy, chrome: SiteChrome | None) -> tuple[Cut, ...]:
+    """The cuts of what the site repeats, and of what the generic patterns know, on one page.
+
+    Blocks that a cut of the document touches are left out. A cut reaches to the start of the next block.
+    """
+    found, dropped = _site_cuts(document, policy, chrome) if chrome and chrome.entries else ({}, set())
+    if policy.patterns:
+        found = pattern_cuts(document, found, dropped) | found
+    cut_already = taken(document)
+    starts = [*(block.start for block in document.blocks[1:]), len(document.text)]
+    return tuple(
+        Cut(document.blocks[n].start, starts[n], "chrome", *found[n])
+        for n in sorted(found)
+        if n not in cut_already
+    )
+
+
+def protected_blocks(document: Document, policy: ChromePolicy, chrome: SiteChrome | None) -> Set[int]:
+    """The starts of the blocks that people have said are no chrome: no stage but captions may cut them."""
+    if chrome is None or not any(entry.status == "dropped" for entry in chrome.entries):
+        return frozenset()
+    exact = [exact_form(document.text_of(block)) for block in document.blocks]
+    matches = zip(document.blocks, _matches(exact, _index(chrome, policy.near), policy.near), strict=True)
+    return {block.start for block, match in matches if match is not None and match[0].status == "dropped"}
+
+
+def _site_cuts(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> tuple[dict[int, Why], set[int]]:
+    """Why blocks of the page are chrome of its site, and the blocks that people have said are not."""
+    matches, marks, places, zone = _seen(document, policy, chrome)
+    found = {}
+    for number, match in enumerate(matches):
+        position = position_of(number, zone)
+        if match is None:
+            if number in places:
+                found[number] = _surrounded(chrome, position)
+        elif match[0].status == "pinned" or (
+            match[0].status in ("cut", "faded") and number in places and position in match[0].positions
+        ):
+            found[number] = _reason(match, chrome, position)
+    dropped = {n for n, match in enumerate(matches) if match is not None and match[0].status == "dropped"}
+    found = _submenus(marks, matches, zone, found, chrome) | found
+    return {n: why for n, why in found.items() if n not in dropped}, dropped
+
+
+_Known = tuple[Sequence[_Match | None], Sequence[Mark], Set[int], Zone]
+
+
+def _seen(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> _Known:
+    """What the chrome knows of each block, the marks of the blocks, which are chrome, the content's zone."""
+    return _read(document.text, document.blocks, policy.near, chrome)
+
+
+@lru_cache(maxsize=2)  # two stages ask of the same page, one after the other
+def _read(text: str, blocks: tuple[Block, ...], near: float, chrome: SiteChrome) -> _Known:
+    index = _index(chrome, near)
+    texts = [text[block.start : block.end] for block in blocks]
+    exact = [exact_form(one) for one in texts]
+    matches = _matches(exact, index, near)
+    marks = _cutting_marks(blocks, texts, exact, matches, index)
+    few = any(entry.spread == "edge" and entry.status == "cut" for entry in chrome.entries)
+    return matches, marks, *chrome_places(marks, few=few)
+
+
+def weigh_scores(document: Document, policy: ChromePolicy, chrome: SiteChrome | None) -> Document:
+    """The document with its content scores weighed by what the site repeats, for the content decision alone.
+
+    Inside the content's zone a block that no other page has is more likely content, once enough pages are
+    known to say so; a short one that half of the pages have is less likely, wherever it stands.
+    """
+    if chrome is None or not chrome.entries or all(block.score is None for block in document.blocks):
+        return document
+    matches, marks, _, zone = _seen(document, policy, chrome)
+    blocks = list(document.blocks)
+    for number, (block, match, mark) in enumerate(zip(document.blocks, matches, marks, strict=True)):
+        if block.score is None:
+            continue
+        if match is None or not match[0].counts:
+            if zone[0] <= number < zone[1] and chrome.is_known_well:
+                blocks[number] = block._replace(score=_weighed(block.score, _OWN))
+        elif mark.short and match[0].is_common:
+            why = block.why or f"{match[0].pages} of {chrome.pages} pages of {chrome.site} have it"
+            blocks[number] = block._replace(score=_weighed(block.score, _REPEATED), why=why)
+    return replace(document, blocks=tuple(blocks))
+
+
+def _weighed(score: float, weight: float) -> float:
+    """A probability with its odds multiplied."""
+    odds = score * weight
+    return round(odds / (odds + 1 - score), 3)
+
+
+def _cutting_marks(
+    blocks: Sequence[Block],
+    texts: Sequence[str],
+    exact: Sequence[str],
+    matches: Sequence[_Match | None],
+    index: _Index,
+) -> list[Mark]:
+    marks: list[Mark] = []
+    times = Counter(match[0].key for match in matches if match is not None)
+    seen: set[str] = set()
+    rows = _rows(matches)
+    for number, (block, text, match) in enumerate(zip(blocks, texts, matches, strict=True)):
+        if match is None:
+            marks.append(mark_of(block, text, exact[number], 5 if is_composed(text, index.labels) else 0))
+            continue
+        entry, likeness = match
+        strength = STRENGTH[entry.spread] if entry.status in _CHROME else 0
+        if entry.status == "faded" and rows[number] < SOLID:
+            strength = min(strength, 1)
+        varies = entry.varies or (likeness == 1 and exact_form(entry.example) != exact[number])
+        before = matches[number - 1] if number else None
+        usual = before is not None and entry.key in before[0].next
+        mark = mark_of(block, text, exact[number], strength, varies=varies)
+        # A page's headline may also stand in its menu or among its related links.
+        headline = block.kind == "heading" and block.level == 1 and times[entry.key] > 1
+        again = headline or (entry.key in seen and not usual)
+        marks.append(mark._replace(again=again, once=times[entry.key] == 1))
+        seen.add(entry.key)
+    return marks
+
+
+def _rows(matches: Sequence[_Match | None]) -> list[int]:
+    """For each block the length of the row of blocks known as chrome that it stands in, 0 for others."""
+    lengths: list[int] = []
+    for known, row in groupby(matches, key=lambda m: m is not None and m[0].status in _CHROME):
+        size = len(list(row))
+        lengths += [size if known else 0] * size
+    return lengths
+
+
+@lru_cache(maxsize=16)
+def _index(chrome: SiteChrome, near: float) -> _Index:
+    texts = {entry.key: masked_form(exact_form(entry.example)) for entry in chrome.entries}
+    grams = {key: shingles(text, NEAR.shingle) for key, text in sorted(texts.items()) if is_near(text)}
+    counts = Counter(gram for own in grams.values() for gram in own)
+    index: dict[str, list[str]] = defaultdict(list)
+    for key, own in grams.items():
+        # Two sets of Jaccard t share a gram among the rarest |a| - t|a| + 1 of either (prefix filtering,
+        # Chaudhuri, Ganti and Kaushik 2006).
+        for gram in sorted(own, key=lambda g: (counts[g], g))[: len(own) - int(near * len(own)) + 1]:
+            if len(index[gram]) < LEADERS:
+                index[gram].append(key)
+    labels = frozenset(texts[e.key] for e in chrome.entries if e.status in ("cut", "pinned") and _is_wide(e))
+    return _Index({entry.key: entry for entry in chrome.entries}, labels, dict(index), grams)
+
+
+def _is_wide(entry: ChromeEntry) -> bool:
+    return STRENGTH[entry.spread] >= 3
+
+
+def _matches(exact: Sequence[str], index: _Index, near: float) -> list[_Match | None]:
+    """The entry of each block and how alike the two are; no near match beside the entry's exact one."""
+    whole = [index.entries.get(key_of(masked_form(one))) for one in exact]
+    own = {entry.key for entry in whole if entry is not None}
+    found: list[_Match | None] = []
+    for entry, one in zip(whole, exact, strict=True):
+        match = (entry, 1.0) if entry is not None else _near_match(masked_form(one), index, near)
+        found.append(match if match is not None and (match[1] == 1 or match[0].key not in own) else None)
+    return found
+
+
+def _near_match(masked: str, index: _Index, near: float) -> _Match | None:
+    if not is_near(masked):
+        return None
+    own = shingles(masked, NEAR.shingle)
+    keys = {key for gram in own for key in index.by_shingle.get(gram, ())}
+    likeness, key = max(((jaccard(own, index.shingles[key]), key) for key in keys), default=(0.0, ""))
+    return (index.entries[key], min(likeness, 0.999)) if likeness >= near else None
+
+
+def _submenus(
+    marks: Sequence[Mark],
+    matches: Sequence[_Match | None],
+    zone: Zone,
+    found: Mapping[int, Why],
+    chrome: SiteChrome,
+) -> dict[int, Why]:
+    """The short blocks above the content, between two of its chrome that follow each other on other pages."""
+    inserted: dict[int, Why] = {}
+    for before, after in pairwise(sorted(n for n in found if n < zone[0])):
+        left, right = matches[before], matches[after]
+        gap = range(before + 1, after)
+        if not gap or left is None or right is None or right[0].key not in left[0].next:
+            continue
+        if left[0].spread != "edge" and all(marks[n].short for n in gap):
+            reason = f"a submenu: elsewhere on {chrome.site} the lines before and after it follow each other"
+            evidence: Evidence = {
+                "key": left[0].key,
+                "pages": left[0].pages,
+                "of": chrome.pages,
+                "position": "top",
+            }
+            inserted |= dict.fromkeys(gap, ("site-chrome", reason, evidence))
+    return inserted
+
+
+def _reason(match: _Match, chrome: SiteChrome, position: Position) -> Why:
+    entry, likeness = match
+    evidence: dict[str, str | int | float | bool] = {
+        "key": entry.key,
+        "pages": entry.pages,
+        "of": chrome.pages,
+        "position": position,
+    }
+    if entry.status == "pinned":
+        return "site-chrome", f"pinned as chrome of {chrome.site}", evidence
+    where = f"always at the {position}" if len(entry.positions) == 1 else f"here at the {position}"
+    reason = f"on {entry.pages} of {chrome.pages} pages of {chrome.site}, {where}"
+    if entry.status == "faded":
+        reason += ", though not on the latest"
+    if likeness < 1:
+        evidence["jaccard"] = round(likeness, 3)
+        reason = f"in nearly the same words {reason}"
+    return "site-chrome", reason, evidence
+
+
+def _surrounded(chrome: SiteChrome, position: Position) -> Why:
+    return (
+        "site-chrome",
+        f"made of labels that are chrome of {chrome.site}, or one line between such",
+        {"of": chrome.pages, "position": position},
+    )

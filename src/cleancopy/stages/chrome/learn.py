@@ -1,0 +1,371 @@
+"""Learning a site's chrome from its pages.
+
+A fold over the documents of one site that gives a ``SiteChrome``; it asks of every page what cutting asks
+of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from typing import get_args
+
+from cleancopy.document import Block, Document
+from cleancopy.minhash import Signing, band_keys, candidates, jaccard, shingles, sign
+from cleancopy.policy import ChromePolicy
+from cleancopy.stages.chrome.placement import STRENGTH, Mark, chrome_places, mark_of, position_of
+from cleancopy.stages.chrome.profile import (
+    LEADERS,
+    NEAR,
+    ChromeEntry,
+    Position,
+    SiteChrome,
+    Spread,
+    Status,
+    exact_form,
+    is_composed,
+    is_near,
+    key_of,
+    masked_form,
+    order,
+)
+
+#: Near twins meet in 32 bands of 4 rows: a true pair of Jaccard 0.6 with 99 %.
+_NEAR_BANDS = (32, 4)
+#: Pages are copies of each other from this Jaccard, measured where they do not share the site's chrome.
+_COPY = 0.8
+_COPY_SIGNING = Signing(num_perm=112, shingle=5)
+_COPY_BANDS = (14, 8)
+_OWN_WORDS = 20  # a page with fewer words of its own is compared as a whole
+_FEW_PAGES = 5  # so few pages are compared as wholes: most of them may be copies of one
+
+_MOST, _ALWAYS = 0.8, 0.95  # share of pages for chrome that stands apart, and for chrome that needs no company
+_ONE_FORM = 0.9  # share of pages on which a block reads the same: else its numbers vary
+_DATA = 1 / 3  # share of pages on which a block's numbers vary within the page: then it is the page's data
+_MOST_RELATED = 300  # doubtful entries that are kept for people to look at
+_EXAMPLE_LENGTH = 2_000
+_LATEST, _LEAST_LATEST = 10, 5  # pages of the latest days that can speak for a new design: at most, at least
+_CHANCE = 0.01  # how likely the latest pages may lack an entry by chance before it fades
+_PATHS = 4
+_DEFAULT = ChromePolicy()
+
+
+@dataclass(slots=True)
+class _Page:
+    """A page while its site is learnt. ``names`` are the masked forms of its blocks, near twins made one."""
+
+    key: str
+    digest: str
+    names: list[str]
+    exact: list[str]
+    texts: list[str]
+    blocks: tuple[Block, ...]
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """What the pages of a site say together: on how many each block stands, what follows what."""
+
+    pages: int
+    counts: Mapping[str, int]
+    follows: Mapping[tuple[str, str], int]
+    spreads: Mapping[str, Spread]
+    varying: Set[str]
+    strong: Set[str]
+    faded: Set[str]
+
+
+def learn_chrome(
+    documents: Iterable[Document],
+    *,
+    site: str,
+    policy: ChromePolicy = _DEFAULT,
+    previous: SiteChrome | None = None,
+    seen: str | None = None,
+    captured: Mapping[str, str] | None = None,
+) -> SiteChrome:
+    """The chrome of a site from its documents, in whatever order they come.
+
+    Documents with one key, and pages that are copies of each other, count once. ``previous`` carries over
+    what people decided (``pinned``, ``dropped``), when an entry was first seen, and the version, which grows
+    by one where the digest changes. ``captured`` gives the ISO times of documents by key, ``seen`` the date
+    of this learning for those without.
+
+    Each design of a site counts for itself: what stands on most of the latest pages is as strong as what
+    stood on most of the pages before. An entry that the latest pages lack, or that no page at hand has any
+    more, fades; one that pages have and that proves to be no chrome goes.
+    """
+    days = captured or {}
+    pages = _distinct([_page(document, days.get(document.key, "")[:10]) for document in documents])
+    standing = {key_of(name) for page in pages for name in page.names}
+    entries = _learnt(pages, policy) if len(pages) >= max(2, policy.edge_pages) else []
+    chrome = SiteChrome(site, 1, len(pages), _with_decisions(entries, previous, seen, standing))
+    if previous is None:
+        return chrome
+    return replace(chrome, version=previous.version + (chrome.digest != previous.digest))
+
+
+def _page(document: Document, day: str) -> _Page:
+    texts = [document.text_of(block) for block in document.blocks]
+    exact = [exact_form(text) for text in texts]
+    digest = hashlib.sha256(document.text.encode("utf-8", "surrogatepass")).hexdigest()
+    return _Page(document.key, digest, [masked_form(one) for one in exact], exact, texts, document.blocks, day)
+
+
+def _distinct(pages: list[_Page]) -> list[_Page]:
+    """The pages, one of each key (the longest) and one of each set of copies, sorted."""
+    by_key = {page.key: page for page in sorted(pages, key=lambda p: (p.key, len(p.names), p.digest))}
+    pages = sorted(by_key.values(), key=lambda p: (-len(p.names), p.digest))
+    own = [" ".join(page.exact) for page in pages]
+    if len(pages) > _FEW_PAGES:
+        counts = Counter(name for page in pages for name in set(page.names))
+        own = [_own_text(page, whole, counts, len(pages)) for page, whole in zip(pages, own, strict=True)]
+    leaders = _leaders(own, _COPY_SIGNING, _COPY_BANDS, _COPY)
+    kept = [page for number, page in enumerate(pages) if leaders[number] == number]
+    return sorted(kept, key=lambda p: (p.key, p.digest))
+
+
+def _own_text(page: _Page, whole: str, counts: Mapping[str, int], pages: int) -> str:
+    """The text of a page that most pages do not have, or all its text where that is too little to go by."""
+    both = zip(page.exact, page.names, strict=True)
+    own = " ".join(exact for exact, name in both if counts[name] * 2 < pages)
+    return own if own.count(" ") >= _OWN_WORDS else whole
+
+
+def _leaders(texts: Sequence[str], signing: Signing, bands: tuple[int, int], threshold: float) -> list[int]:
+    """For each text the number of the earlier text that stands for it, or its own: no chains, linear work."""
+    leader = list(range(len(texts)))
+    grams: dict[int, frozenset[str]] = {}
+    tried: Counter[int] = Counter()
+    best: dict[int, float] = defaultdict(float)
+    keys = band_keys(sign(texts, signing), *bands)
+    for left, right in candidates(keys, bucket=LEADERS).pairs.tolist():
+        if leader[left] != left or tried[right] >= LEADERS:
+            continue
+        tried[right] += 1
+        for number in (left, right):
+            if number not in grams:
+                grams[number] = shingles(texts[number], signing.shingle)
+        likeness = jaccard(grams[left], grams[right])
+        if likeness >= threshold and likeness > best[right]:
+            best[right], leader[right] = likeness, left
+    return leader
+
+
+def _learnt(pages: list[_Page], policy: ChromePolicy) -> list[ChromeEntry]:
+    """What is chrome on enough of the pages, and what looks like it but is doubtful."""
+    _name_near_twins(pages, policy.near)
+    few = len(pages) < policy.pages
+    tally = _tally(pages, policy)
+    held: dict[str, Counter[Position]] = defaultdict(Counter)
+    paths: dict[str, Counter[str]] = defaultdict(Counter)
+    for page in pages:
+        chrome, zone = chrome_places(_learning_marks(page, tally), few=few)
+        chrome = {n for n in chrome if page.names[n] in tally.spreads}
+        for name, position in {(page.names[n], position_of(n, zone)) for n in chrome}:
+            held[name][position] += 1
+        for number in chrome:
+            if path := page.blocks[number].path:
+                paths[page.names[number]][re.sub(r"\[\d+\]", "", path)] += 1
+    names = sorted(set(held) | tally.strong)
+    examples = _examples(pages, set(names))
+    after = _usual_followers(tally, held)
+    first, last = _seen(pages)
+    need = policy.edge_pages if few else policy.pages
+    entries = [
+        ChromeEntry(
+            key=key_of(name),
+            example=examples[name],
+            pages=tally.counts[name],
+            positions=tuple(position for position in get_args(Position) if held[name][position]),
+            paths=tuple(path for path, _ in sorted(paths[name].items(), key=lambda p: (-p[1], p[0]))[:_PATHS]),
+            first_seen=first.get(name),
+            last_seen=last.get(name),
+            status=_status(name, tally, enough=sum(held[name].values()) >= min(need, tally.counts[name])),
+            spread=tally.spreads[name],
+            varies=name in tally.varying,
+            next=tuple(after[name]),
+        )
+        for name in names
+    ]
+    related = sorted((e for e in entries if e.status == "related"), key=lambda e: (-e.pages, e.key))
+    return [entry for entry in entries if entry.status != "related"] + related[:_MOST_RELATED]
+
+
+def _status(name: str, tally: _Tally, *, enough: bool) -> Status:
+    """What a block is that as chrome stands on enough pages, or does not."""
+    return ("faded" if name in tally.faded else "cut") if enough else "related"
+
+
+def _seen(pages: Sequence[_Page]) -> tuple[dict[str, str], dict[str, str]]:
+    """The first and the last day that each block was captured on."""
+    dated = sorted((page for page in pages if page.day), key=lambda p: p.day)
+    last = {name: page.day for page in dated for name in page.names}
+    return {name: page.day for page in reversed(dated) for name in page.names}, last
+
+
+def _tally(pages: list[_Page], policy: ChromePolicy) -> _Tally:
+    counts = Counter(name for page in pages for name in set(page.names))
+    follows = Counter(pair for page in pages for pair in set(pairwise(page.names)))
+    varying, data = _varying(pages, counts, policy.edge_pages)
+    wanted = {n for n, count in counts.items() if count >= max(2, policy.edge_pages) and n not in data}
+    latest = _latest(pages)
+    lately = Counter(name for page in latest for name in set(page.names))
+    parts = [(counts, len(pages)), (lately, len(latest)), (counts - lately, len(pages) - len(latest))]
+    parts = [(part, size) for part, size in parts if size]
+    spreads: dict[str, Spread] = {
+        name: max((_spread(part[name], size, policy) for part, size in parts), key=STRENGTH.__getitem__)
+        for name in sorted(wanted)
+    }
+    if len(pages) < policy.pages:
+        spreads = {name: spread for name, spread in spreads.items() if spread == "edge"}
+    strong = {name for name, spread in spreads.items() if STRENGTH[spread] >= 3}
+    faded = _faded(counts, lately, len(pages) - len(latest), len(latest)) if latest else set()
+    return _Tally(len(pages), counts, follows, spreads, varying, strong, faded)
+
+
+def _latest(pages: Sequence[_Page]) -> list[_Page]:
+    """The pages of the latest days, where they can show what the site is now; none where no day parts them.
+
+    Whole days only: the order of pages within one crawl says nothing.
+    """
+    found: list[_Page] = []
+    for day, group in groupby(sorted(pages, key=lambda p: p.day, reverse=True), key=lambda p: p.day):
+        more = list(group)
+        if not day or (found and len(found) + len(more) > _LATEST):
+            break
+        found += more
+    return found if _LEAST_LATEST <= len(found) <= len(pages) / 2 else []
+
+
+def _faded(counts: Counter[str], lately: Counter[str], before: int, latest: int) -> set[str]:
+    """The blocks that the latest pages lack, and not by chance; in a new design all that they lack.
+
+    The design is new where of what stood on most pages before the latest pages lack half.
+    """
+    gone = {name for name in counts if not lately[name]}
+    common = [name for name, count in (counts - lately).items() if count >= _MOST * before]
+    if common and 2 * sum(name in gone for name in common) >= len(common):
+        return gone
+    return {name for name in gone if (1 - counts[name] / before) ** latest < _CHANCE}
+
+
+def _spread(count: int, pages: int, policy: ChromePolicy) -> Spread:
+    share = count / pages
+    if pages < policy.pages:
+        return "edge" if share >= policy.fraction else "rare"
+    if count < policy.pages:
+        return "rare"
+    if share < policy.fraction:
+        return "some"
+    return "always" if share >= _ALWAYS else "most" if share >= _MOST else "half"
+
+
+def _learning_marks(page: _Page, tally: _Tally) -> list[Mark]:
+    marks: list[Mark] = []
+    times = Counter(page.names)
+    seen: set[str] = set()
+    for number, (name, text) in enumerate(zip(page.names, page.texts, strict=True)):
+        strength = STRENGTH[tally.spreads[name]] if name in tally.spreads else 0
+        if not strength and is_composed(text, tally.strong):
+            strength = 5
+        mark = mark_of(page.blocks[number], text, page.exact[number], strength, varies=name in tally.varying)
+        before, then = page.names[max(0, number - 1)], page.names[min(number + 1, len(page.names) - 1)]
+        usual = tally.follows[before, name] * 2 >= tally.counts[before]
+        joined = tally.follows[name, then] >= 2
+        again = name in seen and not usual
+        marks.append(mark._replace(joined=joined, again=again, once=times[name] == 1))
+        seen.add(name)
+    return marks
+
+
+def _name_near_twins(pages: list[_Page], near: float) -> None:
+    """Give blocks that are nearly equal one name, that of the commonest."""
+    counts = Counter(name for page in pages for name in set(page.names))
+    names = sorted((name for name in counts if is_near(name)), key=lambda n: (-counts[n], n))
+    leaders = _leaders(names, NEAR, _NEAR_BANDS, near)
+    twins = {names[n]: names[leader] for n, leader in enumerate(leaders) if leader != n}
+    for page in pages:
+        own = set(page.names)  # beside the one form its near twin is something else: a headline under its menu
+        page.names = [name if twins.get(name, name) in own else twins[name] for name in page.names]
+
+
+def _varying(pages: list[_Page], counts: Mapping[str, int], least: int) -> tuple[set[str], set[str]]:
+    """The blocks whose numbers change from page to page, and those whose numbers change within a page.
+
+    The latter are the page's own data (prices, the counts in a list), however often their words recur.
+    """
+    forms: dict[str, Counter[str]] = defaultdict(Counter)
+    within: Counter[str] = Counter()
+    for page in pages:
+        own: dict[str, set[str]] = defaultdict(set)
+        for name, exact in zip(page.names, page.exact, strict=True):
+            if counts[name] >= least and "0" in name:
+                own[name].add(exact)
+        for name, found in own.items():
+            forms[name].update(found)
+            within[name] += len(found) > 1
+    varying = {name for name, found in forms.items() if _steady(found) < _ONE_FORM * found.total()}
+    return varying, {name for name in varying if within[name] >= _DATA * counts[name]}
+
+
+def _steady(forms: Counter[str]) -> int:
+    """How often a block reads as it does most often, its near twins each for itself."""
+    most: dict[str, int] = {}
+    for exact, count in forms.items():
+        masked = masked_form(exact)
+        most[masked] = max(count, most.get(masked, 0))
+    return sum(most.values())
+
+
+def _examples(pages: list[_Page], names: Set[str]) -> dict[str, str]:
+    """Of each name the text that most pages have; of texts as common as each other the first."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for page in pages:
+        for name, text in set(zip(page.names, page.texts, strict=True)):
+            if name in names:
+                found[name][text[:_EXAMPLE_LENGTH]] += 1
+    return {
+        n: min(texts, key=lambda t: (masked_form(exact_form(t)) != n, -texts[t], t))
+        for n, texts in found.items()
+    }
+
+
+def _usual_followers(tally: _Tally, held: Mapping[str, object]) -> dict[str, list[str]]:
+    after: dict[str, list[str]] = defaultdict(list)
+    for (name, then), count in sorted(tally.follows.items()):
+        if name in held and then in held and count * 2 >= tally.counts[name]:
+            after[name].append(key_of(then))
+    return after
+
+
+def _with_decisions(
+    entries: Iterable[ChromeEntry], previous: SiteChrome | None, seen: str | None, standing: Set[str]
+) -> tuple[ChromeEntry, ...]:
+    """The entries with the dates and the people's decisions of the chrome before, sorted.
+
+    ``standing`` are the keys of all blocks at hand: an entry that is among them and not learned was refuted.
+    """
+    merged = {
+        entry.key: replace(entry, first_seen=entry.first_seen or seen, last_seen=entry.last_seen or seen)
+        for entry in entries
+    }
+    for old in previous.entries if previous else ():
+        new = merged.get(old.key)
+        learned = old.learned if old.is_decided else old.status
+        if new is not None:
+            first = min(filter(None, (old.first_seen, new.first_seen)), default=None)
+            new = replace(new, first_seen=first)
+        elif learned in ("cut", "faded") and old.key not in standing:
+            new = replace(old, status="faded", learned=None, decided=None)
+        if old.is_decided:
+            learned = new.status if new else None
+            new = replace(new or old, status=old.status, learned=learned, decided=old.decided)
+        if new is not None:
+            merged[old.key] = new
+    return tuple(sorted(merged.values(), key=order))

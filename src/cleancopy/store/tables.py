@@ -1,0 +1,701 @@
+"""The two append-only Delta tables, ``documents`` and ``captures``: appending to them, and reading them.
+
+Appending is exactly once: a commit carries the release number as Delta's application transaction, is tried once
+on the snapshot that it was checked against (``max_commit_retries=0``), and checked again after a conflict: left
+to retry by itself, Delta appends the same rows twice. Nothing is merged or rewritten; the latest version of a
+document is the one with the highest ``seq``, and the corpus as of a release is the same among the rows of that
+release and before.
+
+Readers see published releases only: rows that a run committed before it was cut short show when the next run
+has finished that release. Data files are written here rather than by Delta's writer, so that they are on the
+disk before the log names them, and encoded for texts and digests. Sizes at level 3: see benchmarks/store.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from io import BufferedRandom
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from cleancopy.document import Document
+from cleancopy.errors import StoreError
+from cleancopy.store.archive import ArchiveRef
+from cleancopy.store.objects import ObjectPath, delta_options, known_refusal, opened_ahead
+from cleancopy.store.paths import (
+    StorePath,
+    file_digest,
+    manifest_path,
+    move_into_place,
+    published_releases,
+    rollback_on_error,
+    scratch_folder,
+    store_errors,
+    sync_file,
+    sync_folder,
+    table_folder,
+)
+from cleancopy.store.rows import CAPTURES, DOCUMENTS, SCHEMA_VERSION, Version, table_to_versions
+
+TableName = Literal["documents", "captures"]
+Positions = npt.NDArray[np.int64]
+SCHEMAS: dict[str, pa.Schema] = {"documents": DOCUMENTS, "captures": CAPTURES}
+APPLICATION = "cleancopy"
+COMMIT_ATTEMPTS = 20
+_CONFIGURATION = {"delta.appendOnly": "true"}
+#: In an object store each entry of the log is a request, whoever opens the table; a checkpoint stands for all
+#: entries before it.
+_REMOTE_CONFIGURATION = {"delta.checkpointInterval": "10"}
+
+# What identifies a version and its state: all that a release's content root and the latest versions need.
+IDENTITY = ["doc_id", "seq", "version_id", "text_sha256", "status", "site", "release"]
+
+# Columns whose values hardly repeat: a dictionary would only cost, and lengths apart from bytes compress better
+# (4.2 kB documents: 0.54 of their UTF-8 text against 0.58 with the defaults, at the same CPU).
+_BYTES = [
+    *("doc_id", "version_id", "parent", "text_sha256", "page_sha256", "payload_sha256", "archive.record_id"),
+    *("text", "cuts.list.element.text", "cuts.list.element.evidence", "repairs.list.element.original"),
+    *("key", "url", "canonical_url", "title", "description", "signature", "input"),
+]
+_NUMBERS = [
+    f"{column}.list.element.{edge}" for column in ("cuts", "blocks", "repairs") for edge in ("start", "end")
+]
+_ENCODINGS = {
+    **dict.fromkeys(_BYTES, "DELTA_LENGTH_BYTE_ARRAY"),
+    **dict.fromkeys([*_NUMBERS, "archive.offset", "archive.length"], "DELTA_BINARY_PACKED"),
+    "blocks.list.element.path": "DELTA_BYTE_ARRAY",
+    # Hardly two blocks have the same; a dictionary of them would be tried and given up.
+    "blocks.list.element.score": "PLAIN",
+}
+COMPRESSION_LEVEL = 3
+# A file of few rows costs mostly what a commit costs anyhow: 100 documents are 4 % smaller for 13 ms more.
+SMALL, SMALL_LEVEL = 2_000_000, 9
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of a table: path within the table's folder, size in bytes, rows, digest."""
+
+    path: str
+    size: int
+    rows: int
+    sha256: str
+
+
+class Head(NamedTuple):
+    """The latest version of a document."""
+
+    seq: int
+    version_id: str
+    text_sha256: str
+    status: str
+
+
+# ---- appending
+
+
+def write_file(
+    root: StorePath, table: TableName, release: int | None, batches: Iterable[pa.RecordBatch]
+) -> list[DataFile]:
+    """Write batches to one Parquet file, a row group each, and put it on the disk; no reader sees it yet.
+
+    ``release`` is None for the rows of several releases. Gives no file where there are no rows. Whatever the
+    batches themselves raise passes through.
+    """
+    name = "compacted" if release is None else f"{release:06d}"
+    path = table_folder(root, table) / f"{name}-{uuid4().hex}.parquet"
+    # In an object store a file appears whole, so it is made here first.
+    here = path if isinstance(path, Path) else table_folder(scratch_folder(root), table) / path.name
+    assert isinstance(here, Path)
+    with store_errors(here, "writing a data file"):
+        here.parent.mkdir(parents=True, exist_ok=True)
+        file = open(here, "w+b")  # noqa: SIM115
+    with rollback_on_error(partial(here.unlink, missing_ok=True)):
+        with file:
+            rows = _write(file, here, table, release, batches)
+            with store_errors(here, "completing a data file"):
+                sha256 = _digest(file)
+        size = here.stat().st_size
+        if rows and here != path:
+            with store_errors(path, "storing a data file"):
+                move_into_place(here, path)
+    if not rows:
+        here.unlink()
+        return []
+    sync_folder(path.parent)
+    return [DataFile(path.name, size, rows, sha256)]
+
+
+def _write(
+    file: BufferedRandom, path: Path, table: TableName, release: int | None, batches: Iterable[pa.RecordBatch]
+) -> int:
+    schema, rows, stream = SCHEMAS[table], 0, iter(batches)
+    first = next(stream, None)
+    level = COMPRESSION_LEVEL if first is not None and first.nbytes > SMALL else SMALL_LEVEL
+    writer = pq.ParquetWriter(file, schema, **_writer_options(schema, level))
+    with rollback_on_error(partial(_abandon, writer)):
+        for batch in chain([] if first is None else [first], stream):
+            _check(batch, schema, release, table)
+            with store_errors(path, "writing a data file"):
+                writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
+            rows += batch.num_rows
+    with store_errors(path, "completing a data file"):
+        writer.close()
+    return rows
+
+
+def _abandon(writer: pq.ParquetWriter) -> None:
+    """Close a writer that failed; what is wrong was said already, and a full disk would say it again."""
+    with suppress(OSError, pa.ArrowException):
+        writer.close()
+
+
+def _digest(file: BufferedRandom) -> str:
+    file.flush()
+    os.fsync(file.fileno())
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def append(root: StorePath, table: TableName, files: Sequence[DataFile], release: int, run: str) -> int:
+    """Commit data files to a table as a release, exactly once; gives the table's Delta version."""
+    folder = table_folder(root, table)
+    schema = SCHEMAS[table]
+    for attempt in range(COMMIT_ATTEMPTS):
+        with readable(folder):
+            try:
+                delta = _create(root, table)
+                if committed(delta) >= release:
+                    return _version_of(folder, delta, release)
+                _grow(folder, delta, schema)
+                delta.create_write_transaction(
+                    [_add(file) for file in files],
+                    "append",
+                    schema,
+                    commit_properties=CommitProperties(
+                        app_transactions=[Transaction(APPLICATION, release)],
+                        max_commit_retries=0,
+                        custom_metadata={"release": release, "run": run, "schema": SCHEMA_VERSION},
+                    ),
+                )
+            except CommitFailedError:
+                time.sleep(0.02 * attempt)
+                continue
+            version = delta.version() + 1
+            sync_file(folder / "_delta_log" / f"{version:020d}.json")
+            return version
+    raise StoreError(
+        f"{folder}: release {release} could not be committed, others kept writing; wait until they have ended, "
+        "then run again"
+    )
+
+
+def open_table(folder: StorePath) -> DeltaTable:
+    """The Delta table of a folder."""
+    return DeltaTable(_uri(folder), storage_options=_options(folder))
+
+
+def _options(folder: StorePath) -> dict[str, str] | None:
+    return delta_options() if isinstance(folder, ObjectPath) else None
+
+
+def _uri(folder: StorePath) -> str:
+    """The folder as Delta takes it; deltalake 1.6 decodes it twice, so a percent sign cannot be named."""
+    if "%" in str(folder.absolute()):
+        raise StoreError(
+            f"{folder.absolute()}: Delta tables cannot lie below a percent sign; rename the folder"
+        )
+    return folder.absolute().as_uri()
+
+
+def committed(delta: DeltaTable) -> int:
+    """The last release that a table has rows of, 0 for none."""
+    return delta.transaction_version(APPLICATION) or 0
+
+
+def _create(root: StorePath, table: TableName) -> DeltaTable:
+    folder = table_folder(root, table)
+    if (folder / "_delta_log").is_dir():
+        return open_table(folder)
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
+    return DeltaTable.create(
+        _uri(folder),
+        SCHEMAS[table],
+        mode="ignore",
+        name=table,
+        description=f"cleancopy {table}, schema {SCHEMA_VERSION}",
+        configuration=_CONFIGURATION | ({} if isinstance(folder, Path) else _REMOTE_CONFIGURATION),
+        storage_options=_options(folder),
+    )
+
+
+def _grow(folder: StorePath, delta: DeltaTable, schema: pa.Schema) -> None:
+    """Add the columns to a table that its schema does not have yet; rows written before have null in them."""
+    there = {field.name for field in delta.schema().fields}
+    if later := sorted(there - set(schema.names)):
+        raise StoreError(
+            f"{folder}: the table has columns of a later schema than {SCHEMA_VERSION} ({', '.join(later)}); "
+            "update cleancopy, then run again"
+        )
+    if new := [field for field in Schema.from_arrow(schema).fields if field.name not in there]:
+        delta.alter.add_columns(new, commit_properties=CommitProperties(max_commit_retries=0))
+
+
+def _version_of(folder: StorePath, delta: DeltaTable, release: int) -> int:
+    """The Delta version that brought a release, or the present one where its log entry has expired.
+
+    Read from the log itself: ``DeltaTable.history`` is empty below a folder whose name has special characters.
+    """
+    for entry in (folder / "_delta_log").glob("*.json"):
+        for action in map(json.loads, entry.read_text().splitlines()):
+            if action.get("txn") and (action["txn"]["appId"], action["txn"]["version"]) == (
+                APPLICATION,
+                release,
+            ):
+                return int(entry.stem)
+    return delta.version()
+
+
+def _add(file: DataFile) -> AddAction:
+    stats = json.dumps({"numRecords": file.rows})
+    return AddAction(file.path, file.size, {}, int(time.time() * 1000), True, stats)
+
+
+def _check(batch: pa.RecordBatch, schema: pa.Schema, release: int | None, table: str) -> None:
+    if batch.schema != schema:
+        raise StoreError(
+            f"{table}: a batch has other columns than schema {SCHEMA_VERSION}; build it with store.rows"
+        )
+    if release is None or not batch.num_rows:
+        return
+    if pc.any(pc.not_equal(batch.column("release"), release)).as_py():
+        raise StoreError(f"{table}: a row has another release number than {release}; plan the run again")
+
+
+def _writer_options(schema: pa.Schema, level: int) -> dict[str, Any]:
+    leaves = list(_leaves(schema))
+    encodings = {name: _ENCODINGS[name] for name in leaves if name in _ENCODINGS}
+    return {
+        "compression": "zstd",
+        "compression_level": level,
+        "use_dictionary": [name for name in leaves if name not in encodings],
+        "column_encoding": encodings,
+        "write_statistics": ["doc_id", "seq", "release", "status", "site", "key"],
+        # Arrow's own copy of the schema is 13 kB in every file; Parquet's and the Delta log say the same.
+        "store_schema": False,
+    }
+
+
+def _leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
+    """The Parquet paths of the leaf columns."""
+    for field in fields:
+        path, kind = prefix + field.name, field.type
+        while pa.types.is_list(kind):
+            path, kind = f"{path}.list.element", kind.value_type
+        if pa.types.is_struct(kind):
+            yield from _leaves(kind, f"{path}.")
+        else:
+            yield path
+
+
+# ---- reading
+
+
+@contextmanager
+def readable(path: StorePath) -> Iterator[None]:
+    """Raise StoreError, with the cause and a remedy, for what Delta, Parquet or the system refuse here."""
+    try:
+        with store_errors(path, "reading or committing"):
+            yield
+    except (DeltaError, pa.ArrowException) as error:
+        if isinstance(path, ObjectPath) and (refused := known_refusal(path, error)):
+            raise refused from error
+        cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise StoreError(
+            f"{path}: the table is damaged ({cause}); restore this folder from a backup, the raw captures in "
+            "clean/archive are not touched"
+        ) from error
+
+
+@contextmanager
+def parquet(path: StorePath) -> Iterator[pq.ParquetFile]:
+    """A Parquet file to read; of one in an object store only what is asked for is fetched."""
+    with readable(path):
+        if isinstance(path, Path):
+            with pq.ParquetFile(path) as file:
+                yield file
+            return
+        with path.open() as content, pq.ParquetFile(content, pre_buffer=True) as file:
+            yield file
+
+
+def _parquets(paths: Sequence[StorePath]) -> Iterator[tuple[StorePath, pq.ParquetFile]]:
+    """Parquet files to read, each until the next is asked for; what reads them says ``readable``."""
+    contents = opened_ahead([path for path in paths if isinstance(path, ObjectPath)])
+    for path in paths:
+        if isinstance(path, Path):
+            with parquet(path) as file:
+                yield path, file
+        else:
+            with readable(path), next(contents) as content, pq.ParquetFile(content, pre_buffer=True) as file:
+                yield path, file
+
+
+def data_files(root: StorePath, table: TableName) -> list[StorePath]:
+    """The data files of a table, sorted; none for a table that does not exist yet.
+
+    Raises StoreError if the table lacks a release that is published: its newest log entries were lost then,
+    which Delta itself cannot notice.
+    """
+    folder, releases = table_folder(root, table), published_releases(root)
+    expected = releases[-1] if releases else 0
+    if not expected and not (folder / "_delta_log").is_dir():
+        return []
+    with readable(folder):
+        try:
+            delta = open_table(folder)
+        except TableNotFoundError:
+            raise StoreError(
+                f"{folder}: the table of {expected} published releases is missing; restore it from a backup"
+            ) from None
+        if (found := committed(delta)) < expected:
+            raise StoreError(
+                f"{folder}/_delta_log: the log ends with release {found}, but {manifest_path(root, expected)} "
+                "exists: log entries were deleted or emptied; restore the folder from a backup"
+            )
+        paths = pa.table(delta.get_add_actions()).column("path").to_pylist()
+    return [folder / path for path in sorted(paths)]
+
+
+def scan(
+    root: StorePath, table: TableName, columns: Sequence[str] | None = None, where: ds.Expression | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Batches of a table's rows, file by file in the order of their names; ``where`` may use any column."""
+    schema = SCHEMAS[table]
+    if not (paths := data_files(root, table)):
+        return
+    with readable(table_folder(root, table)):
+        options = {
+            "columns": list(columns or schema.names),
+            "filter": where,
+            "batch_size": _batch_size(columns),
+            "batch_readahead": 2,
+            "fragment_readahead": 2,
+        }
+        for rows in _datasets(paths, schema):
+            yield from (batch for batch in rows.to_batches(**options) if batch.num_rows)
+
+
+def _datasets(paths: Sequence[StorePath], schema: pa.Schema) -> Iterator[ds.Dataset]:
+    """Data files as datasets: those of a folder as one, in an object store each as one."""
+    if here := [str(path) for path in paths if isinstance(path, Path)]:
+        yield ds.dataset(here, schema=schema, format="parquet")
+    kind = ds.ParquetFileFormat(pre_buffer=True)
+    for content in opened_ahead([path for path in paths if isinstance(path, ObjectPath)]):
+        with content:
+            yield ds.FileSystemDataset([kind.make_fragment(content)], schema, kind)
+
+
+def captures(root: StorePath, columns: Sequence[str] | None = None, release: int | None = None) -> pa.Table:
+    """The ledger: one row for each input that a run saw and that needed work, of one release or of all."""
+    where = ds.field("release") <= _limit(root, None)
+    if release is not None:
+        where = ds.field("release") == release
+    return _collected(scan(root, "captures", columns, where), CAPTURES, columns)
+
+
+def versions(root: StorePath, columns: Sequence[str]) -> pa.Table:
+    """All published versions of all documents, in no order."""
+    where = ds.field("release") <= _limit(root, None)
+    return _collected(scan(root, "documents", columns, where), DOCUMENTS, columns)
+
+
+def identities(root: StorePath, as_of: int, columns: Sequence[str] = IDENTITY) -> pa.Table:
+    """The identity columns of all versions up to a release; ``columns`` may name some of them."""
+    found = [table.select([*columns]) for table in _identities_of(data_files(root, "documents"))]
+    versions = pa.concat_tables(found)
+    return versions.filter(pc.less_equal(versions.column("release"), as_of))
+
+
+#: So many bytes of identity columns are kept for the next look: data files never change once they are written.
+_KEPT_BYTES = 200_000_000
+_kept: OrderedDict[tuple[StorePath, object], pa.Table] = OrderedDict()
+
+
+def _identities_of(paths: Sequence[StorePath]) -> list[pa.Table]:
+    """The identity columns of data files, a table each, after an empty one; those read last are remembered.
+
+    A release asks for them twice, to see what is new and to count what is live.
+    """
+    keys = [(path, _stamp(path)) for path in paths]
+    known = {key: _kept.pop(key) for key in keys if key in _kept}
+    unread = [key for key in keys if key not in known]
+    empty, *new = _columns_of([path for path, _ in unread], IDENTITY)
+    known |= dict(zip(unread, new, strict=True))
+    _kept.update(known)
+    while _kept and sum(table.nbytes for table in list(_kept.values())) > _KEPT_BYTES:
+        _kept.popitem(last=False)
+    return [empty, *(known[key] for key in keys)]
+
+
+def _stamp(path: StorePath) -> object:
+    """What a file that was written over would have another of; objects are never written over."""
+    try:
+        facts = os.stat(path) if isinstance(path, Path) else None
+    except OSError:  # reading it says what is wrong
+        return None
+    return facts and (facts.st_size, facts.st_mtime_ns, facts.st_ino)
+
+
+def newest(versions: pa.Table) -> pa.Table:
+    """Of identity rows, the one with the highest seq of each document."""
+    return versions.take(pa.array(_newest_rows(versions)))
+
+
+def _newest_rows(versions: pa.Table) -> Positions:
+    """Where the row with the highest seq of each document is, in the order of the rows."""
+    codes = versions.column("doc_id").combine_chunks().dictionary_encode().indices.to_numpy()
+    by_seq = np.argsort(versions.column("seq").to_numpy(), kind="stable")
+    last: Positions = np.zeros(codes.max(initial=-1) + 1, dtype=np.int64)
+    last[codes[by_seq]] = by_seq  # of a document's rows, the last one assigned stays
+    return np.sort(last)
+
+
+def _columns_of(paths: Sequence[StorePath], columns: Sequence[str]) -> list[pa.Table]:
+    """Columns of data files, a table each; the first is empty, so that there is one."""
+    schema = pa.schema([DOCUMENTS.field(name) for name in columns])
+    tables = [schema.empty_table()]
+    for path, file in _parquets(paths):
+        with readable(path):
+            tables.append(_as(schema, file.read(columns=list(columns))))
+    return tables
+
+
+def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
+    """A table with the columns of a schema; null where an older one has none."""
+    there = set(table.schema.names)
+    missing = pa.nulls(table.num_rows)
+    return pa.table(
+        [table.column(name) if name in there else missing for name in schema.names], names=schema.names
+    ).cast(schema)
+
+
+def touched(root: StorePath, after: int, until: int) -> pa.Table:
+    """Of the documents that got a version in a release after one and until another: all versions until then."""
+    names = ["doc_id", "seq", "release", "status", "text_sha256", "key", "change"]
+    versions = pa.concat_tables(_columns_of(data_files(root, "documents"), names))
+    releases, ids = versions.column("release").to_numpy(), versions.column("doc_id")
+    new = ids.filter(pa.array((after < releases) & (releases <= until)))
+    return versions.filter(pc.and_(pc.is_in(ids, pc.unique(new)), pa.array(releases <= until)))
+
+
+def heads(
+    root: StorePath, as_of: int | None = None, documents: Collection[str] | None = None
+) -> dict[str, Head]:
+    """The latest version of each document, or of each of these ``documents``, by doc_id."""
+    versions = identities(root, _limit(root, as_of), ["doc_id", "release", *Head._fields])
+    if documents is not None:
+        versions = versions.filter(
+            pc.is_in(versions.column("doc_id"), pa.array(sorted(documents), pa.string()))
+        )
+    last = newest(versions)
+    values = zip(*(last.column(name).to_pylist() for name in Head._fields), strict=True)
+    return dict(zip(last.column("doc_id").to_pylist(), map(Head._make, values), strict=True))
+
+
+def last_captured(root: StorePath) -> dict[str, str]:
+    """When each document was last captured, by doc_id; the latest capture may only have confirmed it."""
+    table = captures(root, columns=["doc_id", "captured", "outcome"])
+    last: dict[str, str] = {}
+    for document, captured, outcome in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        if captured and outcome != "rejected":
+            last[document] = max(captured, last.get(document, ""))
+    return last
+
+
+def archived(
+    root: StorePath, without: Callable[[ArchiveRef], bool] = lambda ref: False
+) -> dict[str, ArchiveRef]:
+    """Where each payload, by SHA-256, is in the archive; records that ``without`` is true for are left out."""
+    refs: dict[str, ArchiveRef] = {}
+    where = ds.field("archive").is_valid() & (ds.field("release") <= _limit(root, None))
+    for batch in scan(root, "captures", ["payload_sha256", "archive"], where):
+        values = zip(*(child.to_pylist() for child in batch.column("archive").flatten()), strict=True)
+        found = zip(batch.column("payload_sha256").to_pylist(), map(ArchiveRef._make, values), strict=True)
+        refs.update((payload, ref) for payload, ref in found if not without(ref))
+    return refs
+
+
+def latest_batches(
+    root: StorePath,
+    columns: Sequence[str] | None = None,
+    site: str | None = None,
+    as_of: int | None = None,
+    status: str | None = None,
+    documents: Collection[str] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """The latest version of each document as batches, one in memory at a time.
+
+    ``site``, ``status`` and ``documents`` (ids) choose among the latest versions, ``as_of`` a release.
+    """
+    paths = data_files(root, "documents")
+    wanted = {"site": site, "status": status}
+    names = [name for name, value in wanted.items() if value is not None]
+    tables = _columns_of(paths, ["doc_id", "seq", "release", *names])
+    versions = pa.concat_tables(tables)
+    rows = np.flatnonzero(versions.column("release").to_numpy() <= _limit(root, as_of))
+    last = rows[_newest_rows(versions.take(pa.array(rows)))]
+    keep = pa.array(np.isin(np.arange(versions.num_rows), last, assume_unique=True))
+    for name in names:
+        keep = pc.and_(keep, pc.fill_null(pc.equal(versions.column(name), wanted[name]), False))
+    if documents is not None:
+        keep = pc.and_(keep, pc.is_in(versions.column("doc_id"), pa.array(sorted(documents), pa.string())))
+    position = 0
+    for path, table in zip(paths, tables[1:], strict=True):
+        yield from _chosen(path, keep.slice(position, table.num_rows), list(columns or DOCUMENTS.names))
+        position += table.num_rows
+
+
+def _chosen(path: StorePath, keep: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a data file that ``keep``, a Boolean array, is true for; other row groups are not read."""
+    schema = pa.schema([DOCUMENTS.field(name) for name in columns])
+    if not pc.any(keep).as_py():
+        return
+    with parquet(path) as file:
+        start = 0
+        for group in range(file.num_row_groups):
+            here = keep.slice(start, file.metadata.row_group(group).num_rows)
+            start += len(here)
+            if not pc.any(here).as_py():
+                continue
+            rows = _as(schema, file.read_row_group(group, columns=columns))
+            rows = rows if pc.all(here).as_py() else rows.filter(here)
+            yield from rows.to_batches(max_chunksize=_batch_size(columns))
+
+
+def _batch_size(columns: Sequence[str] | None) -> int:
+    """Rows of a batch: whole documents are large, a handful of short columns is not."""
+    return 256 if columns is None or "blocks" in columns else 4096
+
+
+def latest(
+    root: StorePath,
+    columns: Sequence[str] | None = None,
+    site: str | None = None,
+    as_of: int | None = None,
+    status: str | None = None,
+) -> pa.Table:
+    """The latest version of each document as one table; see ``latest_batches``."""
+    return _collected(latest_batches(root, columns, site, as_of, status), DOCUMENTS, columns)
+
+
+def history(root: StorePath, doc_id: str) -> list[Version]:
+    """All published versions of a document, oldest first."""
+    return [_version_at(place) for place in _places(root, doc_id, _limit(root, None))]
+
+
+def version(root: StorePath, doc_id: str, as_of: int | None = None) -> Version | None:
+    """The latest version of a document, as of a release or now."""
+    places = _places(root, doc_id, _limit(root, as_of))
+    return _version_at(places[-1]) if places else None
+
+
+def document(root: StorePath, doc_id: str, as_of: int | None = None) -> Document | None:
+    """A document as it stands, or stood in a release."""
+    found = version(root, doc_id, as_of)
+    return found.document if found else None
+
+
+class _Place(NamedTuple):
+    """Where a version is: the row of a row group of a data file."""
+
+    seq: int
+    path: StorePath
+    group: int
+    row: int
+
+
+def _places(root: StorePath, doc_id: str, limit: int) -> list[_Place]:
+    """Where a document's versions up to a release are, by seq; row groups that cannot have it are skipped."""
+    found: list[_Place] = []
+    for path, file in _parquets(data_files(root, "documents")):
+        with readable(path):
+            found += _places_in(file, path, doc_id, limit)
+    return sorted(found)
+
+
+def _places_in(file: pq.ParquetFile, path: StorePath, doc_id: str, limit: int) -> Iterator[_Place]:
+    groups = _groups_with(file, doc_id)
+    if not groups:
+        return
+    ids = file.read_row_groups(groups, columns=["doc_id"], use_threads=False).column("doc_id")
+    sizes = [file.metadata.row_group(group).num_rows for group in groups]
+    edges = np.cumsum([0, *sizes])
+    for row in np.flatnonzero(pc.equal(ids, doc_id).to_numpy()).tolist():
+        at = int(np.searchsorted(edges, row, side="right")) - 1
+        yield from _place(file, path, groups[at], row - int(edges[at]), limit)
+
+
+def _place(file: pq.ParquetFile, path: StorePath, group: int, row: int, limit: int) -> list[_Place]:
+    """The place of a version, or nothing where a later release than ``limit`` brought it."""
+    about = file.read_row_group(group, columns=["seq", "release"], use_threads=False).slice(row, 1).to_pylist()
+    return [_Place(one["seq"], path, group, row) for one in about if one["release"] <= limit]
+
+
+def _groups_with(file: pq.ParquetFile, doc_id: str) -> list[int]:
+    """The row groups whose statistics do not rule a document out."""
+    column = next(at for at in range(len(file.schema)) if file.schema.column(at).path == "doc_id")
+    chosen = []
+    for group in range(file.num_row_groups):
+        known = file.metadata.row_group(group).column(column).statistics
+        if known is None or not known.has_min_max or known.min <= doc_id <= known.max:
+            chosen.append(group)
+    return chosen
+
+
+def _version_at(place: _Place) -> Version:
+    with parquet(place.path) as file:
+        group = file.read_row_group(place.group, use_threads=False)
+    (found,) = table_to_versions(group.slice(place.row, 1))
+    return found
+
+
+def _limit(root: StorePath, as_of: int | None) -> int:
+    """The last release that a reader sees."""
+    releases = published_releases(root)
+    last = releases[-1] if releases else 0
+    if as_of is not None and as_of > last:
+        raise StoreError(f"{root}: there is no release {as_of}; the last one is {last}")
+    return last if as_of is None else as_of
+
+
+def _collected(batches: Iterable[pa.RecordBatch], schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
+    chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    return pa.Table.from_batches([batch.cast(chosen) for batch in batches], chosen)
+
+
+def describe(path: StorePath) -> DataFile:
+    """A data file as a manifest names it, read from the file."""
+    with parquet(path) as file:
+        return DataFile(path.name, path.stat().st_size, file.metadata.num_rows, file_digest(path))
