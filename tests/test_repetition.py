@@ -213,8 +213,7 @@ def test_the_digest_tells_settings_apart():
 
 def test_few_texts_do_not_load_numba():
     code = (
-        "import sys; from cleancopy.minhash import *; sign(['a b c'], Signing()); "
-        "print('numba' in sys.modules)"
+        "import sys; from cleancopy.minhash import *; sign(['a b c'], Signing()); print('numba' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 

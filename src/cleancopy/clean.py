@@ -8,8 +8,10 @@ chrome to a document that was read, again whenever either changes. ``clean`` is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
+from importlib import import_module
 from urllib.parse import urlsplit
 
 from cleancopy.document import Capture, Cut, Decoding, Document, Metadata
@@ -18,10 +20,9 @@ from cleancopy.extract.encoding import decode, looks_binary
 from cleancopy.extract.html import is_markup, read_html, read_plain
 from cleancopy.extract.limits import check_markup
 from cleancopy.extract.metadata import read_metadata, read_text_metadata
-from cleancopy.policy import Policy, StageName
-from cleancopy.stages.captions.collapse import collapse_captions
-from cleancopy.stages.chrome.cut import SiteChrome, cut_chrome, is_error_page, protected_blocks, weigh_scores
-from cleancopy.stages.content.select import cut_content, score_blocks
+from cleancopy.policy import Policy
+from cleancopy.stages.chrome.cut import SiteChrome, is_error_page
+from cleancopy.stages.content.select import score_blocks
 
 Stage = Callable[[Document, Policy, SiteChrome | None], Document]
 
@@ -68,7 +69,7 @@ def apply_stages(document: Document, policy: Policy, chrome: SiteChrome | None =
     """
     document = document.undecided()
     for name in policy.stages:
-        document = STAGES[name](document, policy, chrome)
+        document = stage(name)(document, policy, chrome)
     document = _titled(_closed(document))
     if not re.search(r"\w", document.clean):
         raise Rejection(RejectReason.NO_CONTENT, _nothing_left(document))
@@ -80,23 +81,11 @@ def apply_stages(document: Document, policy: Policy, chrome: SiteChrome | None =
     return document
 
 
-def _chrome(document: Document, policy: Policy, chrome: SiteChrome | None) -> Document:
-    return document.with_cuts(cut_chrome(document, policy.chrome, chrome))
-
-
-def _content(document: Document, policy: Policy, chrome: SiteChrome | None) -> Document:
-    spared = protected_blocks(document, policy.chrome, chrome)
-    weighed = weigh_scores(document, policy.chrome, chrome)
-    return document.with_cuts(cut for cut in cut_content(weighed) if cut.start not in spared)
-
-
-def _captions(document: Document, policy: Policy, _: SiteChrome | None) -> Document:
-    cuts, media = collapse_captions(document, policy.captions)
-    return replace(document.with_cuts(cuts), media=media) if cuts or media else document
-
-
-#: What the names of ``policy.stages`` stand for. A new stage is one function here and one name there.
-STAGES: Mapping[StageName, Stage] = {"chrome": _chrome, "content": _content, "captions": _captions}
+@cache
+def stage(name: str) -> Stage:
+    """The stage of a name in ``policy.STAGES``: ``cut`` of the module ``cleancopy.stages.NAME``."""
+    function: Stage = import_module(f"cleancopy.stages.{name}").cut
+    return function
 
 
 def media_type(capture: Capture, text: str) -> str:

@@ -17,7 +17,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cleancopy.errors import PolicyError
 
-StageName = Literal["chrome", "content", "captions"]
+#: The stages by name, in the order of the default policy, each with its text version: raise it when the
+#: stage proposes other cuts from the same blocks. A new stage is a module ``cleancopy/stages/NAME`` with
+#: ``cut(document, policy, chrome) -> Document``, and one line here.
+STAGES: Mapping[str, int] = {
+    "chrome": 1,
+    "content": 1,
+    "captions": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ class Policy:
     Dask cluster. They change no text and are no part of the digest.
     """
 
-    stages: tuple[StageName, ...] = ("chrome", "content", "captions")
+    stages: tuple[str, ...] = tuple(STAGES)
     repair: bool = True
     content: ContentPolicy = field(default_factory=ContentPolicy)
     chrome: ChromePolicy = field(default_factory=ChromePolicy)
@@ -130,6 +137,9 @@ def read_policy(path: Path | None) -> Policy:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PolicyError(f"{path}: is not valid TOML ({error}); mend that line") from error
     policy: Policy = _build(Policy, settings, str(path))
+    for name in policy.stages:
+        if name not in STAGES:
+            raise PolicyError(f"{path}: stages is {name!r}; allowed: {', '.join(STAGES)}")
     if policy.scheduler and not _SCHEDULER.fullmatch(policy.scheduler):
         raise PolicyError(
             f"{path}: scheduler is {policy.scheduler!r}; it must be an address such as tcp://10.0.0.5:8786"

@@ -3,8 +3,8 @@
 The pipeline fingerprint is SHA-256 over these parts and the site chrome's digest. Two texts with the same
 payload and the same fingerprint are the same bytes. The source code is no part of it: moving, renaming and
 rewording it changes no text, so it makes nobody's corpus be read again. Instead, whoever changes an output
-raises ``READ`` or the stage's number in ``STAGES``; ``tests/test_version.py`` pins outputs beside these numbers
-and fails where an output changed and no number did.
+raises ``READ``, or the stage's number in ``policy.STAGES``; ``tests/test_version.py`` pins outputs beside
+these numbers and fails where an output changed and no number did.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 
-from cleancopy.policy import Policy
+from cleancopy.policy import STAGES, Policy
 
 #: Raise it when reading gives another page text, other blocks, scores, metadata, repairs or notes.
 READ = 1
-#: Raise a stage's number when it proposes other cuts (or lifts other captions) from the same blocks.
-STAGES = {"captions": 1, "chrome": 1, "content": 1}
 #: The libraries whose version can change a text.
 LIBRARIES = ("chardet", "datasketch", "ftfy", "lightgbm", "lxml", "trafilatura")
 #: The content model's files, below ``cleancopy/stages/content``.
@@ -69,7 +67,7 @@ def equal_fingerprints(current: Mapping[str, str], stored: Iterable[Mapping[str,
 
 def text_version() -> str:
     """The version numbers as one readable text: ``read 1, captions 1, chrome 1, content 1``."""
-    return ", ".join(f"{name} {number}" for name, number in {"read": READ, **STAGES}.items())
+    return ", ".join(f"{name} {number}" for name, number in [("read", READ), *sorted(STAGES.items())])
 
 
 def _translated(stored: Mapping[str, str]) -> Mapping[str, str]:
@@ -77,7 +75,7 @@ def _translated(stored: Mapping[str, str]) -> Mapping[str, str]:
     if "code" not in stored or "text" in stored:
         return stored
     others = {name: part for name, part in stored.items() if name != "code"}
-    first = ", ".join(f"{name} 1" for name in ("read", "captions", "chrome", "content"))
+    first = "read 1, captions 1, chrome 1, content 1"
     libraries = f"{stored.get('libraries', '')}, {_unicode()}"
     return others | {"text": first, "model": _FIRST_MODEL, "libraries": libraries}
 
