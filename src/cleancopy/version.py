@@ -29,7 +29,7 @@ _MODEL_FILES = ("content_first.txt", "content_model.json", "content_second.txt")
 _OF_RUNS = frozenset(["code", "libraries", "model", "policy", "text"])
 # Stores of before version numbers have a digest over source files in their parts. All of them count as made
 # by version 1 of everything, with the model that was shipped then.
-_FIRST_MODEL = "55ea37bf005cb6bb47618b59729175751d08b5be79883d483394df3503c78ee0"
+FIRST_MODEL = "55ea37bf005cb6bb47618b59729175751d08b5be79883d483394df3503c78ee0"
 
 
 def parts(policy: Policy) -> dict[str, str]:
@@ -77,7 +77,7 @@ def _translated(stored: Mapping[str, str]) -> Mapping[str, str]:
     others = {name: part for name, part in stored.items() if name != "code"}
     first = "read 1, captions 1, chrome 1, content 1"
     libraries = f"{stored.get('libraries', '')}, {_unicode()}"
-    return others | {"text": first, "model": _FIRST_MODEL, "libraries": libraries}
+    return others | {"text": first, "model": FIRST_MODEL, "libraries": libraries}
 
 
 @cache
