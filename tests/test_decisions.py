@@ -31,6 +31,7 @@ from cleancopy.ingest.pipeline import (
 from cleancopy.ingest.publish import publish
 from cleancopy.ingest.run import Summary
 from cleancopy.store import archive, releases, rows, tables
+from cleancopy.store import decisions as record
 from cleancopy.store.rows import FROM_ARCHIVE, Version
 from cleancopy.store.spool import read_spool
 from conftest import EXAMPLES
@@ -74,7 +75,7 @@ def with_cuts(clean: Path) -> Version:
 def test_a_restored_cut_stays_in_the_text(place: tuple[Path, Path]) -> None:
     raw, clean = place
     before = with_cuts(clean)
-    wanted = decisions.plain(before.document, before.document.cuts[0])
+    wanted = record.cut_text(before.document, before.document.cuts[0])
     done = decisions.restore_cut(clean, before.doc_id, 1, "belongs to the page")
     after = tables.version(clean, before.doc_id)
     assert after is not None
@@ -103,7 +104,7 @@ def test_of_two_restored_cuts_the_one_that_is_undone_goes(
 ) -> None:
     raw, clean = place
     before = next(one for one in latest(clean) if one.status == "live" and len(one.document.cuts) > 1)
-    first, second = (decisions.plain(before.document, cut) for cut in before.document.cuts[:2])
+    first, second = (record.cut_text(before.document, cut) for cut in before.document.cuts[:2])
     for _ in range(2):
         decisions.restore_cut(clean, before.doc_id, 1)
     decisions.undo(clean, 1)
@@ -283,7 +284,7 @@ def test_a_takedown_that_was_cut_short_is_carried_out_by_the_next_run(place: tup
     raw, clean = place
     version = with_cuts(clean)
     made = {"number": 1, "kind": "takedown", "target": version.doc_id, "time": "2026-01-01T00:00:00Z"}
-    decisions.path(clean).write_text(json.dumps(made) + "\n")
+    record.path(clean).write_text(json.dumps(made) + "\n")
     run(raw, clean)
     now = tables.version(clean, version.doc_id)
     assert now is not None
@@ -296,7 +297,7 @@ def test_what_is_decided_while_a_run_reads_holds(place: tuple[Path, Path]) -> No
     version = with_cuts(clean)
     key = version.document.key.removeprefix("file:")
     (raw / key).write_bytes((raw / key).read_bytes() + b"\n<!-- one more line -->\n")
-    wanted = decisions.plain(version.document, version.document.cuts[0])
+    wanted = record.cut_text(version.document, version.document.cuts[0])
     with begin(raw=raw, root=clean, workers=0) as under_way:
         shards = discover(under_way)
         for number in range(shards):
@@ -349,7 +350,7 @@ def test_a_page_that_was_purged_and_came_back_is_read_from_the_archive_as_any_ot
     assert before.archive is not None
     assert back.archive is not None
     assert (back.archive.record_id, back.archive == before.archive) == (before.archive.record_id, False)
-    purged = decisions.purged(clean)
+    purged = record.purged(clean)
     assert (purged(before.archive), purged(back.archive)) == (True, False)
     (raw / "copy.txt").write_text(TEXT)
     run(raw, clean)
@@ -450,14 +451,14 @@ def test_decisions_are_lines_that_are_never_rewritten(place: tuple[Path, Path]) 
     _, clean = place
     version = with_cuts(clean)
     decisions.pin(clean, version.doc_id)
-    first = decisions.path(clean).read_text()
+    first = record.path(clean).read_text()
     decisions.undo(clean, 1)
-    assert decisions.path(clean).read_text().startswith(first)
-    assert [json.loads(line)["kind"] for line in decisions.path(clean).read_text().splitlines()] == [
+    assert record.path(clean).read_text().startswith(first)
+    assert [json.loads(line)["kind"] for line in record.path(clean).read_text().splitlines()] == [
         "pin",
         "undo",
     ]
-    assert decisions.read(clean).made == ()
+    assert record.read(clean).made == ()
 
 
 @pytest.mark.parametrize(
@@ -475,7 +476,7 @@ def test_what_cannot_be_decided_says_why(place: tuple[Path, Path], wrong: object
     _, clean = place
     with pytest.raises(PolicyError, match=said):
         wrong(clean, with_cuts(clean).doc_id)  # type: ignore[operator]
-    assert decisions.every(clean) == []
+    assert record.read_all(clean) == []
     assert releases.current(clean) == releases.read(clean, 1)
 
 

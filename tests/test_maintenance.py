@@ -39,6 +39,7 @@ from cleancopy.store import (
     vacuum,
     verify,
 )
+from cleancopy.store import decisions as record
 from cleancopy.store.rows import LedgerEntry, Version
 from cleancopy.store.tables import DataFile
 from test_store import page
@@ -607,12 +608,12 @@ def test_a_purge_that_was_cut_short_is_told_and_finished(root: Path, monkeypatch
         patch.setattr(archive, "purge", die)
         with pytest.raises(Killed):
             decisions.takedown(root, document, purge=True)
-    (ref, *_) = decisions.unpurged(root)
+    (ref, *_) = record.unpurged(root)
     assert archive.read_capture(root, ref)
     assert next(fault.what for fault in maintain.faults(root)) == f"archive/{ref.file}"
-    assert maintain.maintain(root, dry_run=True)["purged"] == len(decisions.unpurged(root))
+    assert maintain.maintain(root, dry_run=True)["purged"] == len(record.unpurged(root))
     assert maintain.maintain(root)["purged"] >= 1
-    assert decisions.unpurged(root) == []
+    assert record.unpurged(root) == []
     with pytest.raises(StoreError, match="was purged by a takedown"):
         archive.read_capture(root, ref)
     assert list(maintain.faults(root)) == []
@@ -702,11 +703,11 @@ def test_lost_decisions_are_told_by_what_they_made(root: Path) -> None:
     decisions.pin(root, document)
     decisions.takedown(root, document)
     assert list(maintain.faults(root)) == []
-    content = decisions.path(root).read_text()
-    decisions.path(root).write_text(content.splitlines(keepends=True)[0])
+    content = record.path(root).read_text()
+    record.path(root).write_text(content.splitlines(keepends=True)[0])
     (fault,) = maintain.faults(root)
     assert "lacks decisions [2] (releases/000007.json was made by one)" in fault.why
-    decisions.path(root).write_text(content[:-9])
+    record.path(root).write_text(content[:-9])
     (fault,) = maintain.faults(root)
     assert (fault.what, fault.mend.partition(",")[0]) == ("decisions.jsonl", "restore it from a backup")
 

@@ -110,11 +110,11 @@ def _say_what_stays(clean: StorePath, done: Applied) -> None:
 @clear_errors
 def decisions_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """Every decision, in the order they were made."""
-    from cleancopy.curation import decisions
+    from cleancopy.store import decisions
 
     del raw
     holding = {one.number for one in decisions.read(clean).made}
-    for one in decisions.every(clean):
+    for one in decisions.read_all(clean):
         if as_json:
             print(as_json_text(asdict(one) | {"holds": one.number in holding}))
             continue

@@ -13,10 +13,9 @@ from functools import partial
 from typing import Any
 
 from cleancopy.corpus import views
-from cleancopy.curation import decisions
 from cleancopy.errors import StoreError
 from cleancopy.export import export, kept
-from cleancopy.store import archive, dedup_index, releases, vacuum, verify, workdir
+from cleancopy.store import archive, decisions, dedup_index, releases, vacuum, verify, workdir
 from cleancopy.store.archive import ArchiveRef
 from cleancopy.store.paths import StorePath, archive_folder, manifest_path, published_releases
 from cleancopy.store.vacuum import KEEP_DAYS
@@ -140,7 +139,7 @@ def _of_decisions(root: StorePath) -> Iterator[Fault]:
     """Faults of the file of decisions: damaged, or without some that releases were made by."""
     path = decisions.path(root)
     try:
-        numbers = [one.number for one in decisions.every(root)]
+        numbers = [one.number for one in decisions.read_all(root)]
     except StoreError as error:
         why = str(error).partition(": ")[2].rpartition("; ")[0]
         yield _fault(root, path, why, "restore it from a backup, or mend that line")

@@ -19,9 +19,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from cleancopy.corpus import views
-from cleancopy.curation import decisions
-from cleancopy.curation.decisions import Decisions
-from cleancopy.store import releases, rows, tables, workdir
+from cleancopy.store import decisions, releases, rows, tables, workdir
+from cleancopy.store.decisions import Decisions
 from cleancopy.store.paths import StorePath
 from cleancopy.store.releases import Manifest
 from cleancopy.store.rows import Version
@@ -57,7 +56,7 @@ def _rollback(root: StorePath, to: int) -> Rollback:
     with releases.writing(root, PATIENCE, keep=partial(workdir.active_runs, root)) as release:
         target = releases.read(root, to)
         made = decisions.read(root)
-        down = decisions.fallen(root, made) | decisions.fallen(root, made, as_of=to)
+        down = decisions.taken_down(root, made) | decisions.taken_down(root, made, as_of=to)
         now, then = _states(root, None), _alone(_states(root, to), down)
         changed = {doc for doc, state in now.items() if doc not in down and _differs(state, then.get(doc))}
         back = {doc for doc in changed if doc in then}
@@ -130,12 +129,12 @@ def _versions(
                     restored_from=to,
                 )
                 # What people have decided on its cuts does not undo the rollback; what they decide later does.
-                again = again if made.are_carried_out(again) else _with_parts(again, made)
+                again = again if made.are_applied(again) else _with_parts(again, made)
                 yield again if documents is back else rows.gone(again)
 
 
 def _with_parts(version: Version, made: Decisions) -> Version:
-    parts = made.carried_out(version.parts, version.doc_id)
+    parts = made.with_restored_part(version.parts, version.doc_id)
     return replace(version, parts=parts, fingerprint=fingerprint(parts))
 
 

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from functools import cache, partial
 
 from cleancopy.clean import apply_stages
-from cleancopy.curation import decisions
 from cleancopy.document import Capture, Document, doc_id
 from cleancopy.errors import PolicyError, Rejection
 from cleancopy.extract.isolation import result_or_rejection
@@ -23,7 +22,7 @@ from cleancopy.ingest.run import CleanedEntry, Run
 from cleancopy.minhash import sign
 from cleancopy.stages.chrome.cut import SiteChrome, learn_chrome
 from cleancopy.stages.duplicates import signing
-from cleancopy.store import archive, chrome_profiles, rows, tables
+from cleancopy.store import archive, chrome_profiles, decisions, rows, tables
 from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import FROM_ARCHIVE, LedgerEntry, Version
 from cleancopy.store.spool import Spool, read_at, read_offsets, read_spool
@@ -252,10 +251,10 @@ def _affected(run: Run, shards: int) -> Iterator[Pending]:
 def _decided_otherwise(run: Run) -> Iterator[Version]:
     """The stored documents that have other cuts than people's decisions, one undone or cut short, let them."""
     made = decisions_of(run)
-    documents = {one.target for one in decisions.every(run.root) if one.kind == "restore" and one.text}
+    documents = {one.target for one in decisions.read_all(run.root) if one.kind == "restore" and one.text}
     for batch in tables.latest_batches(run.root, documents=documents) if documents else ():
         for version in rows.table_to_versions(batch):
-            if version.status != "gone" and not made.are_carried_out(version):
+            if version.status != "gone" and not made.are_applied(version):
                 yield version
 
 
@@ -299,7 +298,7 @@ def _current(run: Run, site: str) -> SiteChrome | None:
 
 def _decided(document: Document, run: Run, chrome: SiteChrome | None) -> Document:
     """The document with its cuts, but for those that people want to stay."""
-    return decisions_of(run).spared(apply_stages(document, run.policy, chrome))
+    return decisions_of(run).with_restored_cuts(apply_stages(document, run.policy, chrome))
 
 
 def _keep(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: Spool) -> None:

@@ -18,14 +18,13 @@ from statistics import median
 import numpy as np
 
 from cleancopy.corpus import views
-from cleancopy.curation import decisions
 from cleancopy.document import Document, doc_id, version_id
 from cleancopy.errors import RejectReason
 from cleancopy.ingest.run import Alarm, CleanedEntry, InputNote, Run, Summary, Withdrawn
 from cleancopy.minhash import sign
 from cleancopy.stages.chrome.cut import SiteChrome
 from cleancopy.stages.duplicates import BUCKET, Candidate, Duplicate, DuplicateSet, find_duplicates, signing
-from cleancopy.store import chrome_profiles, dedup_index, releases, rows, tables
+from cleancopy.store import chrome_profiles, decisions, dedup_index, releases, rows, tables
 from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import FROM_ARCHIVE, Change, LedgerEntry, Outcome, Status, Version
 from cleancopy.store.spool import Spool, read_at, read_spool
@@ -97,7 +96,7 @@ def _publish(run: Run, shards: int) -> Summary:
     down = _taken_down_since(run, heads, made)
     gone += down
     decision = _decision(run, heads)
-    duplicates = {one.doc_id: one for one in decision.duplicates if not made.stands(one.doc_id)}
+    duplicates = {one.doc_id: one for one in decision.duplicates if not made.stands_alone(one.doc_id)}
     notes = _overflows(entries, decision.missed) | notes
     entries = [_with_outcome(entry, heads, duplicates, notes) for entry in entries]
     fresh = _new_to_the_ledger(run, entries)
@@ -192,7 +191,7 @@ def _plan(
         entry = one.entry
         document = doc_id(entry.key)
         head = heads.get(document)
-        if refusal := made.refusal(entry):
+        if refusal := made.rejection(entry):
             if not one.stored:
                 entries.append(_taken_down(entry, refusal))
             continue
@@ -251,10 +250,10 @@ def _head(version: Planned) -> Head:
 
 def _spared(run: Run, number: int, one: CleanedEntry, made: decisions.Decisions) -> CleanedEntry:
     """What a shard decided, with the cuts that people said meanwhile are to stay."""
-    if not made.restores(doc_id(one.entry.key)):
+    if not made.has_restored_cuts(doc_id(one.entry.key)):
         return one
     before = _document(run, one)
-    after = made.spared(before)
+    after = made.with_restored_cuts(before)
     if after is before:
         return one
     shard = LATE + number
@@ -277,7 +276,7 @@ def _taken_down_since(run: Run, heads: dict[str, Head], made: decisions.Decision
     One that is gone is there, too, where its latest version has a text.
     """
     found = []
-    for document in sorted(decisions.fallen(run.root, made)):
+    for document in sorted(decisions.taken_down(run.root, made)):
         head = heads[document]
         if head.planned is None and (head.status != "gone" or head.candidate.text_sha256 != rows.sha256("")):
             heads[document] = replace(head, status="gone")
@@ -455,7 +454,7 @@ def _versions(
 
 def _version(run: Run, one: Planned, made: decisions.Decisions) -> Version:
     decided = one.decided
-    parts = made.carried_out(run.parts | {"chrome": decided.chrome}, one.doc_id)
+    parts = made.with_restored_part(run.parts | {"chrome": decided.chrome}, one.doc_id)
     return Version(
         document=_document(run, decided),
         seq=one.seq,

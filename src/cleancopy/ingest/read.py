@@ -13,7 +13,6 @@ from functools import cache, partial
 from urllib.parse import urlsplit
 
 from cleancopy.clean import read
-from cleancopy.curation import decisions
 from cleancopy.document import Capture, doc_id
 from cleancopy.errors import Rejection, RejectReason
 from cleancopy.extract.isolation import run_isolated
@@ -33,7 +32,7 @@ from cleancopy.sources.files import (
 )
 from cleancopy.sources.settings import LOCAL
 from cleancopy.sources.web.crawl import Listed, Missing, Page, crawl, of_source, open_page, read_dropped
-from cleancopy.store import archive, releases, tables
+from cleancopy.store import archive, decisions, releases, tables
 from cleancopy.store.paths import published_releases
 from cleancopy.store.rows import LedgerEntry, Outcome
 from cleancopy.store.spool import Spool, read_spool
@@ -150,7 +149,7 @@ def _taken_down(run: Run, url: str, site: str | None) -> str | None:
     entry = LedgerEntry(
         url, "new", run.release, run.name, key=key, url=url, site=site or urlsplit(key).hostname
     )
-    return decisions_of(run).refusal(entry)
+    return decisions_of(run).rejection(entry)
 
 
 def _held(run: Run, asked: str, url: str, payload: str) -> archive.ArchiveRef | None:
@@ -277,7 +276,7 @@ def _to_read(
                 rest.append(_refused(run, one, raw))
                 continue
             entry = entry_of(run, found, one)
-            if refusal := made.refusal(entry):
+            if refusal := made.rejection(entry):
                 rest.append(rejected_entry(entry, RejectReason.TAKEN_DOWN, f"{entry.input}: {refusal}"))
                 continue
             before = known.get((one.key, entry.payload_sha256 or ""))
@@ -305,7 +304,7 @@ def _as_before(run: Run, found: Input) -> LedgerEntry | None:
         return None
     entry = _as_known(_entry(run, found, found.key, digest), before)
     entry = entry._replace(site=source.site) if source else entry
-    if not _needs_no_reading(run, entry, before, same=True) or decisions_of(run).refusal(entry):
+    if not _needs_no_reading(run, entry, before, same=True) or decisions_of(run).rejection(entry):
         return None
     try:
         same = hashlib.sha256(read_bytes(found, run.policy.limits)).hexdigest() == digest
@@ -335,7 +334,7 @@ def _of_web(run: Run, found: Page | Missing, rest: list[Settled]) -> Iterator[tu
     )
     before = known.get((got.key, got.payload_sha256))
     same = last.get((found.name, None, got.key)) == got.payload_sha256
-    if refusal := decisions_of(run).refusal(entry):
+    if refusal := decisions_of(run).rejection(entry):
         rest.append(rejected_entry(entry, RejectReason.TAKEN_DOWN, f"{found.name}: {refusal}"))
     elif found.listed:
         rest += _of_list(run, entry, found.listed, lambda: got.ref)

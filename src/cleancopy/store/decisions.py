@@ -1,0 +1,221 @@
+"""The record of decisions: what people decided about documents, and what of it holds.
+
+    restore    a cut of a document stays in its text, or a document that was taken for a copy stands by itself
+    pin        a document's text stays as it is, whatever its page or the pipeline becomes
+    takedown   a document, an address or a site is gone from every export and later release, and is read no more
+    undo       an earlier decision holds no more
+
+The record is ``clean/decisions.jsonl``, a line each, in the order they were made; none is ever rewritten. The
+commands that make decisions are in ``cleancopy.curation``; every ingest asks here what holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from cleancopy.document import Cut, Document, doc_id
+from cleancopy.errors import ConflictError, StoreError
+from cleancopy.store import archive, tables
+from cleancopy.store.paths import StorePath, read_versioned, write_if_unchanged
+from cleancopy.store.rows import LedgerEntry, Version
+
+DecisionKind = Literal["restore", "pin", "takedown", "undo"]
+#: The part of a version's fingerprint that says which cuts were to stay.
+RESTORED = "restored"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision: its number, what was decided, about what, when, and why in the words of who made it.
+
+    ``target`` is a doc_id; of a takedown also ``url:...``, ``site:...`` or ``capture:`` and the SHA-256 of a
+    payload; of an undo the number of the decision that ends. ``text`` is the cut that stays, None for a whole
+    document. ``purged`` are the records whose bytes were overwritten in the archive, ``file@offset`` each (once
+    it was their record ids).
+    """
+
+    number: int
+    kind: DecisionKind
+    target: str
+    time: str
+    note: str = ""
+    text: str | None = None
+    purged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """The decisions that hold."""
+
+    made: tuple[Decision, ...] = ()
+
+    def with_restored_cuts(self, document: Document) -> Document:
+        """The document without the cuts that are to stay."""
+        texts = {one.text for one in self._of("restore", document.doc_id) if one.text is not None}
+        if not texts:
+            return document
+        kept = [cut for cut in document.cuts if cut_text(document, cut) not in texts]
+        return document if len(kept) == len(document.cuts) else replace(document, cuts=tuple(kept))
+
+    def has_restored_cuts(self, document: str) -> bool:
+        """Whether some cut of a document is to stay."""
+        return any(one.text is not None for one in self._of("restore", document))
+
+    def with_restored_part(self, parts: Mapping[str, str], document: str) -> dict[str, str]:
+        """The parts of a version of a document with these decisions on its cuts."""
+        texts = sorted(one.text for one in self._of("restore", document) if one.text is not None)
+        digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+        others = {name: part for name, part in parts.items() if name != RESTORED}
+        return others | ({RESTORED: digest} if texts else {})
+
+    def are_applied(self, version: Version) -> bool:
+        """Whether a version was made under these decisions on its cuts."""
+        return self.with_restored_part(version.parts, version.doc_id) == version.parts
+
+    @property
+    def takes_down(self) -> bool:
+        """Whether anything is taken down."""
+        return any(one.kind == "takedown" for one in self.made)
+
+    def pinned(self, document: str) -> bool:
+        """Whether a document's text stays as it is."""
+        return any(self._of("pin", document))
+
+    def stands_alone(self, document: str) -> bool:
+        """Whether a document is to stand by itself, though it is a copy."""
+        return any(one.text is None for one in self._of("restore", document))
+
+    def takedown_of(self, key: str, url: str | None, site: str | None, payload: str | None) -> Decision | None:
+        """The takedown that a capture falls under, by its key, address, site or payload."""
+        if not self.made:
+            return None
+        names = {doc_id(key), f"url:{url}", f"url:{key}", f"site:{site}", f"capture:{payload}"}
+        return next((one for one in self.made if one.kind == "takedown" and one.target in names), None)
+
+    def rejection(self, entry: LedgerEntry) -> str | None:
+        """Why a capture is not to be read; None where nothing speaks against it."""
+        found = self.takedown_of(entry.key, entry.url, entry.site, entry.payload_sha256)
+        if found is None:
+            return None
+        why = f" ({found.note})" if found.note else ""
+        return (
+            f"was taken down by decision {found.number}{why}; cleancopy decisions undo {found.number} allows it"
+        )
+
+    def _of(self, kind: DecisionKind, document: str) -> Iterator[Decision]:
+        return (one for one in self.made if one.kind == kind and one.target == document)
+
+
+def cut_text(document: Document, cut: Cut) -> str:
+    """The text of a cut, by which it is known again in a later version: its words, one space between."""
+    return " ".join(document.text[cut.start : cut.end].split())
+
+
+def path(root: StorePath) -> StorePath:
+    """The file of decisions."""
+    return root / "decisions.jsonl"
+
+
+def read_all(root: StorePath) -> list[Decision]:
+    """All decisions that were ever made, undone ones and undos too."""
+    return _parsed(path(root), read_versioned(path(root))[0])
+
+
+def _parsed(file: StorePath, content: bytes) -> list[Decision]:
+    try:
+        lines = content.decode().split("\n")
+        made = [json.loads(line) for line in lines if line]
+        return [Decision(**{**one, "purged": tuple(one.get("purged", ()))}) for one in made]
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"{file}: is damaged ({error}); restore it from a backup, or mend that line"
+        ) from error
+
+
+def read(root: StorePath) -> Decisions:
+    """The decisions that hold."""
+    made = read_all(root)
+    undone = {int(one.target) for one in made if one.kind == "undo"}
+    return Decisions(tuple(one for one in made if one.kind != "undo" and one.number not in undone))
+
+
+def purged(root: StorePath) -> Callable[[archive.ArchiveRef], bool]:
+    """Whether takedowns have overwritten a record in the archive; undoing them brings nothing back."""
+    names = {name for one in read_all(root) for name in one.purged}
+    return lambda ref: record_name(ref) in names or ref.record_id in names
+
+
+def record_name(ref: archive.ArchiveRef) -> str:
+    """A record by where it is: its id comes again with the same page."""
+    return f"{ref.file}@{ref.offset}"
+
+
+def unpurged(root: StorePath) -> list[archive.ArchiveRef]:
+    """The records that were to be purged and still have their bytes: a takedown was cut short."""
+    names = {name for one in read_all(root) for name in one.purged}
+    if not names:
+        return []
+    named = {archive.ArchiveRef(**row["archive"]) for row in captures(root) if row["archive"]}
+    return sorted(ref for ref in named if record_name(ref) in names and _has_bytes(root, ref))
+
+
+def _has_bytes(root: StorePath, ref: archive.ArchiveRef) -> bool:
+    try:
+        return not archive.is_purged(root, ref)
+    except StoreError:
+        return False  # verify says what is wrong with the file
+
+
+def append(root: StorePath, made: Decision) -> Decision:
+    """The decision with its number and time, once it stands in the file."""
+    file = path(root)
+    content, mark = read_versioned(file)
+    known = _parsed(file, content)
+    made = replace(made, number=len(known) + 1, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    lines = [json.dumps(asdict(one), ensure_ascii=False) for one in [*known, made]]
+    if not write_if_unchanged(file, ("\n".join(lines) + "\n").encode("utf-8", "replace"), mark):
+        raise ConflictError(f"{file}: another decision was made at the same time; decide again")
+    return made
+
+
+# ---- what a takedown means among stored documents
+
+
+_NAMED_BY = ["doc_id", "version_id", "key", "url", "site", "payload_sha256"]
+_READ = [*_NAMED_BY, "outcome", "fingerprint"]
+
+
+def taken_down(root: StorePath, made: Decisions, as_of: int | None = None) -> frozenset[str]:
+    """The stored documents that are to be down: their text, now or in a release, is of a capture that is.
+
+    That is the capture that made the latest version, or one that only confirmed it.
+    """
+    if not made.takes_down:
+        return frozenset()
+    latest = _tuples(tables.latest(root, columns=_NAMED_BY, as_of=as_of))
+    down = {document for document, _, *named in latest if made.takedown_of(*named)}
+    texts = {(document, version) for document, version, *_ in latest if document not in down}
+    for document, version, *named, outcome, made_by in _tuples(tables.captures(root, columns=_READ)):
+        # Without a fingerprint is what has another text, and waits to become a version.
+        confirmed = outcome != "rejected" and made_by and (document, version) in texts
+        if confirmed and made.takedown_of(*named):
+            down.add(document)
+    return frozenset(down)
+
+
+def _tuples(table: pa.Table) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def captures(root: StorePath) -> Iterator[dict[str, Any]]:
+    """What identifies every version of every document, and every capture, and where its record is."""
+    yield from tables.captures(root, columns=[*_NAMED_BY, "archive", "outcome"]).to_pylist()
+    for row in tables.versions(root, [*_NAMED_BY, "archive"]).to_pylist():
+        yield row | {"outcome": "new"}
