@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import cleancopy.minhash as signatures
 from cleancopy.minhash import (
     EMPTY,
     Overlap,
     Signing,
     band_keys,
+    bands,
     candidates,
     containment,
     estimates,
@@ -29,6 +29,7 @@ from cleancopy.minhash import (
     shingle_hashes,
     shingles,
     sign,
+    signatures,
     sketches,
     slot_conflict,
     union,
@@ -257,7 +258,7 @@ def test_partitions_make_up_the_whole(partitions):
 
 
 def test_the_union_of_parts_adds_up_what_they_missed(monkeypatch):
-    monkeypatch.setattr(signatures, "MANY", 10)
+    monkeypatch.setattr(bands, "MANY", 10)
     keys = random_keys(3, values=6)
     parts = [candidates(keys, part, 4, bucket=3) for part in range(4)]
     whole, once = union(parts, len(keys)), candidates(keys, bucket=3)

@@ -154,21 +154,21 @@ def find_duplicates(
     firsts, copies = _exact_copies(sorted((d for d in documents if d.words), key=_preference))
     rows = [d for d in firsts if d.words >= policy.min_words]
     proposed = propose(rows) if propose else propose_from_signatures(rows, policy)
-    bench = _Bench(rows, texts_of, policy, proposed.facts)
-    pairs, unmeasured = _promising(proposed, bench, rows, policy)
-    bench.expect(unmeasured)
-    keepers, inside = _near(pairs, bench, policy)
-    _contain(inside, keepers, bench, policy)
+    verifier = PairVerifier(rows, texts_of, policy, proposed.facts)
+    pairs, unmeasured = filter_by_estimate(proposed, verifier, rows, policy)
+    verifier.expect(unmeasured)
+    keepers, inside = _near(pairs, verifier, policy)
+    _contain(inside, keepers, verifier, policy)
     missed = {i: int(proposed.found.missed[i]) for i in np.flatnonzero(proposed.found.missed).tolist()}
     found = {
-        rows[i].doc_id: _duplicate(rows[i], rows[k], bench.fact(k, i).overlap, policy, missed.get(i, 0))
+        rows[i].doc_id: _duplicate(rows[i], rows[k], verifier.fact(k, i).overlap, policy, missed.get(i, 0))
         for i, k in keepers.items()
     }
     for copy, first in copies:
         found[copy.doc_id] = _copy(copy, first, found.get(first.doc_id))
     return DuplicateSet(
         tuple(found[doc_id] for doc_id in sorted(found)),
-        bench.measured(),
+        verifier.measured(),
         len(pairs),
         {rows[i].doc_id: count for i, count in missed.items()},
     )
@@ -214,7 +214,7 @@ def bands_of(signatures: NDArray[np.uint32]) -> Hashes:
 
 
 def propose_from_signatures(documents: Sequence[Candidate], policy: DuplicatePolicy) -> Proposed:
-    """The pairs that share a band, found anew from the signatures of all documents."""
+    """The pairs that share a band, from the signatures of all documents."""
     signatures = _matrix(documents, policy)
     everyone = np.arange(len(documents))
     count = len(documents)
@@ -236,12 +236,12 @@ def _matrix(documents: Sequence[Candidate], policy: DuplicatePolicy) -> NDArray[
     return signatures
 
 
-def _promising(
-    proposed: Proposed, bench: _Bench, documents: Sequence[Candidate], policy: DuplicatePolicy
+def filter_by_estimate(
+    proposed: Proposed, verifier: PairVerifier, documents: Sequence[Candidate], policy: DuplicatePolicy
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The pairs that match or that the estimate does not rule out; and of these the ones to measure."""
     pairs = proposed.found.pairs
-    left, right, shared, known = bench.known(pairs)
+    left, right, shared, known = verifier.known(pairs)
     hopeful = shared >= policy.jaccard * (left + right - shared)
     hopeful |= shared >= policy.containment * np.minimum(left, right)
     unknown = pairs[~known]
@@ -258,10 +258,10 @@ def _promising(
 # --- verification
 
 
-class _Bench:
-    """Where pairs of rows are measured: facts that were known, and those that are found out here.
+class PairVerifier:
+    """Measures what pairs of rows share: looks up stored facts, works out the missing ones, keeps them.
 
-    Texts are read in few large gulps, since what gives them may scan a whole table each time.
+    Texts are read in a few large batches, since each request may scan a whole table.
     """
 
     def __init__(
@@ -400,7 +400,7 @@ def _lookup(facts: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], ND
 
 
 def _near(
-    pairs: NDArray[np.int64], bench: _Bench, policy: DuplicatePolicy
+    pairs: NDArray[np.int64], verifier: PairVerifier, policy: DuplicatePolicy
 ) -> tuple[dict[int, int], list[tuple[int, int, int]]]:
     """The keeper of each near copy; and, of the rest, (shingles, row, larger row that contains it).
 
@@ -411,7 +411,7 @@ def _near(
     for left, right in _rows(pairs):
         if left in keepers or right in keepers:
             continue
-        found = bench.fact(left, right).overlap
+        found = verifier.fact(left, right).overlap
         if found.jaccard >= policy.jaccard:
             keepers[right] = left
         elif found.containment >= policy.containment:
@@ -426,7 +426,10 @@ def _rows(pairs: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _contain(
-    inside: Sequence[tuple[int, int, int]], keepers: dict[int, int], bench: _Bench, policy: DuplicatePolicy
+    inside: Sequence[tuple[int, int, int]],
+    keepers: dict[int, int],
+    verifier: PairVerifier,
+    policy: DuplicatePolicy,
 ) -> None:
     """Add to ``keepers`` the rows that a larger kept one contains, the largest first.
 
@@ -439,22 +442,22 @@ def _contain(
     for start in range(0, len(ordered), TOGETHER):
         part = ordered[start : start + TOGETHER]
         pairs = [(larger, one) for _, row, larger in part for one in (row, *copies.get(row, ()))]
-        bench.expect_texts(
-            {row for pair in pairs if _stands_for(bench.told(*pair), policy) is None for row in pair}
+        verifier.expect_texts(
+            {row for pair in pairs if _stands_for(verifier.told(*pair), policy) is None for row in pair}
         )
         for _, row, larger in part:
             if row in keepers or larger in keepers:
                 continue
             moved = [row, *copies.get(row, ())]
-            if all(_contains(larger, one, bench, policy) for one in moved):
+            if all(_contains(larger, one, verifier, policy) for one in moved):
                 keepers.update(dict.fromkeys(moved, larger))
                 copies.setdefault(larger, []).extend(moved)
 
 
-def _contains(keeper: int, row: int, bench: _Bench, policy: DuplicatePolicy) -> bool:
+def _contains(keeper: int, row: int, verifier: PairVerifier, policy: DuplicatePolicy) -> bool:
     """Whether the keeper can stand for the row, measured and compared as far as need be."""
-    stands = _stands_for(bench.fact(keeper, row), policy)
-    return not bench.conflict(keeper, row) if stands is None else stands
+    stands = _stands_for(verifier.fact(keeper, row), policy)
+    return not verifier.conflict(keeper, row) if stands is None else stands
 
 
 def _stands_for(fact: Fact | None, policy: DuplicatePolicy) -> bool | None:

@@ -16,18 +16,20 @@ from typing import Literal
 from cleancopy.document import Block, Cut, Document, Evidence, Media
 from cleancopy.policy import CaptionPolicy
 from cleancopy.stages.captions.compare import (
-    CREDIT_LENGTH,
     LONGEST,
-    WORD,
     CaptionMatch,
     Reading,
-    bare_credit,
     compare_readings,
+    read_caption,
+)
+from cleancopy.stages.captions.credits import (
+    CREDIT_LENGTH,
+    bare_credit,
     credit_start,
     may_be_signed,
     names_medium,
-    read_caption,
 )
+from cleancopy.stages.captions.wording import WORD
 
 STAGE = "captions"
 # How many blocks apart a caption and its repetition may stand when only one of them shows by itself that it

@@ -5,9 +5,8 @@ alike than a caption and its own truncated copy. So the words that one text has 
 Where both sides have words of their own that say something, the two are never one caption; where only one
 side has, it is the fuller copy. Containment of character 4-grams is a floor below that, not the judge.
 
-``compare_captions`` judges two texts. Hidden here is how a text is read for that: what in it is page
-furniture, where its credit begins, how its words are folded. The stage, which judges many pairs of a page,
-reads each text once (``read_caption``, ``compare_readings``) and asks where credits are (``credit_start``).
+``compare_captions`` judges two texts. Whoever judges many pairs reads each text once (``read_caption``) and
+compares the readings (``compare_readings``).
 """
 
 from __future__ import annotations
@@ -15,20 +14,25 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Literal
 
 from cleancopy.document import Evidence
 from cleancopy.minhash import Overlap, overlap
 from cleancopy.policy import CaptionPolicy
+from cleancopy.stages.captions.credits import (
+    AGENCY_KEYS,
+    CREDIT_NOISE,
+    credit_keys,
+    split_credits,
+    split_leading_credit,
+)
+from cleancopy.stages.captions.wording import NEGATIONS, Word, fold, split_words
 
 Label = Literal["same", "related", "different"]
 Keep = Literal["a", "b", "either"]
-
 # Characters above which a text is no caption; it bounds what one comparison costs.
 LONGEST = 4_000
 # How alike two captions must be to be called related rather than different.
@@ -49,18 +53,6 @@ class CaptionMatch:
     label: Label
     keep: Keep | None
     evidence: Evidence = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word: how it compares; whether it says something; if so, whether it could name a person, place, day
-    or number, and whether it is written small.
-    """
-
-    key: str
-    content: bool
-    slot: bool
-    small: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +133,7 @@ def _judge(
         return _apart("other-numbers", containment)
     if only_a or only_b:
         part, whole, extra = (b, a, only_a) if only_a else (a, b, only_b)
-        if all(word.key in _NEGATIONS for word in extra):
+        if all(word.key in NEGATIONS for word in extra):
             return _apart("negated", containment)
         if _names_another(part, whole, extra):
             return _apart("other-name", containment)
@@ -163,7 +155,7 @@ def _judge_credits(a: Reading, b: Reading) -> _Verdict:
     if not a.words and not b.words:
         equal = a.credit_keys == b.credit_keys and bool(a.credit_keys or a.credit == b.credit)
         return _Verdict("same", "credit", "either") if equal else _Verdict("different", "other-credit")
-    named = bool(a.credit_keys - _AGENCY_KEYS) or _fold(a.credit) == _fold(b.credit)
+    named = bool(a.credit_keys - AGENCY_KEYS) or fold(a.credit) == fold(b.credit)
     if named and a.credit_keys == b.credit_keys:
         return _Verdict("same", "credit", "b" if b.words else "a")
     return _Verdict("different", "credit-alone")
@@ -309,7 +301,7 @@ def _without_signature(one: Reading, other: Reading) -> tuple[Word, ...]:
     """The words of a text up to where it only says the other's credit, without a mark that it is one."""
     end = len(one.words)
     if other.credit:
-        signature = other.credit_keys | _CREDIT_NOISE
+        signature = other.credit_keys | CREDIT_NOISE
         while end and one.words[end - 1].key in signature:
             end -= 1
     return one.words[:end]
@@ -328,7 +320,7 @@ def _typo(one: Word, other: Word) -> bool:
     a, b = sorted((one.key, other.key), key=len)
     if a[0] != b[0] or not (a.isalpha() and b.isalpha()) or not a.isascii():
         return False
-    if one.key in _NEGATIONS or other.key in _NEGATIONS:  # "with" is not a short "without"
+    if one.key in NEGATIONS or other.key in NEGATIONS:  # "with" is not a short "without"
         return False
     name = one.slot and other.slot
     if b.startswith(a) and len(a) >= 4 and (b[len(a) :] in ("s", "es") or (not name and len(b) - len(a) <= 3)):
@@ -362,54 +354,43 @@ def _shingles(reading: Reading) -> frozenset[str]:
 
 # --- how a caption is read
 
-# Words that carry no fact of their own, so that rewording with them does not make another caption. English,
-# German, French, Spanish, Portuguese, Italian, Dutch. Words that decide a fact (not, without, left, before)
-# are left out on purpose.
-_FUNCTION_WORDS = """
-    a an the and or of to in on at by for from with as is are was were be been has have had his her its their
-    my your our this that these those it he she they we i you who which where when while into over around via
-    more less s t
-    der die das den dem des ein eine einen einem einer und oder von zu zum zur im in am an auf mit bei für fuer
-    ist sind war wird werden wurde hat sich als wie aus
-    le la les l un une des du de et ou à au aux en dans sur par pour avec est sont qui que
-    el los las una unos del al y o con por para es son se su sus lo
-    um uma os as do da dos das e em no na nos nas ao com é são
-    il lo gli i di del della dei delle nel nella con per è sono che
-    het een en van op te bij voor met is zijn"""
-FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
-# Words that turn a caption round. Two captions that differ only in these say the opposite. The same languages.
-_TURNING = """
-    not no non without never neither nor
-    nicht kein keine keinen ohne nie
-    pas ne sans jamais  sin nunca  sem não nunca  senza mai  niet geen zonder"""
-_NEGATIONS = frozenset(_TURNING.replace("ã", "a").split())
+@lru_cache(maxsize=512)
+def read_caption(text: str) -> Reading:
+    """A caption as it is compared."""
+    text, leading = split_leading_credit(_plain(text))
+    text = _FURNITURE.sub(" ", text).strip(" #|·*•")
+    body, credits = split_credits(text)
+    credit = " ".join([*leading, *credits])
+    body = _LEAD.sub("", body)
+    cut_off = _CUT_OFF.search(body) is not None
+    body = _CUT_OFF.sub("", body)
+    words = split_words(body)
+    topic = _TOPIC.search(body)
+    if not words and not credit:  # signs only: they are equal or they are not
+        credit = text
+    small = {word.key for word in words if word.small}
+    names = not small and any(c.islower() for c in body)
+    return Reading(
+        words=words,
+        keys=tuple(word.key for word in words),
+        credit=credit,
+        credit_keys=credit_keys(credit),
+        cut_off=cut_off,
+        topic=len(split_words(body[: topic.start()])) if topic else 0,
+        names_listed=names and _LISTED.search(body) is not None and _NUMBER.search(body) is None,
+        sentence=len(small) >= SUBSTANCE,
+    )
 
-# Month names, to see that "Nov. 5" is "November 5" and "5 mai" "5 May". One row a month; abbreviations are
-# prefixes of three letters or more. English, German, French, Spanish, Portuguese, Italian, Dutch.
-MONTHS = MappingProxyType(
-    {
-        name: f"month{number}"
-        for number, names in enumerate(
-            (
-                "jan january januar jänner janvier enero janeiro gennaio januari",
-                "feb february februar février fevrier febrero fevereiro febbraio februari",
-                "mar march märz maerz mars marzo março marco maart",
-                "apr april avril abril aprile",
-                "may mai mayo maio maggio mei",
-                "jun june juni juin junio junho giugno",
-                "jul july juli juillet julio julho luglio",
-                "aug august août aout agosto augustus",
-                "sep sept september septembre septiembre setembro settembre",
-                "oct okt october oktober octobre octubre outubro ottobre",
-                "nov november novembre noviembre novembro",
-                "dec dez december dezember décembre decembre diciembre dezembro dicembre",
-            ),
-            1,
-        )
-        for name in names.split()
-    }
-)
+
+def _plain(text: str) -> str:
+    """The text without entities, tags and invisible characters, in one line."""
+    if "&" in text:
+        text = html.unescape(html.unescape(text))
+    if "<" in text:
+        text = _TAGS.sub(" ", text)
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).replace("’", "'").split())
+
 
 # What page furniture says around a caption: counters, zoom and gallery controls, hidden labels, relative
 # ages, template faults. None of it belongs to the caption.
@@ -437,250 +418,10 @@ _FURNITURE = re.compile(
     | ^ \s* [×✕✖] \s*
     """
 )
-
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ue000-\uf8ff]")
-_THOUSANDS = re.compile(r"(?<=\d)[,.\u202f\u00a0'](?=\d{3}(?!\d))")
-# Scripts written without spaces: every character is a word (kana, Han, Thai to Tibetan, Burmese, Khmer).
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"
-WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
-_CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ][a-zß-ÿ])")
-_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 _CUT_OFF = re.compile(r"(?:…|\.{3,})\s*(?:\(?(?:read\s+)?more\)?)?\s*[\"”»']?$", re.IGNORECASE)
 _LEAD = re.compile(r"(?i)^\s*(?:image|photo|picture|video|foto|bild|file(?:\s+photo)?)\s*(?:[:–—]|-\s)\s*")
 _TOPIC = re.compile(r"\s[-–—|]\s|:\s")
 _NUMBER = re.compile(r"(?<![^\W_])\d+(?![^\W_])")
 _LISTED = re.compile(r"[,;&]|\b(?:and|und|et|y|e|en)\b")
-
-
-@lru_cache(maxsize=512)
-def read_caption(text: str) -> Reading:
-    """A caption as it is compared."""
-    text, leading = _split_leading_credit(_plain(text))
-    text = _FURNITURE.sub(" ", text).strip(" #|·*•")
-    body, credits = _split_credits(text)
-    credit = " ".join([*leading, *credits])
-    body = _LEAD.sub("", body)
-    cut_off = _CUT_OFF.search(body) is not None
-    body = _CUT_OFF.sub("", body)
-    words = _words(body)
-    topic = _TOPIC.search(body)
-    if not words and not credit:  # signs only: they are equal or they are not
-        credit = text
-    small = {word.key for word in words if word.small}
-    names = not small and any(c.islower() for c in body)
-    return Reading(
-        words=words,
-        keys=tuple(word.key for word in words),
-        credit=credit,
-        credit_keys=_credit_keys(credit),
-        cut_off=cut_off,
-        topic=len(_words(body[: topic.start()])) if topic else 0,
-        names_listed=names and _LISTED.search(body) is not None and _NUMBER.search(body) is None,
-        sentence=len(small) >= SUBSTANCE,
-    )
-
-
-def _plain(text: str) -> str:
-    """The text without entities, tags and invisible characters, in one line."""
-    if "&" in text:
-        text = html.unescape(html.unescape(text))
-    if "<" in text:
-        text = _TAGS.sub(" ", text)
-    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).replace("’", "'").split())
-
-
-def _words(text: str) -> tuple[Word, ...]:
-    """The words of a text as they compare: folded, numbers and months in one spelling."""
-    text = _CAMEL.sub(" ", _THOUSANDS.sub("", text))
-    raw = WORD.findall(text)
-    one_case = not any(c.islower() for c in text) or not any(c.isupper() for c in text)
-    numeric = [word[0].isdigit() for word in raw]
-    words = []
-    for i, word in enumerate(raw):
-        # A run of combining marks has nothing left to fold to; it compares as it is.
-        key = _fold(word) or word
-        dated = key in MONTHS and (any(numeric[i + 1 : i + 2]) or any(numeric[max(0, i - 1) : i]))
-        if dated:
-            key = MONTHS[key]
-        elif len(key) == 2 and key.isdigit():
-            key = key.lstrip("0") or "0"
-        content = key not in FUNCTION_WORDS
-        slot = content and (one_case or not word[0].islower() or any(c.isdigit() for c in word))
-        small = content and word[0].isalpha() and not word[0].isupper()
-        words.append(Word(key, content, slot, small))
-    return tuple(words)
-
-
-def _fold(word: str) -> str:
-    """A word without case and accents; umlauts become ae, oe, ue."""
-    word = word.casefold()
-    if word.isascii():
-        return word
-    word = unicodedata.normalize("NFD", word.translate(_UMLAUTS))
-    return "".join(c for c in word if not unicodedata.combining(c))
-
-
-# --- credits
-
-# What a credit has at most: characters and words; and how many places are tried for its beginning.
-CREDIT_LENGTH, _CREDIT_WORDS, MOST_STARTS = 200, 20, 16
-
-# What names the maker of a picture. Languages as above and some more; the German compounds (Symbolbild,
-# Archivfoto) come with the prefix.
-_MEDIUM = (
-    r"photos?|photograph(?:y|s)?|images?|pictures?|pics?|illustrations?|video"
-    r"|\w*fotos?|fotografie|fotograf[íi]a|\w*bild(?:er)?|grafik|imagen|imagem|immagine|afbeelding|beeld|фото"
-)
-_GLUED_MEDIUM = r"Photo(?:graph)?|Image|Picture|Illustration|Credit|Foto|Bild|Source|Quelle"
-_LABEL = re.compile(
-    rf"""(?x)
-    (?: (?<![^\W_]) | (?<=[^\W_]) (?={_GLUED_MEDIUM}) )
-    (?: (?i:{_MEDIUM}) (?i:\s+(?:illustration|credits?|courtesy))? \s*
-          (?: : | / | © | (?i:\s(?:by|courtesy\s+of|courtesy|copyright|von|par|por|de|via)\b) \s* :? )
-      | (?i: (?:(?:photo|image|picture|bild|foto)[\s-]*)? (?:credits?|crédits?|crédito|nachweis) (?:\s+to)? )
-          \s* :
-      | (?i:courtesy \s+ of | source \s* : | quelle \s* : | fuente \s* : | fonte \s* : | bron \s* :)
-      | (?i:copyright) (?=\s+(?:\d{{4}}|©|[A-Z])) | © | \([cC]\)
-      | (?i:virin) \s* :
-    )
-    """
-)
-# Agencies and stock libraries that sign pictures across the world's press, with or without a label: those that
-# sign so many that their name alone tells no picture from another, and the rest.
-_EVERYWHERE = "Getty|AP|AFP|Reuters|EPA|dpa|ANSA|EFE|TASS|Xinhua|UPI|Shutterstock|Alamy|iStock"
-_ELSEWHERE = "Keystone|Anadolu|Unsplash|Pixabay|Pexels|Flickr"
-_AGENCY = re.compile(
-    rf"(?<![^\W_])(?:{_EVERYWHERE}|{_ELSEWHERE}|Adobe ?Stock|Wikimedia Commons|Associated Press)(?![^\W_])"
-)
-_AGENCY_KEYS = frozenset(_EVERYWHERE.lower().split("|"))
-_AGENCY_HINTS = (*_EVERYWHERE.split("|"), *_ELSEWHERE.split("|"), "Adobe", "Wikimedia", "REUTERS")
-_HINTS = """photo foto bild image pictur illustr grafik video imagen imagem immagin afbeelding beeld фото
-    credit crédit nachweis courtesy source: quelle fuente: fonte: bron: copyright © (c) virin"""
-_LABEL_HINTS = tuple(_HINTS.split())
-_PARTICLES = """by via for from of the and file files photo photos image images courtesy staff handout
-    all rights reserved com org net von van der den de del della di da do dos la le du und et y e i pool stock
-    submitted"""
-_NAME_PARTICLES = frozenset(_PARTICLES.split())
-_BREAK = re.compile(r"[.!?…\"”»')\]]\s*(?=[^\W_a-z(\[])|\s[-–—|]\s(?=[^\W_a-z©])|\s*[(\[]")
-_NAME_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_BRACKETED = re.compile(r"[(\[][^()\[\]]{4,100}[)\]]")
-_MODIFIERS = re.compile(r"(?:(?:[A-Z][A-Za-z&-]*|(?:[A-Z]\.){2,})\s+){1,3}$")
-_ACRONYMS = re.compile(r"(?:(?:[A-Z][A-Za-z]?[A-Z]+|(?:[A-Z]\.){2,})\s+){1,2}$")
-_NOISE = """photo photos photograph photographs photography image images picture pictures illustration video
-    credit credits courtesy copyright foto fotos bild bilder source quelle all rights reserved the"""
-_CREDIT_NOISE = frozenset(_NOISE.split())
-_LONG_NAMES = MappingProxyType({"Associated Press": "AP", "Agence France-Presse": "AFP"})
-_CAPTION_LABEL = re.compile(
-    r"(?i)(?<![^\W_])(?:image|photo|picture|media|video)\s+caption(?:\s*:|\s|(?=[A-Z]))"
-)
-_MEDIUM_NAMED = re.compile(rf"(?i)(?<![^\W_])(?:{_MEDIUM}|credit|courtesy)(?![^\W_])")
-_PURE_LABEL = re.compile(
-    rf"(?ix) ^ (?: (?:{_MEDIUM}) (?:\s+credits?)? \s* (?: : | \s(?:by|von|par|por)\b \s* :? )"
-    r" | credits? \s* : | © ) \s*"
-)
-
-
-def _credit_keys(credit: str) -> frozenset[str]:
-    """The names in a credit, without its label, years and boilerplate."""
-    for long, short in _LONG_NAMES.items():
-        credit = credit.replace(long, short)
-    keys = (word.key for word in _words(credit))
-    return frozenset(key for key in keys if not key.isdigit()) - _CREDIT_NOISE
-
-
-def _split_leading_credit(text: str) -> tuple[str, list[str]]:
-    """The text behind a hidden "image caption" label, and the credit that stood before that label."""
-    label = _CAPTION_LABEL.search(text, 0, CREDIT_LENGTH)
-    if label and _is_credit(text[: label.start()].strip()):
-        return text[label.end() :], [text[: label.start()].strip()]
-    return text, []
-
-
-def _split_credits(text: str) -> tuple[str, list[str]]:
-    """A caption's own words, and the credits: those behind it, and those in brackets within it."""
-    credits: list[str] = []
-    for _ in range(3):
-        found = credit_start(text)
-        if found is None:
-            break
-        credits.insert(0, text[found[0] :].strip(" ()[].-–—|"))
-        text = text[: found[0]].rstrip(" -–—|,;:/")
-    for bracketed in _BRACKETED.findall(text):
-        if _is_credit(bracketed):
-            credits.append(bracketed.strip("()[]"))
-            text = text.replace(bracketed, " ")
-    return text, credits
-
-
-def credit_start(text: str) -> tuple[int, bool] | None:
-    """Where the credit at the end of a text begins, and whether it stands apart from the sentence before it."""
-    tail = max(0, len(text) - CREDIT_LENGTH)
-    apart = {0} if not tail else set()
-    for found in _BREAK.finditer(text, tail):
-        apart.add(found.end() if text[found.end() - 1] not in "([" else found.end() - 1)
-    starts = dict.fromkeys(apart, True)
-    for found in _LABEL.finditer(text, tail):
-        before = _ACRONYMS.search(text, max(tail, found.start() - 30), found.start())
-        starts.setdefault(before.start() if before else found.start(), False)
-    for start in sorted(starts)[:MOST_STARTS]:
-        if _is_credit(text[start:]):
-            return start, starts[start]
-    return None
-
-
-def _is_credit(text: str) -> bool:
-    """Whether a text is nothing but a credit: a label, then names; or names, an agency among them."""
-    text = text.strip(" ()[].")
-    if not text or len(text) > CREDIT_LENGTH:
-        return False
-    label = _LABEL.search(text)
-    if label and label.start():  # "DoD photo by", "AP Photo/", but not "Freezing Your Credit:"
-        by = label[0].rstrip(" :").lower().endswith(("by", "/", "courtesy", "courtesy of"))
-        label = label if by and _MODIFIERS.fullmatch(text, 0, label.start()) else None
-    if label is None and (_AGENCY.search(text) is None or _NUMBER.search(text)):
-        return False
-    return _names_only(text[label.end() :] if label else text)
-
-
-def _names_only(text: str) -> bool:
-    """Whether every word could stand in a credit: capitalised, a number, a particle, part of an address."""
-    words = list(_NAME_WORD.finditer(text))
-    return 0 < len(words) <= _CREDIT_WORDS and all(
-        not word[0].islower()
-        or word[0] in _NAME_PARTICLES
-        or text[max(0, word.start() - 1) : word.start()] in ("/", ".", "@", "_")
-        for word in words
-    )
-
-
-def may_be_signed(tails: Mapping[int, str]) -> set[int]:
-    """Which of some ends of texts may be credits, by their last word and what hints at one: a cheap look."""
-    ends = {number: tail for number, tail in tails.items() if _may_end_so(tail)}
-    # Few pages have more than a few of the hints; only these are looked for in each.
-    together = "\n".join(ends.values())
-    lower = together.lower()
-    labels = [hint for hint in _LABEL_HINTS if hint in lower]
-    agencies = [hint for hint in _AGENCY_HINTS if hint in together]
-    return {
-        number
-        for number, tail in ends.items()
-        if any(map(tail.lower().__contains__, labels)) or any(map(tail.__contains__, agencies))
-    }
-
-
-def _may_end_so(tail: str) -> bool:
-    if not tail[-1].isalnum() and tail[-1] not in ").]":
-        return False
-    last = tail.rstrip(" ()[].\"”’'!?").rpartition(" ")[2]
-    return not (last.islower() and last.isalpha()) or last in _NAME_PARTICLES
-
-
-def names_medium(credit: str) -> bool:
-    """Whether a credit says what it credits (photo, image ...), and is not only a source or a copyright."""
-    return _MEDIUM_NAMED.search(credit) is not None
-
-
-def bare_credit(text: str) -> str:
-    """A credit without brackets and without a label that only says that it is one."""
-    return _PURE_LABEL.sub("", text.strip(" ()[]-–—|,;\t\n")).strip(" ()[]")
