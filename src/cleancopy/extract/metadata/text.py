@@ -48,7 +48,7 @@ def plain_text(value: object, cap: int, *, escaped: bool = True) -> str | None:
 
 
 def _untagged(text: str) -> str:
-    """The text without tags. Taking one out can join the halves of another: repeated, at last every ``<`` goes."""
+    """The text without tags. Taking one out can join the halves of another: in the end no ``<`` stays."""
     for _ in range(8):
         shorter = _TAG.sub("", text)
         if shorter == text:
