@@ -242,9 +242,9 @@ def _of_its_script(ranking: dict[str, float], sample: bytes) -> dict[str, float]
     return {name: score for name, score in ranking.items() if name not in out} or ranking
 
 
-# Windows-1251 and Macintosh Cyrillic have all small letters but one in common. They differ in that one, in where
-# the capitals stand, and in that windows-1251 has the letters of Serbian and Macedonian, too, where the other has
-# capitals.
+# Windows-1251 and Macintosh Cyrillic have all small letters but one in common. They differ in that one, in
+# where the capitals stand, and in that windows-1251 has the letters of Serbian and Macedonian, too, where the
+# other has capitals.
 _CYRILLIC_WINDOWS = re.compile(
     rb"[\xe0-\xfe]\xff|\xff[\xe0-\xfe]|(?<![\x80-\xff])[\xc0-\xde][\xe0-\xfe]|[\xe0-\xfe][\x80-\x9f][\xe0-\xfe]"
 )
