@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -125,5 +126,13 @@ def test_importing_cleancopy_brings_nothing_heavy() -> None:
 def test_pins_keep_out_what_breaks_the_server() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     assert {"prefect==3.8.8", "fastapi<0.151", "sqlalchemy<2.1", "lxml-html-clean"} <= set(project)
-    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    assert all("==" in line and "://" not in line for line in pinned if line and not line.startswith("#"))
+
+
+def test_every_version_is_exact_and_every_download_has_hashes() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if "://" in line or "index-url" in line or "find-links" in line]
+    text = "\n".join(line for line in lines if not line.startswith("#")).replace("\\\n", " ")
+    entries = text.splitlines()
+    assert len(entries) > 100
+    pinned = re.compile(r"[\w.-]+==[\w.+]+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+")
+    assert not [entry for entry in entries if not pinned.fullmatch(entry)]
