@@ -43,7 +43,7 @@ from cleancopy.clean import clean
 from cleancopy.document import Capture
 from cleancopy.errors import Rejection
 from cleancopy.policy import ContentPolicy, Policy
-from cleancopy.stages.content.scores import final_scores
+from cleancopy.stages.content.model import final_scores
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -117,9 +117,13 @@ def _made(source: Source, policy: Policy) -> Made:
 
 def own_rows(folder: Path, sources: Sequence[Source], jobs: int, cache: Path | None) -> list[Row]:
     """cleancopy's rows, headline on and off."""
-    rooms = ("extract/encoding", "stages/content")
-    code = [HERE / "train.py", PACKAGE / "extract/html.py"]
-    code += [path for room in rooms for path in sorted((PACKAGE / room).glob("*.py"))]
+    parts = (
+        "extract/html.py",
+        "extract/encoding/__init__.py",
+        "stages/content/model.py",
+        "stages/content/select.py",
+    )
+    code = [HERE / "train.py", *(PACKAGE / part for part in parts)]
     key = digest(*(path.read_bytes() for path in code), *map(_stamp, read_corpora(folder)))
     found = cached(cache, f"scores-{key}", lambda: cross_validated(folder, jobs))
     with ProcessPoolExecutor(jobs) as pool:
@@ -158,10 +162,7 @@ def run_tool(what: str, tool: Tool, paths: Sequence[Path]) -> list[dict[str, Any
 
 def peer_row(tool: Tool, sources: Sequence[Source], cache: Path | None) -> Row:
     """The row of a tool that is no part of cleancopy; what it made is kept every so many pages."""
-    code = (
-        inspect.getsource(tool.extract),
-        *(path.read_bytes() for path in sorted((PACKAGE / "extract/encoding").glob("*.py"))),
-    )
+    code = (inspect.getsource(tool.extract), (PACKAGE / "encoding.py").read_bytes())
     key = digest(tool.name, tool.settings, version(tool.package), *code)
     path = cache / f"text-{tool.name.replace(', ', '-').replace(' ', '-')}-{key}.json" if cache else None
     made = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}

@@ -5,6 +5,11 @@ payload and the same fingerprint are the same bytes. The source code is no part 
 rewording it changes no text, so it makes nobody's corpus be read again. Instead, whoever changes an output
 raises ``READ``, or the stage's number in ``policy.STAGES``; ``tests/test_version.py`` pins outputs beside
 these numbers and fails where an output changed and no number did.
+
+Stores of before these numbers have, in place of them, a digest over the source files (``code``). It is read as
+version 1 of reading and of every stage, with the model that was shipped then (``_translated``). So upgrading
+reads nothing again while the numbers are 1, and reads again just what a raised number means, as for any store.
+The rows keep the parts that they have: nothing is rewritten (``tests/test_upgrade.py``).
 """
 
 from __future__ import annotations

@@ -106,7 +106,8 @@ def _publish(run: Run, shards: int) -> Summary:
     for chrome in learned.values():
         chrome_profiles.write(run.root, chrome)
     release = None
-    if planned or moved or fresh:
+    # That a page which is down was refused again changes nothing: it waits for a release with other content.
+    if planned or moved or any(entry.kind != RejectReason.TAKEN_DOWN for entry in fresh):
         _commit(run, planned, moved, heads, duplicates, fresh, down, made)
         release = run.release
     touched = {one.doc_id for one in planned} | set(moved)
