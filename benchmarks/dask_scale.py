@@ -26,7 +26,7 @@ from typing import Any
 
 from pipeline import RESULTS, WCXB, own_command, prepare, spent, write_pages
 
-from cleancopy.ingest.read import SHARD_BYTES, SHARD_INPUTS
+from cleancopy.ingest.discover import SHARD_BYTES, SHARD_INPUTS
 
 #: How much more CPU than local workers the Dask ones may take, beyond their start.
 MUST = 1.10

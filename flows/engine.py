@@ -28,7 +28,6 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cleancopy.errors import CleancopyError, PolicyError
 from cleancopy.extract.isolation import relaxed_gc
-from cleancopy.ingest import clean_shard, read
 from cleancopy.ingest.run import Run
 from cleancopy.policy import Policy
 from cleancopy.store.paths import atomic_write, locked
@@ -180,7 +179,7 @@ def _at_work(run: Run, step: str, number: int) -> Iterator[Run]:
     _check_worker(run)
     os.environ.pop(_TRIM, None)  # before the process that reads begins, which takes it over
     with locked(run.work / f"held-{step}-{number:05d}", PATIENCE), relaxed_gc():
-        yield replace(run, workers=min(run.workers, 1))
+        yield _with_what_it_knows(replace(run, workers=min(run.workers, 1)))
 
 
 def _check_worker(run: Run) -> None:
@@ -213,9 +212,17 @@ def wait_for_others(run: Run) -> None:
             pass
 
 
+#: The run that this worker is at: each task brings the run as a copy that knows nothing of the store yet.
+_current: list[Run] = []
+
+
+def _with_what_it_knows(run: Run) -> Run:
+    """The same run as this worker had it before, with what it has looked up; there is one at a time."""
+    if _current != [run]:
+        _current[:] = [run]
+    return _current[0]
+
+
 def forget() -> None:
     """Let go of what a worker keeps of a run: a worker of a cluster lives on after it."""
-    for module in (read, clean_shard):
-        for one in vars(module).values():
-            if hasattr(one, "cache_clear"):
-                one.cache_clear()
+    _current.clear()

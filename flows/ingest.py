@@ -80,7 +80,8 @@ def publish_release(run: Run, shards: int) -> Summary:
     """Find the duplicates, commit, write the release and what people read."""
     summary = publish(run, shards)
     get_run_logger().info("%s: %s", run.source, page.headline(summary))
-    page.show(run, summary, alarms.sounded(run, summary))
+    alarms.emit_alarms(run, summary)
+    page.show(run, summary)
     return summary
 
 

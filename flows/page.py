@@ -22,7 +22,6 @@ from typing import Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 import pyarrow.compute as pc
-from cleancopy_flows.alarms import Alarm
 from prefect.artifacts import (
     Artifact,
     create_link_artifact,
@@ -32,7 +31,6 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from cleancopy.ingest.publish import learned_chromes
 from cleancopy.ingest.run import Run, Summary
 from cleancopy.store import chrome_profiles, tables
 from cleancopy.store.paths import StorePath, manifest_path
@@ -54,10 +52,10 @@ def headline(summary: Summary) -> str:
     return f"{summary.captures} captures: {counts}; {release}, {summary.live} live documents"
 
 
-def show(run: Run, summary: Summary, alarms: Sequence[Alarm]) -> None:
+def show(run: Run, summary: Summary) -> None:
     """Put on the run's page what it has done."""
     said = headline(summary)
-    create_markdown_artifact(key="ingest-summary", markdown=_markdown(run, summary, alarms), description=said)
+    create_markdown_artifact(key="ingest-summary", markdown=_markdown(run, summary), description=said)
     rows = [{"source": source, **counts} for source, counts in summary.sources.items()]
     _table("ingest-sources", rows, f"{len(rows)} sources, {summary.captures} captures")
     rejected = [_rejection(entry) for entry in summary.rejections[:ROWS]]
@@ -85,10 +83,10 @@ def _link(manifest: StorePath, release: int) -> None:
 # ---- the summary
 
 
-def _markdown(run: Run, summary: Summary, alarms: Sequence[Alarm]) -> str:
+def _markdown(run: Run, summary: Summary) -> str:
     counts = "\n".join(f"| {name} | {count:,} |" for name, count in summary.counts.items())
     cut = "\n".join(f"| cut by {stage} | {count:,} |" for stage, count in sorted(summary.cut.items()))
-    warned = "".join(f"**Alarm:** {escaped(alarm.message)}\n\n" for alarm in alarms)
+    warned = "".join(f"**Alarm:** {escaped(alarm.message)}\n\n" for alarm in summary.alarms)
     changed = "\n".join(_changed(run, summary.release)) if summary.release else ""
     return f"""# {headline(summary)}
 
@@ -217,7 +215,7 @@ def cut_rows(
 def show_chrome(run: Run) -> int:
     """Put on the run's page what it has learned anew of each site's chrome; how many blocks that is."""
     rows: list[dict[str, Any]] = []
-    for site, chrome in sorted(learned_chromes(run).items()):
+    for site, chrome in sorted(run.snapshot.learned_chromes.items()):
         last = chrome_profiles.current(run.root, site)
         known = {entry.key for entry in last.entries if entry.status == "cut"} if last else set()
         for entry in chrome.entries:

@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cleancopy.errors import CleancopyError
 from cleancopy.ingest import pipeline
-from cleancopy.ingest.publish import differences, publish
+from cleancopy.ingest.preview import differences
+from cleancopy.ingest.publish import publish
 from cleancopy.ingest.run import Run
 from cleancopy.policy import read_policy
 from cleancopy.store.paths import store_path
@@ -58,7 +59,7 @@ def publish_release(run: Run, shards: int) -> dict[str, Any]:
     said = f"{summary.recleaned} documents have a new text"
     get_run_logger().info("reclean: %s, release %s", said, summary.release)
     create_markdown_artifact(key="reclean-summary", markdown=f"# {said}", description=said)
-    alarms.sounded(run, summary)
+    alarms.emit_alarms(run, summary)
     return summary.as_dict()
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cleancopy_flows import alarms
+from typer.testing import CliRunner
 
+from cleancopy.cli import app
+from cleancopy.ingest import alarms
 from cleancopy.ingest.pipeline import begin, ingest
 from cleancopy.ingest.run import Run, Summary
 from cleancopy.sources.settings import Fetching, Source
@@ -33,7 +36,7 @@ SUMMARY = Summary(
 
 
 def names(run: Run, **said: Any) -> list[str]:
-    return [one.name for one in alarms.raised(run, replace(SUMMARY, **said))]
+    return [one.name for one in alarms.find_alarms(run, replace(SUMMARY, **said), [])]
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def run(tmp_path: Path) -> Run:
 def test_five_in_a_hundred_may_be_rejected_and_no_more(run: Run) -> None:
     assert names(run) == []
     more = {"new": 94, "unchanged": 0, "duplicate": 0, "rejected": 6}
-    (alarm,) = alarms.raised(run, replace(SUMMARY, counts=more))
+    (alarm,) = alarms.find_alarms(run, replace(SUMMARY, counts=more), [])
     assert (alarm.name, alarm.resource, alarm.about) == ("rejections", "source", "raw")
     assert alarm.message.startswith("raw: 6 of 100 captures were rejected (6.0%: 3 empty_input, 2 binary)")
     assert names(run, counts=more, release=None) == []  # nothing new: it was told before
@@ -89,4 +92,27 @@ def test_arrivals_are_the_releases_in_which_a_source_brought_something(tmp_path:
                 fetching=Fetching(),
             ) as under_way:
                 ingest(under_way)
-    assert len(alarms._arrivals(under_way)) == 3
+    assert len(alarms.arrivals(under_way)) == 3
+
+
+# --- what the command says
+
+
+def test_a_plain_run_has_the_same_alarms_as_one_in_prefect(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    (raw / "note.txt").write_text("The gauge at the old quay was read at noon, and again in the evening.")
+    (raw / "empty.html").write_text("")
+    options = ["ingest", "--plain", "--workers", "0", "--raw", str(raw), "--clean", str(clean)]
+    result = CliRunner().invoke(app, [*options, "--json"])
+    (alarm,) = json.loads(result.output.splitlines()[-1])["alarms"]
+    assert (alarm["name"], alarm["source"], alarm["rejected"]) == ("rejections", "raw", 1)
+    (raw / "second.html").write_text("")
+    told = " ".join(CliRunner().invoke(app, options).output.split())
+    assert "alarm: raw: 2 of 3 captures were rejected" in told
+
+
+def test_pages_where_learned_chrome_stopped_are_counted_and_an_alarm() -> None:
+    (alarm,) = alarms.chrome_stopped({"news.example": 3})
+    assert (alarm.name, alarm.about, alarm.facts["pages"]) == ("chrome-stopped", "news.example", 3)
+    assert list(alarms.chrome_stopped({})) == []

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cleancopy import Policy, PolicyError, read_policy
-from cleancopy.ingest.read import SHARD_BYTES
+from cleancopy.ingest.discover import SHARD_BYTES
 from cleancopy.store.paths import LOCK, locked
 from conftest import EXAMPLES
 from test_flows import Place, children, command, free_port

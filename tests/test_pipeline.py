@@ -95,7 +95,7 @@ def test_a_second_run_reads_nothing_and_makes_no_release(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a known payload was read again")
 
-    monkeypatch.setattr("cleancopy.ingest.read.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.workers.read", not_again)
     second = run(raw, tmp_path / "clean")
     assert (second.release, second.content_root) == (None, first.content_root)
     assert second.counts == {"new": 0, "unchanged": 6, "duplicate": 1, "rejected": 0}
@@ -295,8 +295,8 @@ def test_shards_by_number_or_by_bytes_come_to_the_same(
     with begin(raw=raw, root=tmp_path / "whole") as run:
         assert discover(run) == 1
         whole = ingest(run)
-    monkeypatch.setattr("cleancopy.ingest.read.SHARD_INPUTS", inputs)
-    monkeypatch.setattr("cleancopy.ingest.read.SHARD_BYTES", size)
+    monkeypatch.setattr("cleancopy.ingest.discover.SHARD_INPUTS", inputs)
+    monkeypatch.setattr("cleancopy.ingest.discover.SHARD_BYTES", size)
     with begin(raw=raw, root=tmp_path / "parts") as run:
         assert discover(run) > 1
         parts = ingest(run)
@@ -315,7 +315,7 @@ def test_progress_counts_every_input_of_a_shard_known_or_not(raw: Path, tmp_path
 def test_a_run_goes_on_from_what_a_dead_one_had_read(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cleancopy.ingest.read.SHARD_INPUTS", 3)
+    monkeypatch.setattr("cleancopy.ingest.discover.SHARD_INPUTS", 3)
     clean = tmp_path / "clean"
     dead = dies_after(raw, clean, lambda run: (discover(run), read_shard(run, 0)))
     kept = dead.spool("read", 0).stat().st_mtime_ns
@@ -398,7 +398,7 @@ def test_files_that_are_as_they_were_end_the_same_with_one_look_or_all(
 
     monkeypatch.setattr("cleancopy.ingest.read.read_input", noted)
     if not quick:
-        monkeypatch.setattr("cleancopy.ingest.read._as_before", lambda run, found: None)
+        monkeypatch.setattr("cleancopy.ingest.read._same_as_before", lambda run, found: None)
     summary = run(raw, clean)
     # The texts are much alike, so that most are copies.
     assert summary.counts == {"new": 1, "unchanged": 6, "duplicate": 4, "rejected": 3}

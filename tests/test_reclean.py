@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from cleancopy import Policy, PolicyError
 from cleancopy.cli import chrome as commands
+from cleancopy.ingest.alarms import chrome_share
 from cleancopy.ingest.pipeline import begin, ingest, reclean_sites
-from cleancopy.ingest.publish import Difference, alarms, differences, publish
+from cleancopy.ingest.preview import Difference, differences
+from cleancopy.ingest.publish import publish
 from cleancopy.ingest.run import CleanedEntry, Summary
 from cleancopy.policy import ChromePolicy
 from cleancopy.store import chrome_profiles, releases, tables
@@ -87,7 +89,7 @@ def test_what_people_decide_changes_the_stored_documents_and_no_page_is_read(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a page was read again")
 
-    monkeypatch.setattr("cleancopy.ingest.read.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.workers.read", not_again)
     found = changes(raw, clean, SITE)
     assert [(one.site, one.change) for one in found] == [(SITE, "chrome")] * 4
     assert all("Background" in one.before and "Background" not in one.after for one in found)
@@ -139,7 +141,7 @@ def test_an_ingest_after_another_policy_reads_nothing(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a page was read again")
 
-    monkeypatch.setattr("cleancopy.ingest.read.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.workers.read", not_again)
     assert run(raw, clean, policy).counts["unchanged"] == 4
 
 
@@ -208,10 +210,10 @@ USUAL = [0.3, 0.32, 0.28, 0.35, 0.31, 0.4, 0.25, 0.33, 0.3, 0.29, 0.9]
     ],
 )
 def test_a_sudden_change_of_the_share_is_an_alarm(shares: list[float], rises: bool) -> None:
-    (alarm,) = alarms([decided(share) for share in shares], {SITE: USUAL})
-    assert (alarm.after > alarm.before) is rises
-    assert (alarm.site, alarm.pages, alarm.again) == (SITE, len(shares), False)
-    assert f"{alarm.before:.0%}" in alarm.message
+    (alarm,) = chrome_share([decided(share) for share in shares], {SITE: USUAL})
+    assert (float(alarm.facts["after"]) > float(alarm.facts["before"])) is rises
+    assert (alarm.about, alarm.facts["pages"], alarm.facts["again"]) == (SITE, len(shares), False)
+    assert f"{alarm.facts['before']:.0%}" in alarm.message
     assert "new pages" in alarm.message
 
 
@@ -226,20 +228,20 @@ def test_a_sudden_change_of_the_share_is_an_alarm(shares: list[float], rises: bo
     ],
 )
 def test_no_alarm_where_pages_only_differ(shares: list[float]) -> None:
-    assert list(alarms([decided(share) for share in shares], {SITE: USUAL})) == []
-    assert list(alarms([decided(share) for share in shares], {SITE: USUAL[:5]})) == []
-    assert list(alarms([decided(share) for share in shares], {})) == []
+    assert list(chrome_share([decided(share) for share in shares], {SITE: USUAL})) == []
+    assert list(chrome_share([decided(share) for share in shares], {SITE: USUAL[:5]})) == []
+    assert list(chrome_share([decided(share) for share in shares], {})) == []
 
 
 @given(st.lists(st.floats(0, 1), max_size=30))
 def test_pages_like_the_ones_before_raise_no_alarm(shares: list[float]) -> None:
-    assert list(alarms([decided(share) for share in shares], {SITE: shares})) == []
+    assert list(chrome_share([decided(share) for share in shares], {SITE: shares})) == []
 
 
 def test_stored_pages_that_chrome_begins_to_eat_are_an_alarm_of_their_own() -> None:
     pages = [decided(0.3)] * 6 + [decided(0.9, stored=True)] * 11
-    (alarm,) = alarms(pages, {SITE: USUAL})
-    assert alarm.again
+    (alarm,) = chrome_share(pages, {SITE: USUAL})
+    assert alarm.facts["again"]
     assert "drop what is content" in alarm.message
 
 
@@ -253,4 +255,4 @@ def test_an_ingest_after_a_redesign_tells_it(tmp_path: Path) -> None:
     for n in range(17, 23):
         (folder / f"{n}.txt").write_text(f"Story {chr(97 + n)}\n\n{prose(n, 20)}\n\n{prose(n + 50, 20)}")
     (alarm,) = run(raw, clean).alarms
-    assert alarm.after < 0.05 < 0.15 < alarm.before
+    assert float(alarm.facts["after"]) < 0.05 < 0.15 < float(alarm.facts["before"])

@@ -30,7 +30,7 @@ from cleancopy.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from cleancopy.ingest.publish import Difference
+    from cleancopy.ingest.preview import Difference
     from cleancopy.stages.chrome.profile import ChromeDecision, ChromeEntry
     from cleancopy.store.paths import StorePath
 
@@ -146,7 +146,8 @@ def reclean(
 ) -> None:
     """Clean stored documents again where policy, code or site chrome changed; nothing is fetched."""
     from cleancopy.ingest.pipeline import begin, reclean_sites
-    from cleancopy.ingest.publish import differences, publish
+    from cleancopy.ingest.preview import differences
+    from cleancopy.ingest.publish import publish
     from cleancopy.policy import read_policy
     from cleancopy.store.rows import FROM_ARCHIVE
 

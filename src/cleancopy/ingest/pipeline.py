@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,21 +19,16 @@ from pathlib import Path
 
 from cleancopy.errors import PolicyError
 from cleancopy.extract.isolation import relaxed_gc
-from cleancopy.ingest.clean_shard import clean_shard, learn, reclean, reclean_sites
+from cleancopy.ingest.clean_shard import clean_shard, reclean
+from cleancopy.ingest.discover import discover
+from cleancopy.ingest.learn import learn
+from cleancopy.ingest.preview import count_inputs
 from cleancopy.ingest.publish import publish
-from cleancopy.ingest.read import (
-    captures_of,
-    discover,
-    entry_of,
-    is_still_valid,
-    load_ledger,
-    local_inputs,
-    read_shard,
-)
+from cleancopy.ingest.read import read_shard
+from cleancopy.ingest.reclean_sites import reclean_sites
 from cleancopy.ingest.run import Run, Summary
 from cleancopy.policy import Policy
-from cleancopy.sources.files import RejectedInput
-from cleancopy.sources.settings import LOCAL, Fetching, Source
+from cleancopy.sources.settings import Fetching, Source
 from cleancopy.sources.web.crawl import check_contact
 from cleancopy.stages.duplicates import signing
 from cleancopy.store import dedup_index, releases
@@ -55,6 +49,7 @@ __all__ = [
     "reclean_sites",
 ]
 
+#: Told the name of a step, how many of its parts are done, and of how many.
 Progress = Callable[[str, int, int], None]
 
 
@@ -74,48 +69,50 @@ def begin(
     """A run that holds its source; what an interrupted run of the same plan left is taken up.
 
     ``sources`` are read besides ``paths``, or in their place; ``fetching`` says how those on the web are asked.
-    Raises Busy if another run of the source is under way; runs of other sources go on side by side and wait
-    for each other only to publish.
+    Raises Busy if another run of the source is under way, PolicyError for wrong paths; runs of other sources go
+    on side by side and wait for each other only to publish.
     """
-    chosen = tuple(paths) or (() if sources else (raw,))
-    _check_folders(raw, root, (*chosen, *(path for one in sources for path in one.paths)))
-    settings, asking = policy or Policy(), fetching or Fetching()
-    check_contact(sources, asking)
-    dedup_index.check(
-        root, signing(settings.duplicates)
-    )  # refuse at once what publishing would refuse in the end
+    chosen = _checked_paths(raw, root, paths, sources)
+    policy, fetching = policy or Policy(), fetching or Fetching()
+    check_contact(sources, fetching)
+    dedup_index.check(root, signing(policy.duplicates))  # rejects at once what publishing would in the end
     fresh = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    plan = _plan(raw, chosen, settings, (*sources, asking))
+    plan = _plan(raw, chosen, policy, (*sources, fetching))
     with claim_workdir(root, source, plan, name or fresh) as claim, relaxed_gc():
         yield Run(
             raw=raw,
             root=root,
             paths=chosen,
-            policy=settings,
+            policy=policy,
             workers=workers,
             name=claim,
             release=releases.next_number(root),
             started=datetime.now(UTC).timestamp(),
             source=source,
             sources=tuple(sources),
-            fetching=asking,
+            fetching=fetching,
         )
 
 
 def _plan(raw: Path, paths: Sequence[Path], policy: Policy, sources: Sequence[object]) -> str:
     """The digest of what decides how a run's shards come out, but for the inputs themselves."""
-    said = [*(str(path.absolute()) for path in (raw, *paths)), *map(repr, sources)]
-    return hashlib.sha256(json.dumps([said, fingerprint(parts(policy))]).encode()).hexdigest()
+    origins = [*(str(path.absolute()) for path in (raw, *paths)), *map(repr, sources)]
+    return hashlib.sha256(json.dumps([origins, fingerprint(parts(policy))]).encode()).hexdigest()
 
 
-def _check_folders(raw: Path, root: StorePath, paths: tuple[Path, ...]) -> None:
+def _checked_paths(
+    raw: Path, root: StorePath, paths: Sequence[Path], sources: Sequence[Source]
+) -> tuple[Path, ...]:
+    """The paths to read: those that are named, else ``raw`` where there is no source. Raises PolicyError."""
+    chosen = tuple(paths) or (() if sources else (raw,))
     if raw.exists() and not raw.is_dir():
         raise PolicyError(f"{raw}: raw is not a folder; name the folder with --raw, and a file as PATH")
-    for path in paths or (raw,):
+    for path in (*chosen, *(path for source in sources for path in source.paths)) or (raw,):
         if isinstance(root, Path) and root.resolve().is_relative_to(path.resolve()):
             raise PolicyError(
                 f"{root}: lies inside {path}, which is read; put clean elsewhere, or name other paths"
             )
+    return chosen
 
 
 def ingest(run: Run, progress: Progress = lambda step, done, of: None) -> Summary:
@@ -146,21 +143,7 @@ def preview(
     ``new`` and ``known`` count the captures in files, ``refused`` what is none, ``fetched`` the addresses that
     would be asked first.
     """
-    chosen = tuple(paths) or (() if sources else (raw,))
-    _check_folders(raw, root, (*chosen, *(path for one in sources for path in one.paths)))
-    check_contact(sources, fetching or Fetching())
-    settings = policy or Policy()
-    run = Run(raw, root, chosen, settings, 0, "preview", 0, 0.0, source, tuple(sources), fetching or Fetching())
-    known, last = load_ledger(run)
-    base = fingerprint(run.parts)
-    counts: Counter[str] = Counter(fetched=sum(len(one.urls) for one in sources if one.kind not in LOCAL))
-    for found in local_inputs(run):
-        for one in [found] if isinstance(found, RejectedInput) else captures_of(found, settings.limits):
-            if isinstance(one, RejectedInput):
-                counts["refused"] += one.lost
-                continue
-            entry = entry_of(run, found, one)
-            before = known.get((one.key, one.sha256))
-            same = last.get((entry.input, entry.member, entry.key)) == one.sha256
-            counts["known" if before and is_still_valid(before, base, same) else "new"] += 1
-    return {name: count for name, count in sorted(counts.items()) if count}
+    chosen = _checked_paths(raw, root, paths, sources)
+    policy, fetching = policy or Policy(), fetching or Fetching()
+    check_contact(sources, fetching)
+    return count_inputs(Run(raw, root, chosen, policy, 0, "preview", 0, 0.0, source, tuple(sources), fetching))

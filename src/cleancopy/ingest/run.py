@@ -1,23 +1,23 @@
-"""What the steps of an ingest hand to each other: the run, what is known, what was decided, the summary."""
+"""What the steps of an ingest hand to each other: the run, cleaned entries, notes, alarms, the summary."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cleancopy.ingest.snapshot import Snapshot
 from cleancopy.policy import Policy
 from cleancopy.sources.settings import Fetching, Source
 from cleancopy.store.paths import StorePath, work_folder
-from cleancopy.store.rows import LedgerEntry, Outcome
-from cleancopy.version import fingerprint, parts
+from cleancopy.store.rows import LedgerEntry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
-    """One ingest under way: what it reads, where it writes, and under which policy."""
+    """One ingest under way: what it reads, where it writes, under which policy."""
 
     raw: Path
     root: StorePath
@@ -36,43 +36,24 @@ class Run:
         """The folder of the run's spool files."""
         return work_folder(self.root, self.source)
 
-    def __hash__(self) -> int:
-        return hash((self.name, self.release))
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """What the run has looked up in the store; it ends with the run; a copy begins its own."""
+        return Snapshot(self.root, self.work, self.policy)
 
     @property
     def parts(self) -> dict[str, str]:
         """The parts of the pipeline fingerprint that hold for all documents of the run."""
-        return _parts(self)
+        return self.snapshot.parts
 
     @property
     def fingerprint(self) -> str:
         """The digest over these parts: the base of what the ledger knows a payload by."""
-        return _fingerprint(self)
+        return self.snapshot.fingerprint
 
     def spool(self, step: str, shard: int) -> Path:
         """The spool file in which a step leaves a shard."""
         return self.work / f"{step}-{shard:05d}"
-
-
-# Both are asked for every capture.
-@lru_cache(maxsize=8)
-def _parts(run: Run) -> dict[str, str]:
-    return parts(run.policy)
-
-
-@lru_cache(maxsize=8)
-def _fingerprint(run: Run) -> str:
-    return fingerprint(_parts(run))
-
-
-@dataclass(frozen=True, slots=True)
-class SeenPayload:
-    """What the ledger says of a payload that was seen under its key before."""
-
-    fingerprint: str
-    outcome: Outcome
-    kind: str | None
-    message: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +88,26 @@ class CleanedEntry(NamedTuple):
     cut: tuple[tuple[str, int], ...] = ()  # characters cut, by stage
     kept: int = 0  # characters of clean text
     stored: int = 0  # the seq of the stored version that was cleaned again; 0 for a new capture
+    chrome_stopped: bool = False  # whether learned chrome was not applied, as it would have taken too much
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """A site whose chrome has suddenly another share of its pages: ``before`` and ``after`` are medians, 0-1.
+    """Something to look at in a run that ended well.
 
-    ``pages`` counts the pages that show it, ``again`` says that they are stored ones, cleaned again.
+    ``name`` is the kind of alarm; ``about`` names the site or source (``resource`` says which) that it is
+    about. ``message`` ends with what to do; ``facts`` are its figures.
     """
 
-    site: str
-    pages: int
-    before: float
-    after: float
-    again: bool
+    name: str
+    resource: str
+    about: str
     message: str
+    facts: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The alarm as one flat dictionary: site or source under its own name, figures beside it."""
+        return {"name": self.name, self.resource: self.about, "message": self.message, **self.facts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +135,11 @@ class Summary:
     sources: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sites: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     overflow: int = 0  # pairs of documents never compared, because too many shared a band of their signatures
+    chrome_stopped: Mapping[str, int] = field(default_factory=dict)  # pages without learned chrome, by site
 
     def as_dict(self) -> dict[str, Any]:
         """The summary as plain values, for JSON."""
-        return asdict(self) | {"rejections": [one._asdict() for one in self.rejections]}
+        return asdict(self) | {
+            "rejections": [entry._asdict() for entry in self.rejections],
+            "alarms": [alarm.as_dict() for alarm in self.alarms],
+        }

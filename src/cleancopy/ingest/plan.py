@@ -1,0 +1,412 @@
+"""What a run is about to publish: versions to write, documents that are gone, duplicates over the whole corpus.
+
+What a run has cleaned becomes versions only where a document's text or status changed. Duplicates are found
+over the whole corpus, so that any order of ingests comes to the same pointers. Nothing that others read changes
+here; what is measured goes into the index of duplicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from cleancopy.document import Document, doc_id, version_id
+from cleancopy.errors import RejectReason
+from cleancopy.ingest.run import CleanedEntry, InputNote, Run, Withdrawn
+from cleancopy.minhash import sign
+from cleancopy.stages.duplicates import BUCKET, Candidate, Duplicate, DuplicateSet, find_duplicates, signing
+from cleancopy.store import decisions, dedup_index, rows, tables
+from cleancopy.store.decisions import Decisions
+from cleancopy.store.paths import StorePath
+from cleancopy.store.rows import FROM_ARCHIVE, Change, LedgerEntry, Outcome
+from cleancopy.store.spool import Spool, read_at, read_spool
+
+#: Where the numbers of shards begin that hold documents whose cuts were changed at the very end.
+_LATE = 50_000
+
+#: Notes on inputs, by input and member.
+Notes = dict[tuple[str, str | None], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A version that the run will write, and the cleaned document that it holds."""
+
+    cleaned: CleanedEntry
+    seq: int
+    parent: str | None
+    change: Change
+
+    @property
+    def doc_id(self) -> str:
+        """The document that it is a version of."""
+        return doc_id(self.cleaned.entry.key)
+
+    @property
+    def version_id(self) -> str:
+        """The id that the version will have."""
+        return version_id(self.doc_id, self.parent, self.cleaned.text_sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The latest version of a document, counting those that the run is about to write."""
+
+    seq: int
+    version_id: str
+    status: str
+    duplicate_of: str | None
+    captured: str | None
+    candidate: Candidate
+    payload: str | None = None
+    planned: Planned | None = None
+
+
+class Gathered(NamedTuple):
+    """All that the shards of a run left; ``entries`` are of inputs that needed no cleaning."""
+
+    cleaned: list[CleanedEntry]
+    entries: list[LedgerEntry]
+    notes: Notes
+    withdrawn: list[Withdrawn]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will publish.
+
+    ``versions`` are new texts; ``moved`` stored documents whose status or keeper changes, of which ``gone`` are
+    withdrawn or taken down, and ``taken_down`` the latter. ``entries`` is every input with its outcome,
+    ``ledger`` those that the table of captures is to take. ``overflow`` counts pairs of documents that were not
+    compared.
+    """
+
+    cleaned: list[CleanedEntry]
+    versions: list[Planned]
+    moved: list[str]
+    gone: list[str]
+    taken_down: list[str]
+    heads: Mapping[str, Head]
+    duplicates: Mapping[str, Duplicate]
+    entries: list[LedgerEntry]
+    ledger: list[LedgerEntry]
+    overflow: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to publish.
+
+        That a page which is down was refused again changes nothing: it waits for a release with other content.
+        """
+        new_to_readers = any(entry.kind != RejectReason.TAKEN_DOWN for entry in self.ledger)
+        return not (self.versions or self.moved or new_to_readers)
+
+
+def make_plan(run: Run, shards: int, people: Decisions) -> Plan:
+    """What the run will publish, under what people have decided. Reads the store and the index."""
+    gathered = gather(run, shards)
+    heads = read_heads(run.root)
+    cleaned = [_with_restored(run, number, entry, people) for number, entry in enumerate(gathered.cleaned)]
+    entries = gathered.entries
+    versions, again = plan_versions(cleaned, heads, entries, people)
+    withdrawn = _withdraw(gathered.withdrawn, heads, entries, people)
+    taken_down = _take_down(run, heads, people)
+    found = _find_duplicates(run, heads)
+    duplicates = {copy.doc_id: copy for copy in found.duplicates if not people.stands_alone(copy.doc_id)}
+    notes = _overflow_notes(entries, found.missed) | gathered.notes
+    entries = [_with_outcome(entry, heads, duplicates, notes) for entry in entries]
+    ledger = _new_to_the_ledger(run.root, entries)
+    ledger += [_with_outcome(entry, heads, duplicates, notes) for entry in again]
+    gone = withdrawn + taken_down
+    moved = [doc for doc, head in heads.items() if head.planned is None and _has_moved(doc, head, duplicates)]
+    return Plan(
+        cleaned=cleaned,
+        versions=versions,
+        moved=moved + gone,
+        gone=gone,
+        taken_down=taken_down,
+        heads=heads,
+        duplicates=duplicates,
+        entries=entries,
+        ledger=ledger,
+        overflow=found.overflow,
+    )
+
+
+# ---- what the shards left
+
+
+def gather(run: Run, shards: int) -> Gathered:
+    """What the shards left in their spool files, entries under the number of the release to come."""
+    gathered = Gathered([], [], {}, [])
+    for number in range(shards):
+        left = read_spool(run.spool("entries", number))
+        for item in chain(next(left), left):  # the first has all that needed no cleaning
+            if isinstance(item, CleanedEntry):
+                gathered.cleaned.append(item._replace(entry=_in_release(item.entry, run.release)))
+            elif isinstance(item, InputNote):
+                gathered.notes[item.input, item.member] = item.message
+            elif isinstance(item, Withdrawn):
+                gathered.withdrawn.append(replace(item, entry=_in_release(item.entry, run.release)))
+            else:
+                gathered.entries.append(_in_release(item, run.release))
+    return gathered
+
+
+def _in_release(entry: LedgerEntry, release: int) -> LedgerEntry:
+    return entry if entry.release == release else entry._replace(release=release)
+
+
+def read_cleaned(run: Run, cleaned: CleanedEntry) -> Document:
+    """The document of a cleaned entry, from the run's spool file."""
+    document: Document = read_at(run.spool("decided", cleaned.shard), cleaned.offset)
+    return document
+
+
+def _with_restored(run: Run, number: int, cleaned: CleanedEntry, people: Decisions) -> CleanedEntry:
+    """What a shard cleaned, without the cuts that people meanwhile said are to stay; spooled again."""
+    if not people.has_restored_cuts(doc_id(cleaned.entry.key)):
+        return cleaned
+    before = read_cleaned(run, cleaned)
+    after = people.with_restored_cuts(before)
+    if after is before:
+        return cleaned
+    shard = _LATE + number
+    with Spool(run.spool("decided", shard)) as spool:
+        offset = spool.append(after)
+    signature = sign([after.clean], signing(run.policy.duplicates))[0].tobytes()
+    return cleaned._replace(
+        text_sha256=rows.sha256(after.clean),
+        words=len(after.clean.split()),
+        signature=signature,
+        shard=shard,
+        offset=offset,
+        kept=len(after.clean),
+    )
+
+
+# ---- versions
+
+
+def read_heads(root: StorePath) -> dict[str, Head]:
+    """The latest stored version of every document, with when it was last captured."""
+    columns = [
+        "doc_id", "seq", "version_id", "status", "duplicate_of", "captured", "text_sha256", "words", "url",
+        "canonical_url", "payload_sha256",
+    ]  # fmt: skip
+    heads = {}
+    for batch in tables.latest_batches(root, columns=columns):
+        for row in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
+            doc, seq, version, status, keeper, captured, digest, words, url, declared, payload = row
+            candidate = Candidate(doc, digest, words, captured, bool(url) and url == declared)
+            heads[doc] = Head(seq, version, status, keeper, captured, candidate, payload)
+    # A later capture may only have confirmed the text: the ledger has it, the version has not.
+    for doc, captured in tables.last_captured(root).items():
+        head = heads.get(doc)
+        if head and captured > (head.captured or ""):
+            heads[doc] = replace(head, captured=captured)
+    return heads
+
+
+def plan_versions(
+    cleaned: Iterable[CleanedEntry], heads: dict[str, Head], entries: list[LedgerEntry], people: Decisions
+) -> tuple[list[Planned], list[LedgerEntry]]:
+    """The versions to write, in the order of time; ``heads`` and ``entries`` are brought up to date.
+
+    What people decided holds: a pinned text stays, and what was taken down while the run read it is rejected.
+    The entry of a capture whose text can be no version yet has no fingerprint, so that it is read again when
+    it can. Besides, the entries of captures that were read again from the archive: the ledger takes them, so
+    that they are known under the new pipeline, but no input was seen.
+    """
+    versions = []
+    again = []
+    for page in sorted(cleaned, key=_in_time):
+        entry, document = page.entry, doc_id(page.entry.key)
+        head = heads.get(document)
+        if refusal := people.rejection(entry):
+            if not page.stored:
+                entries.append(_taken_down_entry(entry, refusal))
+            continue
+        version = None if head and people.pinned(document) else _next_version(page, head)
+        if version is not None:
+            versions.append(version)
+            heads[document] = _head_of(version)
+            entry = entry._replace(version_id=version.version_id)
+        elif head is not None:
+            entry = entry._replace(outcome="unchanged", version_id=head.version_id)
+            if page.text_sha256 != head.candidate.text_sha256:
+                entry = entry._replace(fingerprint="")  # not known yet: it waits to become a version
+            latest = max(filter(None, (head.captured, entry.captured)), default=None)
+            heads[document] = replace(head, captured=latest)
+        if not page.stored:
+            entries.append(entry)
+        elif entry.source == FROM_ARCHIVE:
+            again.append(entry)
+    return versions, again
+
+
+def _taken_down_entry(entry: LedgerEntry, refusal: str) -> LedgerEntry:
+    return entry._replace(
+        outcome="rejected", kind=str(RejectReason.TAKEN_DOWN), message=f"{entry.input}: {refusal}"
+    )
+
+
+def _in_time(page: CleanedEntry) -> tuple[str, str, str]:
+    return doc_id(page.entry.key), page.entry.captured or "", page.entry.payload_sha256 or ""
+
+
+def _next_version(page: CleanedEntry, head: Head | None) -> Planned | None:
+    """The version that a cleaned capture makes, or None where the document's text stays as it is."""
+    if head is None:
+        return Planned(page, 1, None, "new")
+    if head.status != "gone" and head.candidate.text_sha256 == page.text_sha256:
+        return None
+    if not page.stored and page.entry.captured and head.captured and page.entry.captured < head.captured:
+        return None
+    if page.stored and page.stored != head.seq:  # another run has published a newer one meanwhile
+        return None
+    same = head.status != "gone" and head.payload == page.entry.payload_sha256
+    from_table = page.stored > 0 and page.entry.source != FROM_ARCHIVE
+    change: Change = "chrome" if from_table else "pipeline" if page.known or same else "source"
+    return Planned(page, head.seq + 1, head.version_id, change)
+
+
+def _head_of(version: Planned) -> Head:
+    page = version.cleaned
+    captured, payload = page.entry.captured, page.entry.payload_sha256
+    candidate = Candidate(version.doc_id, page.text_sha256, page.words, captured, page.canonical)
+    return Head(version.seq, version.version_id, "live", None, captured, candidate, payload, version)
+
+
+# ---- what is gone
+
+
+def _withdraw(
+    withdrawn: Iterable[Withdrawn], heads: dict[str, Head], entries: list[LedgerEntry], people: Decisions
+) -> list[str]:
+    """The documents that are gone from now on; their heads say so, and each address leaves its entry.
+
+    One that the run has just read under another address stays, as a pinned one does. The texts stay in the
+    releases before.
+    """
+    gone = []
+    for page in withdrawn:
+        version = None
+        for document in map(doc_id, page.keys):
+            head = heads.get(document)
+            if head and head.planned is None and head.status != "gone" and not people.pinned(document):
+                heads[document] = replace(head, status="gone")
+                gone.append(document)
+                version = head.version_id
+        entries.append(page.entry._replace(version_id=version))
+    return gone
+
+
+def _take_down(run: Run, heads: dict[str, Head], people: Decisions) -> list[str]:
+    """The stored documents that a takedown names and that are still there; their heads say that they are gone.
+
+    They came after the takedown, or it was cut short. One that is gone counts where its latest version has a
+    text.
+    """
+    taken_down = []
+    for document in sorted(decisions.taken_down(run.root, people)):
+        head = heads[document]
+        if head.planned is None and (head.status != "gone" or head.candidate.text_sha256 != rows.sha256("")):
+            heads[document] = replace(head, status="gone")
+            taken_down.append(document)
+    return taken_down
+
+
+# ---- duplicates
+
+
+def _find_duplicates(run: Run, heads: Mapping[str, Head]) -> DuplicateSet:
+    """Which documents are copies of others, over the whole corpus; what was measured goes into the index."""
+    live = [head.candidate for _, head in sorted(heads.items()) if head.status != "gone"]
+    index = _updated_index(run, live, heads)
+    found = find_duplicates(
+        live, partial(_texts, run, heads), run.policy.duplicates, partial(dedup_index.propose, index)
+    )
+    dedup_index.commit(index, found.measured)
+    return found
+
+
+def _updated_index(run: Run, live: Iterable[Candidate], heads: Mapping[str, Head]) -> dedup_index.Index:
+    """The index, with the texts that it lacks: those of the run, and stored ones where it is new."""
+    index = dedup_index.load(run.root, signing(run.policy.duplicates))
+    documents = {candidate.text_sha256: candidate.doc_id for candidate in live if candidate.words}
+    lacking = [documents[digest] for digest in dedup_index.lacking(index, list(documents))]
+    planned = [version.cleaned for doc in lacking if (version := heads[doc].planned)]
+    signatures = np.frombuffer(b"".join(page.signature for page in planned), "<u4")
+    signatures = signatures.reshape(len(planned), run.policy.duplicates.num_perm)
+    index = dedup_index.add(index, [page.text_sha256 for page in planned], signatures)
+    return dedup_index.catch_up(index, run.root, [doc for doc in lacking if not heads[doc].planned])
+
+
+def _texts(run: Run, heads: Mapping[str, Head], documents: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The clean texts of documents by id: those that the run will write, then stored ones."""
+    stored = [document for document in documents if heads[document].planned is None]
+    for document in documents:
+        if planned := heads[document].planned:
+            yield document, read_cleaned(run, planned.cleaned).clean
+    if stored:
+        for batch in tables.latest_batches(run.root, columns=["doc_id", "text"], documents=stored):
+            yield from zip(batch.column("doc_id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+
+
+def _overflow_notes(entries: Iterable[LedgerEntry], missed: Mapping[str, int]) -> Notes:
+    """A note on each input whose document is like so many others that not all pairs were looked at."""
+    counted = ((entry, missed.get(doc_id(entry.key), 0)) for entry in entries if missed)
+    return {
+        (entry.input, entry.member): f"{count} comparisons with documents like it were left out: "
+        f"more than {BUCKET} share a band of its signature, and it was compared with the first of them"
+        for entry, count in counted
+        if count
+    }
+
+
+def _has_moved(doc: str, head: Head, duplicates: Mapping[str, Duplicate]) -> bool:
+    """Whether a stored document's status or keeper is another than before."""
+    keeper = duplicates[doc].keeper if doc in duplicates else None
+    return head.status != "gone" and head.duplicate_of != keeper
+
+
+# ---- entries
+
+
+def _with_outcome(
+    entry: LedgerEntry, heads: Mapping[str, Head], duplicates: Mapping[str, Duplicate], notes: Notes
+) -> LedgerEntry:
+    """The entry with the outcome that the whole corpus gives it."""
+    if entry.outcome == "rejected":
+        return entry
+    document = doc_id(entry.key)
+    head = heads.get(document)
+    outcome: Outcome = "duplicate" if document in duplicates else entry.outcome
+    message = duplicates[document].reason if document in duplicates else notes.get((entry.input, entry.member))
+    version = entry.version_id or (head.version_id if head else None)
+    if (outcome, message, version) == (entry.outcome, entry.message, entry.version_id):
+        return entry
+    return entry._replace(outcome=outcome, message=message, version_id=version)
+
+
+def _new_to_the_ledger(root: StorePath, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """The entries to store: what needed work, withdrawals, and rejections that the ledger does not have yet."""
+    columns = ["input", "member", "kind", "payload_sha256", "fingerprint"]
+    stored: set[tuple[str | None, ...]] = set()
+    if any(entry.outcome == "rejected" for entry in entries):
+        table = tables.captures(root, columns=columns)
+        stored = set(zip(*(table[name].to_pylist() for name in columns), strict=True))
+
+    def is_new(entry: LedgerEntry) -> bool:
+        if entry.outcome != "rejected":
+            return entry.archive is not None
+        identity = (entry.input, entry.member, entry.kind, entry.payload_sha256, entry.fingerprint)
+        return entry.version_id is not None or identity not in stored
+
+    return [entry for entry in entries if is_new(entry)]

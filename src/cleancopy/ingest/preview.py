@@ -1,0 +1,67 @@
+"""What a run would find, and what it would change; nothing is published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cleancopy.document import doc_id
+from cleancopy.ingest.discover import local_inputs
+from cleancopy.ingest.entries import entry_of
+from cleancopy.ingest.plan import gather, plan_versions, read_cleaned, read_heads
+from cleancopy.ingest.read import captures_of, is_still_valid
+from cleancopy.ingest.run import Run
+from cleancopy.sources.files import RejectedInput
+from cleancopy.sources.settings import LOCAL
+from cleancopy.store import decisions, tables
+from cleancopy.store.rows import Change
+
+
+def count_inputs(run: Run) -> dict[str, int]:
+    """What an ingest would find, by what it would do with it; nothing is fetched, archived or written.
+
+    ``new`` and ``known`` count the captures in files, ``refused`` what is none, ``fetched`` the addresses that
+    would be asked first.
+    """
+    payloads, last = run.snapshot.ledger
+    counts: Counter[str] = Counter()
+    counts["fetched"] = sum(len(source.urls) for source in run.sources if source.kind not in LOCAL)
+    for found in local_inputs(run):
+        for capture in [found] if isinstance(found, RejectedInput) else captures_of(found, run.policy.limits):
+            if isinstance(capture, RejectedInput):
+                counts["refused"] += capture.lost
+                continue
+            entry = entry_of(run, found, capture)
+            before = payloads.get((capture.key, capture.sha256))
+            same = last.get((entry.input, entry.member, entry.key)) == capture.sha256
+            counts["known" if before and is_still_valid(before, run.fingerprint, same) else "new"] += 1
+    return {name: count for name, count in sorted(counts.items()) if count}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A stored document whose clean text a run changes: what it is, why, and both texts."""
+
+    doc_id: str
+    key: str
+    site: str | None
+    change: Change
+    before: str
+    after: str
+
+
+def differences(run: Run, shards: int) -> Iterator[Difference]:
+    """The stored documents whose text ``publish`` would change, by site and key; nothing is published."""
+    gathered = gather(run, shards)
+    heads, people = read_heads(run.root), decisions.read(run.root)
+    versions, _ = plan_versions(gathered.cleaned, heads, gathered.entries, people)
+    ids = {version.doc_id for version in versions}
+    before: dict[str, str] = {}
+    for batch in tables.latest_batches(run.root, columns=["doc_id", "text"], documents=ids) if ids else ():
+        before |= zip(batch["doc_id"].to_pylist(), batch["text"].to_pylist(), strict=True)
+    for version in sorted(versions, key=lambda v: (v.cleaned.entry.site or "", v.cleaned.entry.key)):
+        document = doc_id(version.cleaned.entry.key)
+        if document in before:
+            entry, after = version.cleaned.entry, read_cleaned(run, version.cleaned).clean
+            yield Difference(document, entry.key, entry.site, version.change, before[document], after)

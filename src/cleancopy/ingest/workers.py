@@ -1,0 +1,62 @@
+"""Captures read in a run's worker processes, in which a hostile page dies alone."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from cleancopy.clean import read
+from cleancopy.document import Capture
+from cleancopy.errors import Rejection
+from cleancopy.extract.isolation import run_isolated
+from cleancopy.ingest.entries import as_rejected
+from cleancopy.ingest.run import Run
+from cleancopy.policy import Policy
+from cleancopy.store.rows import LedgerEntry
+from cleancopy.store.spool import Spool
+
+
+def read_all(run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spool) -> list[LedgerEntry]:
+    """Read captures in the run's workers, into the spool; gives the entries of those that were rejected.
+
+    The spool gets pairs of entry and document, the document pickled: only a step that needs it opens it again.
+    """
+    entries: list[LedgerEntry] = []
+    rejected: list[LedgerEntry] = []
+
+    def captures() -> Iterator[Capture]:
+        for capture, entry in tasks:
+            entries.append(entry)
+            yield capture
+
+    results = run_isolated(
+        partial(_read_pickled, policy=run.policy),
+        captures(),
+        workers=run.workers,
+        limits=run.policy.limits,
+        preload=_preload(run.policy),
+    )
+    for at, (_, result) in enumerate(results):
+        if isinstance(result, Rejection):
+            rejected.append(as_rejected(entries[at], result.kind, result.message))
+        else:
+            site, document = result
+            spool.append((entries[at]._replace(site=site), document))
+    return rejected
+
+
+def _preload(policy: Policy) -> tuple[str, ...]:
+    """Modules that the workers load once, before the first page."""
+    modules = ["cleancopy.clean"]
+    if policy.content.method == "model":
+        modules.append("cleancopy.stages.content.loaded")
+    if policy.content.method == "trafilatura" or policy.content.comments:
+        modules += ["trafilatura", "trafilatura.core"]
+    return tuple(modules)
+
+
+def _read_pickled(capture: Capture, policy: Policy) -> tuple[str | None, bytes]:
+    """The site of a page, and its document as bytes."""
+    document = read(capture, policy)
+    return document.site, pickle.dumps(document, protocol=pickle.HIGHEST_PROTOCOL)
