@@ -7,8 +7,9 @@ cleancopy is cross-validated: it runs as it ships, but each page is judged by tr
 saw a page of its host, its portal or its site. The others run as they come (``peers.py``). A page that a tool
 raises on, or refuses, counts as empty text. Scores are those of the corpora: bags of words for WCXB, portals
 and sites, runs of four words for articles. A whole run writes to ``benchmarks/results``; a run over a
-part of the pages or tools only prints, unless ``--out`` says where to write. ``--cache`` keeps what was made of
-the pages for the next run; timings are taken anew each time.
+part of the pages or tools only prints, unless ``--out`` says where to write. ``--cache`` keeps what was made
+of the pages for the next run; timings are taken again each time. ``--neutral-titles`` says WCXB's F1 also with
+the words of the gold titles counted neither for nor against a text.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from unittest.mock import patch
 import train
 from peers import TOOLS, Tool, installed, payload
 from quality_report import NO_HEADLINE, OWN, PAGE_TYPES, RIVAL, SCOPES, Cost, Report, figures, markdown, plot
-from scores import Made, Row, interval, measure
+from scores import UNTITLED, Made, Row, interval, measure
 from train import CORPORA, Source, read_corpora
 
 import cleancopy
@@ -117,13 +118,7 @@ def _made(source: Source, policy: Policy) -> Made:
 
 def own_rows(folder: Path, sources: Sequence[Source], jobs: int, cache: Path | None) -> list[Row]:
     """cleancopy's rows, headline on and off."""
-    parts = (
-        "extract/html.py",
-        "extract/encoding/__init__.py",
-        "stages/content/model.py",
-        "stages/content/select.py",
-    )
-    code = [HERE / "train.py", *(PACKAGE / part for part in parts)]
+    code = [HERE / "train.py", *code_of("extract", "stages/content")]
     key = digest(*(path.read_bytes() for path in code), *map(_stamp, read_corpora(folder)))
     found = cached(cache, f"scores-{key}", lambda: cross_validated(folder, jobs))
     with ProcessPoolExecutor(jobs) as pool:
@@ -162,7 +157,7 @@ def run_tool(what: str, tool: Tool, paths: Sequence[Path]) -> list[dict[str, Any
 
 def peer_row(tool: Tool, sources: Sequence[Source], cache: Path | None) -> Row:
     """The row of a tool that is no part of cleancopy; what it made is kept every so many pages."""
-    code = (inspect.getsource(tool.extract), (PACKAGE / "encoding.py").read_bytes())
+    code = (inspect.getsource(tool.extract), *(path.read_bytes() for path in code_of("extract/encoding")))
     key = digest(tool.name, tool.settings, version(tool.package), *code)
     path = cache / f"text-{tool.name.replace(', ', '-').replace(' ', '-')}-{key}.json" if cache else None
     made = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
@@ -176,6 +171,11 @@ def peer_row(tool: Tool, sources: Sequence[Source], cache: Path | None) -> Row:
             keep(path, made)
     results = [made[stamp] for stamp in pages]
     return measure(tool.name, sources, [Made(one["text"], one["error"]) for one in results])
+
+
+def code_of(*folders: str) -> list[Path]:
+    """The source files below some folders of the package."""
+    return sorted(path for folder in folders for path in (PACKAGE / folder).rglob("*.py"))
 
 
 def cached(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
@@ -245,6 +245,9 @@ def arguments() -> argparse.Namespace:
         "--tools", nargs="+", choices=names, default=names, metavar="TOOL", help=", ".join(names)
     )
     parser.add_argument("--every", type=int, default=1, help="measure every so manieth page of a corpus")
+    parser.add_argument(
+        "--neutral-titles", action="store_true", help="print WCXB's F1 with title words neither for nor against"
+    )
     parser.add_argument("--pages", type=int, default=120, help="so many pages of WCXB are timed")
     parser.add_argument("--rounds", type=int, default=3, help="so often they are timed; 0: not at all")
     parser.add_argument("--jobs", type=int, default=2)
@@ -304,6 +307,16 @@ def run(given: argparse.Namespace) -> Report:
     return Report(rows, cost, sizes, timed_pages, differences(sources, rows), date, made, notes)
 
 
+def neutral_titles(rows: Sequence[Row]) -> str:
+    """The F1 of each tool on WCXB, as it is and with the words of the gold titles neutral."""
+    lines = [
+        f"{row.name}: {row.scores['wcxb'].f1:.4f}, {row.scores[UNTITLED].f1:.4f}"
+        for row in rows
+        if UNTITLED in row.scores
+    ]
+    return "\n".join(("WCXB, word F1: as it is, with title words neutral", *lines))
+
+
 def main() -> None:
     """Measure, print and write the results."""
     given = arguments()
@@ -312,6 +325,8 @@ def main() -> None:
     out = given.out or (RESULTS if whole and given.rounds else None)
     text = markdown(report)
     print(text)
+    if given.neutral_titles:
+        print(neutral_titles(report.rows))
     if out:
         out.mkdir(parents=True, exist_ok=True)
         (out / "quality.md").write_text(text, encoding="utf-8")

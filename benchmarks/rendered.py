@@ -38,6 +38,11 @@ import cleancopy
 from cleancopy.clean import read
 from cleancopy.document import Capture
 
+try:
+    from cleancopy.extract.encoding import decode
+except ImportError:  # a tree of before
+    from cleancopy.encoding import decode
+
 WCXB = Path(__file__).parents[2] / "shared" / "corpora" / "wcxb"
 SEED = 20
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
@@ -128,7 +133,8 @@ def compare(page: Page, path: Path, folder: Path, parsed_by: str) -> Compared | 
     """A page compared; None where the browser does not open it."""
     payload = gzip.decompress(path.read_bytes())
     file = folder / "page.html"
-    file.write_bytes(payload)
+    # Opened from disk a page has no header that names its encoding: the mark at its start does.
+    file.write_text("\ufeff" + decode(payload)[0].replace("\ufeff", ""), encoding="utf-8", errors="replace")
     try:
         text, markup = rendered(page, file)
     except Error as error:
@@ -194,11 +200,8 @@ def main() -> None:
         differ = [page._asdict() | {"recall": page.recall, "share_shown": page.share_shown} for page in pages]
         print(json.dumps({"figures": figures, "pages": differ}, indent=1))
         return
-    print(
-        "  ".join(
-            f"{what} {figure:.2%}" if what != "pages" else f"{figure} pages" for what, figure in figures.items()
-        )
-    )
+    for what, figure in figures.items():
+        print(f"{what:30} {figure:.2%}" if isinstance(figure, float) else f"{what:30} {figure}")
     show_worst(pages, given.worst)
 
 

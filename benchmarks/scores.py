@@ -12,6 +12,8 @@ from train import WORD, Source
 
 #: With fewer hosts, portals or sites than this, intervals are of pages.
 FEWEST_GROUPS = 5
+#: The scope of WCXB's pages where the words of their titles are neutral.
+UNTITLED = "wcxb, titles neutral"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,23 @@ def word_score(text: str, gold: Counter[str], free: Counter[str] | None = None) 
     wrong = ((found - gold) - (free or Counter())).total()
     f1 = 2 * right / max(1, right + wrong + gold.total())
     return Score(right / max(1, right + wrong), right / max(1, gold.total()), f1)
+
+
+def untitled_score(text: str, gold: Counter[str], title: Counter[str]) -> Score:
+    """The score of the words of a text, where those of the title count neither for nor against it.
+
+    Each word of the title is passed over once: where it is too many, else where it is missing, else where it is
+    right.
+    """
+    made = words(text)
+    wrong, missing, right = made - gold, gold - made, made & gold
+    for bag in (wrong, missing, right):
+        passed = bag & title
+        title = title - passed
+        bag.subtract(passed)
+    found = right.total()
+    precision, recall = found / max(1, found + wrong.total()), found / max(1, found + missing.total())
+    return Score(precision, recall, 2 * found / max(1, 2 * found + wrong.total() + missing.total()))
 
 
 def shingles(text: str, size: int = 4) -> Counter[tuple[str, ...]]:
@@ -122,6 +141,7 @@ def measure(name: str, sources: Sequence[Source], made: Sequence[Made]) -> Row:
         pages[source.corpus].append(score)
         if source.corpus == "wcxb":
             pages[source.kind].append(score)
+            pages[UNTITLED].append(untitled_score(one.text, words(source.gold), words(source.title)))
             for share, snippets in (("leak", source.leave), ("keep", source.keep)):
                 there[share][0] += snippets_there(one.text, snippets)
                 there[share][1] += len(snippets)

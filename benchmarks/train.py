@@ -96,6 +96,7 @@ class Source:
     leave: tuple[str, ...] = ()
     chrome: tuple[str, ...] = ()
     neutral: tuple[str, ...] = ()
+    title: str = ""
 
     def markup(self) -> str:
         """The page as text."""
@@ -121,7 +122,7 @@ def _wcxb(folder: Path) -> Iterator[Source]:
         yield Source(
             "wcxb", path.stem, said["_internal"]["page_type"]["primary"], _domain(url) or path.stem,
             folder / "html" / f"{path.stem}.html.gz", url, truth.get("main_content") or "",
-            tuple(truth.get("with") or ()), tuple(truth.get("without") or ()),
+            tuple(truth.get("with") or ()), tuple(truth.get("without") or ()), title=truth.get("title") or "",
         )  # fmt: skip
 
 
