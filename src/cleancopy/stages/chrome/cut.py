@@ -1,7 +1,6 @@
 """Cutting what a site repeats, and what the generic patterns know: a pure function of page, policy and chrome.
 
-What is repeated was learned before (``chrome_learning``); whether a repeated block is chrome on this page its
-company says (``company``).
+What is repeated was learned before (``learn``); where a repeated block is chrome, ``placement`` says.
 """
 
 from __future__ import annotations
@@ -16,7 +15,14 @@ from cleancopy.document import Block, Cut, Document, Evidence
 from cleancopy.minhash import jaccard, shingles
 from cleancopy.policy import ChromePolicy
 from cleancopy.stages.chrome.learn import learn_chrome
-from cleancopy.stages.chrome.patterns import Pattern, Why, generic_patterns, is_error_page, pattern_cuts, taken
+from cleancopy.stages.chrome.patterns import (
+    Pattern,
+    Why,
+    blocks_cut,
+    generic_patterns,
+    is_error_page,
+    pattern_cuts,
+)
 from cleancopy.stages.chrome.placement import SOLID, STRENGTH, Mark, Zone, chrome_places, mark_of, position_of
 from cleancopy.stages.chrome.profile import (
     LEADERS,
@@ -41,9 +47,9 @@ __all__ = [
 
 _Match = tuple[ChromeEntry, float]
 #: What the odds of being content are multiplied by, for the page's own blocks on a site that is known well,
-#: and for short blocks that half of the pages have. On seven sites, cross-validated: word F1 0.989 to 0.992.
+#: and for short blocks that half of the pages have. On seven sites, cross-validated: word F1 .989 to .992.
 _OWN, _REPEATED = 2.0, 0.25
-#: Entries that are chrome where they have the company for it.
+#: Entries that are chrome where they stand as chrome does.
 _CHROME = frozenset(["pinned", "cut", "faded"])
 
 
@@ -62,14 +68,14 @@ def cut_chrome(document: Document, policy: ChromePolicy, chrome: SiteChrome | No
 
     Blocks that a cut of the document touches are left out. A cut reaches to the start of the next block.
     """
-    found, dropped = _site_cuts(document, policy, chrome) if chrome and chrome.entries else ({}, set())
+    reasons, dropped = _site_cuts(document, policy, chrome) if chrome and chrome.entries else ({}, set())
     if policy.patterns:
-        found = pattern_cuts(document, found, dropped) | found
-    cut_already = taken(document)
+        reasons = pattern_cuts(document, reasons, dropped) | reasons
+    cut_already = blocks_cut(document)
     starts = [*(block.start for block in document.blocks[1:]), len(document.text)]
     return tuple(
-        Cut(document.blocks[n].start, starts[n], "chrome", *found[n])
-        for n in sorted(found)
+        Cut(document.blocks[n].start, starts[n], "chrome", *reasons[n])
+        for n in sorted(reasons)
         if n not in cut_already
     )
 
@@ -85,39 +91,40 @@ def protected_blocks(document: Document, policy: ChromePolicy, chrome: SiteChrom
 
 def _site_cuts(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> tuple[dict[int, Why], set[int]]:
     """Why blocks of the page are chrome of its site, and the blocks that people have said are not."""
-    matches, marks, places, zone = _seen(document, policy, chrome)
-    found = {}
+    matches, marks, places, zone = _page_reading(document, policy, chrome)
+    reasons: dict[int, Why] = {}
     for number, match in enumerate(matches):
         position = position_of(number, zone)
         if match is None:
             if number in places:
-                found[number] = _surrounded(chrome, position)
+                reason = f"made of labels that are chrome of {chrome.site}, or one line between such"
+                reasons[number] = ("site-chrome", reason, {"of": chrome.pages, "position": position})
         elif match[0].status == "pinned" or (
             match[0].status in ("cut", "faded") and number in places and position in match[0].positions
         ):
-            found[number] = _reason(match, chrome, position)
+            reasons[number] = _reason(match, chrome, position)
     dropped = {n for n, match in enumerate(matches) if match is not None and match[0].status == "dropped"}
-    found = _submenus(marks, matches, zone, found, chrome) | found
-    return {n: why for n, why in found.items() if n not in dropped}, dropped
+    reasons = _submenus(marks, matches, zone, reasons, chrome) | reasons
+    return {n: why for n, why in reasons.items() if n not in dropped}, dropped
 
 
-_Known = tuple[Sequence[_Match | None], Sequence[Mark], Set[int], Zone]
+_Reading = tuple[Sequence[_Match | None], Sequence[Mark], Set[int], Zone]
 
 
-def _seen(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> _Known:
+def _page_reading(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> _Reading:
     """What the chrome knows of each block, the marks of the blocks, which are chrome, the content's zone."""
-    return _read(document.text, document.blocks, policy.near, chrome)
+    return _cached_reading(document.text, document.blocks, policy.near, chrome)
 
 
 @lru_cache(maxsize=2)  # two stages ask of the same page, one after the other
-def _read(text: str, blocks: tuple[Block, ...], near: float, chrome: SiteChrome) -> _Known:
+def _cached_reading(text: str, blocks: tuple[Block, ...], near: float, chrome: SiteChrome) -> _Reading:
     index = _index(chrome, near)
     texts = [text[block.start : block.end] for block in blocks]
-    exact = [exact_form(one) for one in texts]
+    exact = [exact_form(line) for line in texts]
     matches = _matches(exact, index, near)
     marks = _cutting_marks(blocks, texts, exact, matches, index)
-    few = any(entry.spread == "edge" and entry.status == "cut" for entry in chrome.entries)
-    return matches, marks, *chrome_places(marks, few=few)
+    few_pages = any(entry.spread == "edge" and entry.status == "cut" for entry in chrome.entries)
+    return matches, marks, *chrome_places(marks, few=few_pages)
 
 
 def weigh_scores(document: Document, policy: ChromePolicy, chrome: SiteChrome | None) -> Document:
@@ -128,7 +135,7 @@ def weigh_scores(document: Document, policy: ChromePolicy, chrome: SiteChrome | 
     """
     if chrome is None or not chrome.entries or all(block.score is None for block in document.blocks):
         return document
-    matches, marks, _, zone = _seen(document, policy, chrome)
+    matches, marks, _, zone = _page_reading(document, policy, chrome)
     blocks = list(document.blocks)
     for number, (block, match, mark) in enumerate(zip(document.blocks, matches, marks, strict=True)):
         if block.score is None:
@@ -182,9 +189,9 @@ def _cutting_marks(
 def _rows(matches: Sequence[_Match | None]) -> list[int]:
     """For each block the length of the row of blocks known as chrome that it stands in, 0 for others."""
     lengths: list[int] = []
-    for known, row in groupby(matches, key=lambda m: m is not None and m[0].status in _CHROME):
+    for is_chrome, row in groupby(matches, key=lambda m: m is not None and m[0].status in _CHROME):
         size = len(list(row))
-        lengths += [size if known else 0] * size
+        lengths += [size if is_chrome else 0] * size
     return lengths
 
 
@@ -192,39 +199,40 @@ def _rows(matches: Sequence[_Match | None]) -> list[int]:
 def _index(chrome: SiteChrome, near: float) -> _Index:
     texts = {entry.key: masked_form(exact_form(entry.example)) for entry in chrome.entries}
     grams = {key: shingles(text, NEAR.shingle) for key, text in sorted(texts.items()) if is_near(text)}
-    counts = Counter(gram for own in grams.values() for gram in own)
+    counts = Counter(gram for shingled in grams.values() for gram in shingled)
     index: dict[str, list[str]] = defaultdict(list)
-    for key, own in grams.items():
+    for key, shingled in grams.items():
         # Two sets of Jaccard t share a gram among the rarest |a| - t|a| + 1 of either (prefix filtering,
         # Chaudhuri, Ganti and Kaushik 2006).
-        for gram in sorted(own, key=lambda g: (counts[g], g))[: len(own) - int(near * len(own)) + 1]:
+        for gram in sorted(shingled, key=lambda g: (counts[g], g))[
+            : len(shingled) - int(near * len(shingled)) + 1
+        ]:
             if len(index[gram]) < LEADERS:
                 index[gram].append(key)
-    labels = frozenset(texts[e.key] for e in chrome.entries if e.status in ("cut", "pinned") and _is_wide(e))
+    labels = frozenset(
+        texts[e.key] for e in chrome.entries if e.status in ("cut", "pinned") and STRENGTH[e.spread] >= 3
+    )
     return _Index({entry.key: entry for entry in chrome.entries}, labels, dict(index), grams)
-
-
-def _is_wide(entry: ChromeEntry) -> bool:
-    return STRENGTH[entry.spread] >= 3
 
 
 def _matches(exact: Sequence[str], index: _Index, near: float) -> list[_Match | None]:
     """The entry of each block and how alike the two are; no near match beside the entry's exact one."""
-    whole = [index.entries.get(key_of(masked_form(one))) for one in exact]
-    own = {entry.key for entry in whole if entry is not None}
-    found: list[_Match | None] = []
-    for entry, one in zip(whole, exact, strict=True):
-        match = (entry, 1.0) if entry is not None else _near_match(masked_form(one), index, near)
-        found.append(match if match is not None and (match[1] == 1 or match[0].key not in own) else None)
-    return found
+    entries = [index.entries.get(key_of(masked_form(form))) for form in exact]
+    exact_keys = {entry.key for entry in entries if entry is not None}
+    matches: list[_Match | None] = []
+    for entry, form in zip(entries, exact, strict=True):
+        match = (entry, 1.0) if entry is not None else _near_match(masked_form(form), index, near)
+        stands = match is not None and (match[1] == 1 or match[0].key not in exact_keys)
+        matches.append(match if stands else None)
+    return matches
 
 
 def _near_match(masked: str, index: _Index, near: float) -> _Match | None:
     if not is_near(masked):
         return None
-    own = shingles(masked, NEAR.shingle)
-    keys = {key for gram in own for key in index.by_shingle.get(gram, ())}
-    likeness, key = max(((jaccard(own, index.shingles[key]), key) for key in keys), default=(0.0, ""))
+    grams = shingles(masked, NEAR.shingle)
+    keys = {key for gram in grams for key in index.by_shingle.get(gram, ())}
+    likeness, key = max(((jaccard(grams, index.shingles[key]), key) for key in keys), default=(0.0, ""))
     return (index.entries[key], min(likeness, 0.999)) if likeness >= near else None
 
 
@@ -232,12 +240,12 @@ def _submenus(
     marks: Sequence[Mark],
     matches: Sequence[_Match | None],
     zone: Zone,
-    found: Mapping[int, Why],
+    reasons: Mapping[int, Why],
     chrome: SiteChrome,
 ) -> dict[int, Why]:
     """The short blocks above the content, between two of its chrome that follow each other on other pages."""
     inserted: dict[int, Why] = {}
-    for before, after in pairwise(sorted(n for n in found if n < zone[0])):
+    for before, after in pairwise(sorted(n for n in reasons if n < zone[0])):
         left, right = matches[before], matches[after]
         gap = range(before + 1, after)
         if not gap or left is None or right is None or right[0].key not in left[0].next:
@@ -272,11 +280,3 @@ def _reason(match: _Match, chrome: SiteChrome, position: Position) -> Why:
         evidence["jaccard"] = round(likeness, 3)
         reason = f"in nearly the same words {reason}"
     return "site-chrome", reason, evidence
-
-
-def _surrounded(chrome: SiteChrome, position: Position) -> Why:
-    return (
-        "site-chrome",
-        f"made of labels that are chrome of {chrome.site}, or one line between such",
-        {"of": chrome.pages, "position": position},
-    )

@@ -26,12 +26,12 @@ from cleancopy.stages.chrome.profile import (
     SiteChrome,
     Spread,
     Status,
+    entry_order,
     exact_form,
     is_composed,
     is_near,
     key_of,
     masked_form,
-    order,
 )
 
 #: Near twins meet in 32 bands of 4 rows: a true pair of Jaccard 0.6 with 99 %.
@@ -40,13 +40,13 @@ _NEAR_BANDS = (32, 4)
 _COPY = 0.8
 _COPY_SIGNING = Signing(num_perm=112, shingle=5)
 _COPY_BANDS = (14, 8)
-_OWN_WORDS = 20  # a page with fewer words of its own is compared as a whole
+_OWN_WORDS = 20  # a page with fewer words that are its own is compared as a whole
 _FEW_PAGES = 5  # so few pages are compared as wholes: most of them may be copies of one
 
-_MOST, _ALWAYS = 0.8, 0.95  # share of pages for chrome that stands apart, and for chrome that needs no company
+_MOST, _ALWAYS = 0.8, 0.95  # share of pages for chrome that stands apart, and for chrome that stands alone
 _ONE_FORM = 0.9  # share of pages on which a block reads the same: else its numbers vary
 _DATA = 1 / 3  # share of pages on which a block's numbers vary within the page: then it is the page's data
-_MOST_RELATED = 300  # doubtful entries that are kept for people to look at
+_MAX_RELATED = 300  # doubtful entries that are kept for people to look at
 _EXAMPLE_LENGTH = 2_000
 _LATEST, _LEAST_LATEST = 10, 5  # pages of the latest days that can speak for a new design: at most, at least
 _CHANCE = 0.01  # how likely the latest pages may lack an entry by chance before it fades
@@ -56,7 +56,7 @@ _DEFAULT = ChromePolicy()
 
 @dataclass(slots=True)
 class _Page:
-    """A page while its site is learnt. ``names`` are the masked forms of its blocks, near twins made one."""
+    """A page while its site is learned. ``names`` are the masked forms of its blocks, near twins made one."""
 
     key: str
     digest: str
@@ -102,9 +102,9 @@ def learn_chrome(
     """
     days = captured or {}
     pages = _distinct([_page(document, days.get(document.key, "")[:10]) for document in documents])
-    standing = {key_of(name) for page in pages for name in page.names}
-    entries = _learnt(pages, policy) if len(pages) >= max(2, policy.edge_pages) else []
-    chrome = SiteChrome(site, 1, len(pages), _with_decisions(entries, previous, seen, standing))
+    present = {key_of(name) for page in pages for name in page.names}
+    entries = _entries(pages, policy) if len(pages) >= max(2, policy.edge_pages) else []
+    chrome = SiteChrome(site, 1, len(pages), _with_decisions(entries, previous, seen, present))
     if previous is None:
         return chrome
     return replace(chrome, version=previous.version + (chrome.digest != previous.digest))
@@ -114,26 +114,27 @@ def _page(document: Document, day: str) -> _Page:
     texts = [document.text_of(block) for block in document.blocks]
     exact = [exact_form(text) for text in texts]
     digest = hashlib.sha256(document.text.encode("utf-8", "surrogatepass")).hexdigest()
-    return _Page(document.key, digest, [masked_form(one) for one in exact], exact, texts, document.blocks, day)
+    names = [masked_form(form) for form in exact]
+    return _Page(document.key, digest, names, exact, texts, document.blocks, day)
 
 
 def _distinct(pages: list[_Page]) -> list[_Page]:
     """The pages, one of each key (the longest) and one of each set of copies, sorted."""
     by_key = {page.key: page for page in sorted(pages, key=lambda p: (p.key, len(p.names), p.digest))}
     pages = sorted(by_key.values(), key=lambda p: (-len(p.names), p.digest))
-    own = [" ".join(page.exact) for page in pages]
+    texts = [" ".join(page.exact) for page in pages]
     if len(pages) > _FEW_PAGES:
         counts = Counter(name for page in pages for name in set(page.names))
-        own = [_own_text(page, whole, counts, len(pages)) for page, whole in zip(pages, own, strict=True)]
-    leaders = _leaders(own, _COPY_SIGNING, _COPY_BANDS, _COPY)
+        texts = [_own_text(page, whole, counts, len(pages)) for page, whole in zip(pages, texts, strict=True)]
+    leaders = _leaders(texts, _COPY_SIGNING, _COPY_BANDS, _COPY)
     kept = [page for number, page in enumerate(pages) if leaders[number] == number]
     return sorted(kept, key=lambda p: (p.key, p.digest))
 
 
 def _own_text(page: _Page, whole: str, counts: Mapping[str, int], pages: int) -> str:
     """The text of a page that most pages do not have, or all its text where that is too little to go by."""
-    both = zip(page.exact, page.names, strict=True)
-    own = " ".join(exact for exact, name in both if counts[name] * 2 < pages)
+    named = zip(page.exact, page.names, strict=True)
+    own = " ".join(exact for exact, name in named if counts[name] * 2 < pages)
     return own if own.count(" ") >= _OWN_WORDS else whole
 
 
@@ -157,36 +158,36 @@ def _leaders(texts: Sequence[str], signing: Signing, bands: tuple[int, int], thr
     return leader
 
 
-def _learnt(pages: list[_Page], policy: ChromePolicy) -> list[ChromeEntry]:
+def _entries(pages: list[_Page], policy: ChromePolicy) -> list[ChromeEntry]:
     """What is chrome on enough of the pages, and what looks like it but is doubtful."""
     _name_near_twins(pages, policy.near)
     few = len(pages) < policy.pages
     tally = _tally(pages, policy)
-    held: dict[str, Counter[Position]] = defaultdict(Counter)
+    chrome_on: dict[str, Counter[Position]] = defaultdict(Counter)
     paths: dict[str, Counter[str]] = defaultdict(Counter)
     for page in pages:
         chrome, zone = chrome_places(_learning_marks(page, tally), few=few)
         chrome = {n for n in chrome if page.names[n] in tally.spreads}
         for name, position in {(page.names[n], position_of(n, zone)) for n in chrome}:
-            held[name][position] += 1
+            chrome_on[name][position] += 1
         for number in chrome:
             if path := page.blocks[number].path:
                 paths[page.names[number]][re.sub(r"\[\d+\]", "", path)] += 1
-    names = sorted(set(held) | tally.strong)
+    names = sorted(set(chrome_on) | tally.strong)
     examples = _examples(pages, set(names))
-    after = _usual_followers(tally, held)
-    first, last = _seen(pages)
+    after = _usual_followers(tally, chrome_on)
+    first, last = _days_seen(pages)
     need = policy.edge_pages if few else policy.pages
     entries = [
         ChromeEntry(
             key=key_of(name),
             example=examples[name],
             pages=tally.counts[name],
-            positions=tuple(position for position in get_args(Position) if held[name][position]),
+            positions=tuple(position for position in get_args(Position) if chrome_on[name][position]),
             paths=tuple(path for path, _ in sorted(paths[name].items(), key=lambda p: (-p[1], p[0]))[:_PATHS]),
             first_seen=first.get(name),
             last_seen=last.get(name),
-            status=_status(name, tally, enough=sum(held[name].values()) >= min(need, tally.counts[name])),
+            status=_status(name, tally, enough=chrome_on[name].total() >= min(need, tally.counts[name])),
             spread=tally.spreads[name],
             varies=name in tally.varying,
             next=tuple(after[name]),
@@ -194,7 +195,7 @@ def _learnt(pages: list[_Page], policy: ChromePolicy) -> list[ChromeEntry]:
         for name in names
     ]
     related = sorted((e for e in entries if e.status == "related"), key=lambda e: (-e.pages, e.key))
-    return [entry for entry in entries if entry.status != "related"] + related[:_MOST_RELATED]
+    return [entry for entry in entries if entry.status != "related"] + related[:_MAX_RELATED]
 
 
 def _status(name: str, tally: _Tally, *, enough: bool) -> Status:
@@ -202,7 +203,7 @@ def _status(name: str, tally: _Tally, *, enough: bool) -> Status:
     return ("faded" if name in tally.faded else "cut") if enough else "related"
 
 
-def _seen(pages: Sequence[_Page]) -> tuple[dict[str, str], dict[str, str]]:
+def _days_seen(pages: Sequence[_Page]) -> tuple[dict[str, str], dict[str, str]]:
     """The first and the last day that each block was captured on."""
     dated = sorted((page for page in pages if page.day), key=lambda p: p.day)
     last = {name: page.day for page in dated for name in page.names}
@@ -234,13 +235,13 @@ def _latest(pages: Sequence[_Page]) -> list[_Page]:
 
     Whole days only: the order of pages within one crawl says nothing.
     """
-    found: list[_Page] = []
+    latest: list[_Page] = []
     for day, group in groupby(sorted(pages, key=lambda p: p.day, reverse=True), key=lambda p: p.day):
-        more = list(group)
-        if not day or (found and len(found) + len(more) > _LATEST):
+        of_day = list(group)
+        if not day or (latest and len(latest) + len(of_day) > _LATEST):
             break
-        found += more
-    return found if _LEAST_LATEST <= len(found) <= len(pages) / 2 else []
+        latest += of_day
+    return latest if _LEAST_LATEST <= len(latest) <= len(pages) / 2 else []
 
 
 def _faded(counts: Counter[str], lately: Counter[str], before: int, latest: int) -> set[str]:
@@ -291,8 +292,9 @@ def _name_near_twins(pages: list[_Page], near: float) -> None:
     leaders = _leaders(names, NEAR, _NEAR_BANDS, near)
     twins = {names[n]: names[leader] for n, leader in enumerate(leaders) if leader != n}
     for page in pages:
-        own = set(page.names)  # beside the one form its near twin is something else: a headline under its menu
-        page.names = [name if twins.get(name, name) in own else twins[name] for name in page.names]
+        # Beside the one form its near twin is something else: a headline under its menu.
+        whole = set(page.names)
+        page.names = [name if twins.get(name, name) in whole else twins[name] for name in page.names]
 
 
 def _varying(pages: list[_Page], counts: Mapping[str, int], least: int) -> tuple[set[str], set[str]]:
@@ -303,18 +305,18 @@ def _varying(pages: list[_Page], counts: Mapping[str, int], least: int) -> tuple
     forms: dict[str, Counter[str]] = defaultdict(Counter)
     within: Counter[str] = Counter()
     for page in pages:
-        own: dict[str, set[str]] = defaultdict(set)
+        on_page: dict[str, set[str]] = defaultdict(set)
         for name, exact in zip(page.names, page.exact, strict=True):
             if counts[name] >= least and "0" in name:
-                own[name].add(exact)
-        for name, found in own.items():
-            forms[name].update(found)
-            within[name] += len(found) > 1
-    varying = {name for name, found in forms.items() if _steady(found) < _ONE_FORM * found.total()}
+                on_page[name].add(exact)
+        for name, texts in on_page.items():
+            forms[name].update(texts)
+            within[name] += len(texts) > 1
+    varying = {name for name, texts in forms.items() if _commonest(texts) < _ONE_FORM * texts.total()}
     return varying, {name for name in varying if within[name] >= _DATA * counts[name]}
 
 
-def _steady(forms: Counter[str]) -> int:
+def _commonest(forms: Counter[str]) -> int:
     """How often a block reads as it does most often, its near twins each for itself."""
     most: dict[str, int] = {}
     for exact, count in forms.items():
@@ -325,31 +327,31 @@ def _steady(forms: Counter[str]) -> int:
 
 def _examples(pages: list[_Page], names: Set[str]) -> dict[str, str]:
     """Of each name the text that most pages have; of texts as common as each other the first."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
+    examples: dict[str, Counter[str]] = defaultdict(Counter)
     for page in pages:
         for name, text in set(zip(page.names, page.texts, strict=True)):
             if name in names:
-                found[name][text[:_EXAMPLE_LENGTH]] += 1
+                examples[name][text[:_EXAMPLE_LENGTH]] += 1
     return {
         n: min(texts, key=lambda t: (masked_form(exact_form(t)) != n, -texts[t], t))
-        for n, texts in found.items()
+        for n, texts in examples.items()
     }
 
 
-def _usual_followers(tally: _Tally, held: Mapping[str, object]) -> dict[str, list[str]]:
+def _usual_followers(tally: _Tally, chrome_on: Mapping[str, object]) -> dict[str, list[str]]:
     after: dict[str, list[str]] = defaultdict(list)
     for (name, then), count in sorted(tally.follows.items()):
-        if name in held and then in held and count * 2 >= tally.counts[name]:
+        if name in chrome_on and then in chrome_on and count * 2 >= tally.counts[name]:
             after[name].append(key_of(then))
     return after
 
 
 def _with_decisions(
-    entries: Iterable[ChromeEntry], previous: SiteChrome | None, seen: str | None, standing: Set[str]
+    entries: Iterable[ChromeEntry], previous: SiteChrome | None, seen: str | None, present: Set[str]
 ) -> tuple[ChromeEntry, ...]:
     """The entries with the dates and the people's decisions of the chrome before, sorted.
 
-    ``standing`` are the keys of all blocks at hand: an entry that is among them and not learned was refuted.
+    ``present`` are the keys of all blocks at hand: an entry that is among them and not learned was refuted.
     """
     merged = {
         entry.key: replace(entry, first_seen=entry.first_seen or seen, last_seen=entry.last_seen or seen)
@@ -361,11 +363,11 @@ def _with_decisions(
         if new is not None:
             first = min(filter(None, (old.first_seen, new.first_seen)), default=None)
             new = replace(new, first_seen=first)
-        elif learned in ("cut", "faded") and old.key not in standing:
+        elif learned in ("cut", "faded") and old.key not in present:
             new = replace(old, status="faded", learned=None, decided=None)
         if old.is_decided:
             learned = new.status if new else None
             new = replace(new or old, status=old.status, learned=learned, decided=old.decided)
         if new is not None:
             merged[old.key] = new
-    return tuple(sorted(merged.values(), key=order))
+    return tuple(sorted(merged.values(), key=entry_order))

@@ -16,9 +16,9 @@ from cleancopy.stages.chrome.placement import LINKS, SLOT
 Where = Literal["anywhere", "cluster", "edge", "last", "title"]
 #: Rule, reason and evidence of a cut.
 Why = tuple[str, str, Evidence]
-_ERROR_WORDS = 60
+_ERROR_WORDS = 60  # an error page says no more than this
 _PATTERN_LENGTH = 300  # patterns are not tried on longer blocks
-_EDGE_LINES = 12  # lines that may stand between a line of the page's edge and that edge
+_EDGE_LINES = 12  # short lines that may stand between a line and the edge of the page that it counts to
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,57 +39,57 @@ def generic_patterns() -> tuple[Pattern, ...]:
     source = resources.files("cleancopy.stages.chrome").joinpath("patterns.toml").read_text(encoding="utf-8")
     return tuple(
         Pattern(
-            name=one["name"],
-            regex=re.compile(one["regex"], re.IGNORECASE),
-            reason=one["reason"],
-            where=one["where"],
-            examples=tuple(one["examples"]),
-            counterexamples=tuple(one["counterexamples"]),
+            name=fields["name"],
+            regex=re.compile(fields["regex"], re.IGNORECASE),
+            reason=fields["reason"],
+            where=fields["where"],
+            examples=tuple(fields["examples"]),
+            counterexamples=tuple(fields["counterexamples"]),
         )
-        for one in tomllib.loads(source)["pattern"]
+        for fields in tomllib.loads(source)["pattern"]
     )
 
 
-def pattern_cuts(document: Document, known: Mapping[int, Why], dropped: Set[int]) -> dict[int, Why]:
+def pattern_cuts(document: Document, reasons: Mapping[int, Why], dropped: Set[int]) -> dict[int, Why]:
     """The blocks that a generic pattern matches where it may; what the site's chrome cuts counts as cut."""
     lines = [" ".join(document.text_of(block).split()) for block in document.blocks]
-    gone = set(known) | taken(document)
-    spared = gone | dropped
+    cut = set(reasons) | blocks_cut(document)
+    untouched = cut | dropped
     short = [
         (number, line)
         for number, (line, block) in enumerate(zip(lines, document.blocks, strict=True))
-        if len(line) <= _PATTERN_LENGTH and number not in spared and block.kind != "code"
+        if len(line) <= _PATTERN_LENGTH and number not in untouched and block.kind != "code"
     ]
     matched = {number: pattern for number, line in short if (pattern := _pattern(line)) is not None}
-    found = {number: pattern for number, pattern in matched.items() if pattern.where == "anywhere"}
-    gone |= set(found)
+    chosen = {number: pattern for number, pattern in matched.items() if pattern.where == "anywhere"}
+    cut |= set(chosen)
     clustered = {number for number, pattern in matched.items() if pattern.where == "cluster"}
-    found |= {n: matched[n] for n in clustered if _has_company(n, clustered, gone)}
-    gone |= set(found)
-    edge = _edge(lines, gone)
-    found |= {n: pattern for n, pattern in matched.items() if pattern.where == "edge" and n in edge}
-    gone |= set(found)
+    chosen |= {n: matched[n] for n in clustered if _is_clustered(n, clustered, cut)}
+    cut |= set(chosen)
+    edge = _edge(lines, cut)
+    chosen |= {n: pattern for n, pattern in matched.items() if pattern.where == "edge" and n in edge}
+    cut |= set(chosen)
     for number, pattern in sorted(matched.items(), reverse=True):
-        links = _links_after(document, number, gone) if pattern.where == "last" else None
+        links = _links_after(document, number, cut) if pattern.where == "last" else None
         if links is not None:
-            found |= dict.fromkeys([number, *links], pattern)
-            gone |= {number, *links}
+            chosen |= dict.fromkeys([number, *links], pattern)
+            cut |= {number, *links}
     return {
-        n: (f"pattern:{pattern.name}", pattern.reason, {"line": lines[n][:80]}) for n, pattern in found.items()
+        n: (f"pattern:{pattern.name}", pattern.reason, {"line": lines[n][:80]}) for n, pattern in chosen.items()
     }
 
 
-def taken(document: Document) -> set[int]:
+def blocks_cut(document: Document) -> set[int]:
     """The numbers of the blocks that cuts of the document touch."""
-    found: set[int] = set()
+    touched: set[int] = set()
     cuts = iter(document.cuts)
     cut = next(cuts, None)
     for number, block in enumerate(document.blocks):
         while cut is not None and cut.end <= block.start:
             cut = next(cuts, None)
         if cut is not None and cut.start < block.end:
-            found.add(number)
-    return found
+            touched.add(number)
+    return touched
 
 
 @lru_cache(maxsize=16_384)  # "Home" and "Contact us" stand on most pages, and a site's menu on all of its own
@@ -103,7 +103,7 @@ def _pattern(line: str) -> Pattern | None:
 @lru_cache(maxsize=1)
 def _any_pattern() -> re.Pattern[str]:
     """What any of the patterns for lines matches: one look at the many lines that none does."""
-    parts = [f"(?:{one.regex.pattern})" for one in generic_patterns() if one.where != "title"]
+    parts = [f"(?:{pattern.regex.pattern})" for pattern in generic_patterns() if pattern.where != "title"]
     return re.compile("|".join(parts), re.IGNORECASE)
 
 
@@ -117,31 +117,31 @@ def is_error_page(document: Document) -> bool:
     return any(pattern.regex.fullmatch(title[:_PATTERN_LENGTH]) for pattern in patterns for title in titles)
 
 
-def _has_company(number: int, clustered: Set[int], gone: Set[int]) -> bool:
+def _is_clustered(number: int, clustered: Set[int], cut: Set[int]) -> bool:
     """Whether a line that may be a button stands in a row of such lines, or between lines that are cut."""
     near = (number - 1, number + 1)
-    return any(n in clustered for n in near) or all(n in gone for n in near)
+    return any(n in clustered for n in near) or all(n in cut for n in near)
 
 
-def _edge(lines: Sequence[str], gone: Set[int]) -> set[int]:
+def _edge(lines: Sequence[str], cut: Set[int]) -> set[int]:
     """The blocks between which and the top or the end of the page stand only short lines or what is cut."""
-    found: set[int] = set()
+    edge: set[int] = set()
     for order in (range(len(lines)), range(len(lines) - 1, -1, -1)):
         short = 0
         for number in order:
-            if number not in gone:
+            if number not in cut:
                 short += 1
                 if short > _EDGE_LINES or len(lines[number].split()) > SLOT:
                     break
-            found.add(number)
-    return found
+            edge.add(number)
+    return edge
 
 
-def _links_after(document: Document, number: int, gone: Set[int]) -> list[int] | None:
+def _links_after(document: Document, number: int, cut: Set[int]) -> list[int] | None:
     """The link blocks between a block and the next cut or the end; None where something else stands there."""
     links: list[int] = []
     for after in range(number + 1, len(document.blocks)):
-        if after in gone:
+        if after in cut:
             break
         if document.blocks[after].link_share < LINKS:
             return None

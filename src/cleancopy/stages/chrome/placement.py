@@ -1,4 +1,4 @@
-"""Which blocks of a page are chrome, from how widely each is repeated and the company that it keeps.
+"""Which blocks of a page are chrome, from how widely each is repeated and where it stands.
 
 A page is read as
 
@@ -6,7 +6,7 @@ A page is read as
 
 where the content is the stretch with the most words of the page's own (maximum subsequence segmentation:
 Pasternack and Roth 2009, "Extracting article text from the web with maximum subsequence segmentation"), and a
-repeated block is chrome for the company that it keeps: in a run of other repeated blocks, outside the content.
+repeated block is chrome where it stands in a run of other repeated blocks, outside the content.
 A heading, a speaker label or a property's name that many pages have, alone between text of the page's own,
 stays. Learning asks this of every page, cutting of one.
 """
@@ -20,6 +20,7 @@ from typing import NamedTuple
 from cleancopy.document import Block
 from cleancopy.stages.chrome.profile import Position, Spread
 
+# Figures chosen on whole sites with gold; ``benchmarks/sites.py`` changes each of them up and down.
 SOLID = 3  # blocks in a row that make a run of chrome wherever they stand
 _GAP_BLOCKS, _GAP_WORDS = 2, 60  # what may stand between the chrome at the page's edge and chrome apart from it
 _LABEL = 3  # words of a block that may be the label of what follows it
@@ -68,6 +69,7 @@ Zone = tuple[int, int]
 
 
 def mark_of(block: Block, text: str, exact: str, strength: int, *, varies: bool = False) -> Mark:
+    """The mark of a block, from its text, the normal form of that, and how widely it is repeated."""
     return Mark(
         words=exact.count(" ") + 1,
         strength=0 if block.kind == "code" else strength,
@@ -81,25 +83,27 @@ def mark_of(block: Block, text: str, exact: str, strength: int, *, varies: bool 
 
 
 def chrome_places(marks: Sequence[Mark], *, few: bool) -> tuple[set[int], Zone]:
-    """The numbers of the blocks that are chrome in the company that they keep, and the content's zone.
+    """The numbers of the blocks that are chrome where they stand, and the content's zone.
 
     With ``few`` pages to go by, only what stands at the very top or bottom counts.
     """
     zone = _zone(marks)
-    reach = _reach(marks, 1 if few else _GAP_BLOCKS)
-    held = {n for run in _runs(marks) for n in _held(marks, run, zone, reach, few=few)}
+    near_edges = _near_edges(marks, 1 if few else _GAP_BLOCKS)
+    chrome = {n for run in _runs(marks) for n in _chrome_of_run(marks, run, zone, near_edges, few=few)}
     if not few:
-        held |= _closed(marks, zone)
-    held |= {n for n, mark in enumerate(marks) if mark.strength and mark.landmark and not mark.heading}
+        chrome |= _enclosed(marks, zone)
+    chrome |= {n for n, mark in enumerate(marks) if mark.strength and mark.landmark and not mark.heading}
     if marks and zone[0] and marks[zone[0] - 1].again:
-        held.discard(zone[0] - 1)  # a label of the navigation once more, right before the content: the headline
+        # A label of the navigation once more, right before the content, is the headline.
+        chrome.discard(zone[0] - 1)
     for number, mark in enumerate(marks):
-        if mark.varies and mark.strength >= 3 and _is_between(marks, held, number, zone):
-            held.add(number)
-    return held, zone
+        if mark.varies and mark.strength >= 3 and _is_between(marks, chrome, number, zone):
+            chrome.add(number)
+    return chrome, zone
 
 
 def position_of(number: int, zone: Zone) -> Position:
+    """Where a block stands: above, in or below the content."""
     return "top" if number < zone[0] else "bottom" if number >= zone[1] else "middle"
 
 
@@ -141,25 +145,27 @@ def _runs(marks: Sequence[Mark]) -> Iterator[tuple[int, int]]:
             start = None
 
 
-def _reach(marks: Sequence[Mark], gap: int) -> set[int]:
+def _near_edges(marks: Sequence[Mark], gap: int) -> set[int]:
     """The strong blocks that at most a gap (a headline, a byline) parts from the chrome at the page's edge."""
-    found: set[int] = set()
+    near_edges: set[int] = set()
     for order in (range(len(marks)), range(len(marks) - 1, -1, -1)):
         blocks = words = 0
         for number in order:
             if marks[number].strong:
-                found.add(number)
+                near_edges.add(number)
                 continue
             blocks, words = blocks + 1, words + marks[number].words
             if blocks > gap or words > _GAP_WORDS:
                 break
-    return found
+    return near_edges
 
 
-def _held(marks: Sequence[Mark], run: tuple[int, int], zone: Zone, reach: Set[int], *, few: bool) -> list[int]:
+def _chrome_of_run(
+    marks: Sequence[Mark], run: tuple[int, int], zone: Zone, near_edges: Set[int], *, few: bool
+) -> list[int]:
     """The blocks of a run of repeated blocks that are chrome."""
     outside = [n for n in range(*run) if not zone[0] <= n < zone[1]]
-    strong = [n for n in outside if marks[n].strong and (not few or n in reach)]
+    strong = [n for n in outside if marks[n].strong and (not few or n in near_edges)]
     if not outside:
         return [] if few else _inset(marks, run)
     at_edge = run[0] == 0 or run[1] == len(marks)
@@ -170,7 +176,7 @@ def _held(marks: Sequence[Mark], run: tuple[int, int], zone: Zone, reach: Set[in
     apart = [
         n
         for n in strong
-        if (marks[n].short or n < zone[0]) and _stands_apart(marks[n], len(strong), near_edge=n in reach)
+        if (marks[n].short or n < zone[0]) and _stands_apart(marks[n], len(strong), near_edge=n in near_edges)
     ]
     led = [n for n in _carried(marks, run, zone, ()) if strong and n < strong[-1] <= zone[0]]
     return apart + led
@@ -190,18 +196,18 @@ def _carried(marks: Sequence[Mark], run: tuple[int, int], zone: Zone, strong: Se
 
     What only two pages have counts above the content alone, in a longer row.
     """
-    found: list[int] = []
+    carried: list[int] = []
     row: list[int] = []
     for number in [*range(*run), -1]:
         mark = marks[number] if number >= 0 else Mark(0)
         if row and not (mark.weak and mark.short and marks[row[-1]].joined):
-            found += [n for n in row if len(row) >= SOLID + (marks[n].strength == 1)]
+            carried += [n for n in row if len(row) >= SOLID + (marks[n].strength == 1)]
             row = []
         if mark.weak and mark.short:
             row.append(number)
         if mark.strength == 2 and strong and strong[0] < number < strong[-1]:
-            found.append(number)
-    return sorted({n for n in found if n < zone[0] or (n >= zone[1] and marks[n].strength == 2)})
+            carried.append(number)
+    return sorted({n for n in carried if n < zone[0] or (n >= zone[1] and marks[n].strength == 2)})
 
 
 def _inset(marks: Sequence[Mark], run: tuple[int, int]) -> list[int]:
@@ -210,7 +216,7 @@ def _inset(marks: Sequence[Mark], run: tuple[int, int]) -> list[int]:
     return [n for n in strong if marks[n].control or (marks[n].links and not marks[n].heading)]
 
 
-def _closed(marks: Sequence[Mark], zone: Zone) -> set[int]:
+def _enclosed(marks: Sequence[Mark], zone: Zone) -> set[int]:
     """The blocks that lie between solid runs of chrome on one side of the content.
 
     Below the content a block of the page's own that stands alone between repeated ones counts too: the value
@@ -218,29 +224,26 @@ def _closed(marks: Sequence[Mark], zone: Zone) -> set[int]:
     """
     strong = [[n for n in range(*run) if marks[n].strong] for run in _runs(marks)]
     solid = [(run[0], run[-1] + 1) for run in strong if len(run) >= SOLID]
-    found: set[int] = set()
+    enclosed: set[int] = set()
+    # What is repeated is chrome where chrome surrounds it, if it is short or on most pages.
     for runs in ([r for r in solid if r[1] <= zone[0]], [r for r in solid if r[0] >= zone[1] > 0]):
         if runs:
-            found |= {n for n in range(runs[0][0], runs[-1][1]) if _fits(marks[n])}
+            repeated = (n for n in range(runs[0][0], runs[-1][1]) if marks[n].strength >= 2)
+            enclosed |= {n for n in repeated if marks[n].short or marks[n].strength >= 4}
             if runs[0][0] >= zone[1]:
-                found |= {n for n in range(runs[0][1], runs[-1][0]) if _is_slot(marks, n)}
-    return found
-
-
-def _fits(mark: Mark) -> bool:
-    """Whether a repeated block is chrome where chrome surrounds it: it is short, or on most pages."""
-    return mark.strength >= 2 and (mark.short or mark.strength >= 4)
+                enclosed |= {n for n in range(runs[0][1], runs[-1][0]) if _is_slot(marks, n)}
+    return enclosed
 
 
 def _is_slot(marks: Sequence[Mark], number: int) -> bool:
     return marks[number].words <= SLOT and all(marks[n].strength >= 2 for n in (number - 1, number + 1))
 
 
-def _is_between(marks: Sequence[Mark], held: Set[int], number: int, zone: Zone) -> bool:
+def _is_between(marks: Sequence[Mark], chrome: Set[int], number: int, zone: Zone) -> bool:
     """Whether a block whose numbers vary stands between chrome, or, below the content, beside it.
 
     Above the content it must be on nearly all pages too: it may be a price or a headline.
     """
-    near = (number == 0 or number - 1 in held, number + 1 == len(marks) or number + 1 in held)
+    near = (number == 0 or number - 1 in chrome, number + 1 == len(marks) or number + 1 in chrome)
     below = number >= zone[1] > 0
     return any(near) if below else all(near) and marks[number].strength == 5

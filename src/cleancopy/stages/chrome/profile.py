@@ -1,7 +1,6 @@
 """A site's chrome as it is learned, frozen and kept: its entries, what makes two blocks the same, its file.
 
-Learning (``chrome_learning``) writes a ``SiteChrome``, cutting (``chrome``) reads it, people decide on
-its entries.
+Learning (``learn``) writes a ``SiteChrome``, cutting (``cut``) reads it, people decide on its entries.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -27,14 +27,14 @@ Spread = Literal["rare", "some", "half", "edge", "most", "always"]
 
 #: Near matches between blocks: word-3 shingles.
 NEAR = Signing(num_perm=128, shingle=3)
-_NEAR_WORDS = 6  # shorter blocks have too few shingles for a similarity to say anything
-#: So many entries or pages a block or page is compared with: bounds the work where all are alike.
+_NEAR_WORDS = 6  # shorter blocks have three shingles or fewer: too few for a similarity to say anything
+#: A block or page is compared with at most so many entries or pages: bounds the work where all are alike.
 LEADERS = 16
-#: Digits of a key that ``chrome show`` prints; fewer name an entry too, where only one begins with them.
+#: Digits of a key that ``chrome show`` prints; fewer name an entry too, if no other begins with them.
 ID_DIGITS = 8
 _LEAST_DIGITS = 4
-_WELL = 8  # pages from which what no other page has is likely content
-_LINE = 300  # characters of what may stand on many pages
+_WELL = 8  # from so many pages on, what no other page has is likely content
+_LINE = 300  # characters: longer lines seldom stand on many pages, so their forms are not kept
 _COMPOSED_LENGTH = 300  # longer blocks are no rows of labels
 
 
@@ -120,24 +120,24 @@ class SiteChrome:
 # --- what makes two blocks the same
 
 
-def _remembered(form: Callable[[str], str]) -> Callable[[str], str]:
-    """Makes of a short line just once what a function makes of it: a site's chrome stands on all its pages."""
-    known = lru_cache(maxsize=16_384)(form)
+def _cached_for_lines(form: Callable[[str], str]) -> Callable[[str], str]:
+    """The function with its results kept for short lines: a site's chrome stands on all of its pages."""
+    cached = lru_cache(maxsize=16_384)(form)
 
-    def made(text: str) -> str:
-        # A line of others may become eighteen times as long (U+FDFA): too much to keep of pages that mean harm.
-        return known(text) if len(text) <= _LINE and (text.isascii() or "\ufdfa" not in text) else form(text)
+    def form_of(text: str) -> str:
+        # U+FDFA becomes eighteen characters when it is normalised: a hostile page could fill the cache with it.
+        return cached(text) if len(text) <= _LINE and (text.isascii() or "\ufdfa" not in text) else form(text)
 
-    return made
+    return form_of
 
 
-@_remembered
+@_cached_for_lines
 def exact_form(text: str) -> str:
     """The normal form of a block's text, or the text itself where that has no letter and no digit."""
     return normalise(text) or " ".join(text.split())
 
 
-@_remembered
+@_cached_for_lines
 def masked_form(exact: str) -> str:
     """A normal form with its numbers and dates masked; one of nothing but numbers as it is."""
     if _NUMBER.search(exact) is None:
@@ -158,7 +158,7 @@ def _is_month(words: Sequence[str], number: int) -> bool:
 _NUMBER = re.compile(r"\d+")
 
 
-@_remembered
+@_cached_for_lines
 def key_of(masked: str) -> str:
     """The key of an entry: 16 hex digits of the SHA-256 of its masked form."""
     return hashlib.sha256(masked.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -179,7 +179,7 @@ def is_composed(text: str, known: Set[str]) -> bool:
     return len(parts) > 1 and 2 * sum(masked_form(exact_form(part)) in known for part in parts) >= len(parts)
 
 
-def order(entry: ChromeEntry) -> tuple[int, str]:
+def entry_order(entry: ChromeEntry) -> tuple[int, str]:
     return get_args(Status).index(entry.status), entry.key
 
 
@@ -193,8 +193,8 @@ def with_decision(chrome: SiteChrome, name: str, decision: ChromeDecision | None
     version grows by one where this changes cutting. Raises PolicyError where no entry, or more than one, has
     the name, or where nobody had decided on it.
     """
-    entry = _named(chrome, name, new=decision is not None)
-    others = [one for one in chrome.entries if one.key != entry.key]
+    entry = _entry_named(chrome, name, new=decision is not None)
+    others = [other for other in chrome.entries if other.key != entry.key]
     learned = entry.learned if entry.is_decided else entry.status if entry.pages else None
     if decision:
         others.append(replace(entry, status=decision, learned=learned, decided=day))
@@ -202,18 +202,18 @@ def with_decision(chrome: SiteChrome, name: str, decision: ChromeDecision | None
         raise PolicyError(f"{name}: nobody decided on this entry of {chrome.site}; it is {entry.status}")
     elif learned:
         others.append(replace(entry, status=learned, learned=None, decided=None))
-    changed = replace(chrome, entries=tuple(sorted(others, key=order)))
+    changed = replace(chrome, entries=tuple(sorted(others, key=entry_order)))
     return replace(changed, version=chrome.version + (changed.digest != chrome.digest))
 
 
-def _named(chrome: SiteChrome, name: str, *, new: bool) -> ChromeEntry:
+def _entry_named(chrome: SiteChrome, name: str, *, new: bool) -> ChromeEntry:
     key = key_of(masked_form(exact_form(name)))
     looks_like_id = re.fullmatch(rf"[0-9a-f]{{{_LEAST_DIGITS},16}}", name) is not None
-    found = [e for e in chrome.entries if e.key == key or (looks_like_id and e.key.startswith(name))]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise PolicyError(f"{name}: {len(found)} entries of {chrome.site} begin with this; give more digits")
+    matching = [e for e in chrome.entries if e.key == key or (looks_like_id and e.key.startswith(name))]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise PolicyError(f"{name}: {len(matching)} entries of {chrome.site} begin with this; give more digits")
     if not new or looks_like_id or not name.strip():
         raise PolicyError(
             f"{name!r}: {chrome.site} has no such entry; see cleancopy chrome show {chrome.site} for the ids"
@@ -226,10 +226,10 @@ def _named(chrome: SiteChrome, name: str, *, new: bool) -> ChromeEntry:
 
 def chrome_to_json(chrome: SiteChrome) -> str:
     """The site chrome as JSON for people: one entry after the other, fields that say nothing left out."""
-    plain = {field.name: field.default for field in fields(ChromeEntry)}
+    defaults = {field.name: field.default for field in dataclass_fields(ChromeEntry)}
     entries = [
-        {name: value for name in plain if (value := getattr(entry, name)) != plain[name] or name == "status"}
-        for entry in sorted(chrome.entries, key=order)
+        {name: v for name in defaults if (v := getattr(entry, name)) != defaults[name] or name == "status"}
+        for entry in sorted(chrome.entries, key=entry_order)
     ]
     whole = {"site": chrome.site, "version": chrome.version, "pages": chrome.pages, "entries": entries}
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
@@ -244,15 +244,15 @@ def chrome_from_json(text: str, source: str = "site chrome") -> SiteChrome:
     try:
         whole = json.loads(text)
     except ValueError as error:
-        raise StoreError(f"{source}: is not valid JSON ({error}); mend it or learn the site again") from error
+        raise StoreError(f"{source}: is not valid JSON ({error}); repair it or learn the site again") from error
     if not isinstance(whole, dict):
         raise StoreError(f"{source}: must be one JSON object with site, version, pages and entries")
     _check_fields(whole, _SITE_FIELDS, source)
-    entries = [_entry(one, f"{source}: entry {number}") for number, one in enumerate(whole["entries"], 1)]
-    doubled = [key for key, count in Counter(entry.key for entry in entries).items() if count > 1]
-    if doubled:
-        raise StoreError(f"{source}: the key {min(doubled)} stands there twice; keep one of its entries")
-    return SiteChrome(whole["site"], whole["version"], whole["pages"], tuple(sorted(entries, key=order)))
+    entries = [_entry(fields, f"{source}: entry {n}") for n, fields in enumerate(whole["entries"], 1)]
+    repeated = [key for key, count in Counter(entry.key for entry in entries).items() if count > 1]
+    if repeated:
+        raise StoreError(f"{source}: the key {min(repeated)} stands there twice; keep one of its entries")
+    return SiteChrome(whole["site"], whole["version"], whole["pages"], tuple(sorted(entries, key=entry_order)))
 
 
 _SITE_FIELDS: Mapping[str, type] = {"site": str, "version": int, "pages": int, "entries": list}
@@ -267,33 +267,35 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def _entry(one: Any, where: str) -> ChromeEntry:
-    if not isinstance(one, dict):
+def _entry(fields: Any, where: str) -> ChromeEntry:
+    if not isinstance(fields, dict):
         raise StoreError(f"{where} must be a JSON object with example and status")
-    _check_fields(one, _ENTRY_FIELDS, where, needed=("example", "status"))
-    if not one["example"].strip():
+    _check_fields(fields, _ENTRY_FIELDS, where, needed=("example", "status"))
+    if not fields["example"].strip():
         raise StoreError(f"{where}: example is empty; write the line as it reads on the page")
-    values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in one.items()}
+    values: dict[str, Any] = {
+        n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()
+    }
     for name, allowed in _CHOICES.items():
         value = values.get(name, ())
         wrong = [v for v in ((value,) if isinstance(value, str) else value) if v not in allowed]
         if wrong:
             raise StoreError(f"{where}: {name} is {wrong[0]!r}; allowed: {', '.join(allowed)}")
-    return ChromeEntry(**{"key": key_of(masked_form(exact_form(one["example"])))} | values)
+    return ChromeEntry(**{"key": key_of(masked_form(exact_form(fields["example"])))} | values)
 
 
 def _check_fields(
-    given: Mapping[str, Any], known: Mapping[str, type], where: str, needed: Sequence[str] | None = None
+    values: Mapping[str, Any], types: Mapping[str, type], where: str, needed: Sequence[str] | None = None
 ) -> None:
-    for name in known if needed is None else needed:
-        if name not in given:
+    for name in types if needed is None else needed:
+        if name not in values:
             raise StoreError(f"{where}: {name} is missing; add it")
-    for name, value in given.items():
-        if name not in known:
-            raise StoreError(f"{where}: unknown field {name!r}; known: {', '.join(known)}")
-        if type(value) is not known[name]:
-            raise StoreError(f"{where}: {name} is {value!r}; it must be of JSON type {_JSON[known[name]]}")
-        if isinstance(value, list) and name != "entries" and not all(isinstance(one, str) for one in value):
+    for name, value in values.items():
+        if name not in types:
+            raise StoreError(f"{where}: unknown field {name!r}; known: {', '.join(types)}")
+        if type(value) is not types[name]:
+            raise StoreError(f"{where}: {name} is {value!r}; it must be of JSON type {_JSON[types[name]]}")
+        if isinstance(value, list) and name != "entries" and not all(isinstance(item, str) for item in value):
             raise StoreError(f"{where}: {name} must be a list of strings")
 
 
