@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows.launch import LONGEST, checked, guarded, labels, launch, naming
@@ -19,8 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cleancopy.errors import CleancopyError
 from cleancopy.export.export import export as write
+from cleancopy.export.formats import names
 from cleancopy.export.selection import Plan, plan
 from cleancopy.store.paths import store_path
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[names(one_document=False)]
 
 
 class ExportParameters(BaseModel):
@@ -29,7 +35,7 @@ class ExportParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: Annotated[
-        Literal["jsonl", "parquet", "markdown", "text", "csv", "huggingface", "croissant"],
+        Format,
         Field(description="Form of the export; docs/exports.md describes each."),
     ] = "parquet"
     to: Annotated[str, Field(description="File or folder to write.")] = "export"

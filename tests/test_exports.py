@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,12 +29,21 @@ from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
 from cleancopy.cli import app
-from cleancopy.cli.export import FORMATS
 from cleancopy.corpus.columns import BLOCK, EXPORT, kept_blocks
 from cleancopy.document import Block, Cut, Decoding, Document, Media, Metadata
 from cleancopy.errors import PolicyError, StoreError
-from cleancopy.export import card, folder, jsonl, lines, markdown, spreadsheet, yamltext
 from cleancopy.export import export as sinks
+from cleancopy.export import (
+    folder,
+    formats,
+    huggingface,
+    jsonl,
+    lines,
+    markdown,
+    spreadsheet,
+    yamltext,
+)
+from cleancopy.export import parquet as parquet_format
 from cleancopy.export.prov import PREFIXES, prov_json
 from cleancopy.export.selection import Plan, plan
 from cleancopy.ingest import lineage
@@ -44,7 +53,7 @@ from cleancopy.store import releases, rows
 from cleancopy.store.archive import ArchiveRef
 from conftest import ROOT
 
-FOLDERS = [kind for kind in get_args(sinks.Format) if kind not in ("jsonl", "csv")]
+FOLDERS = [kind for kind in formats.names(one_document=False) if kind not in ("jsonl", "csv")]
 FORGED = 'Title"\n---\nevil: true\n# <script>alert(1)</script>'
 Part = tuple[Any, int, str, bool]
 
@@ -194,7 +203,7 @@ def test_an_empty_selection_makes_an_empty_export(root: Path, tmp_path: Path) ->
 # ---- whole or not at all, the same every time
 
 
-@pytest.mark.parametrize("kind", get_args(sinks.Format))
+@pytest.mark.parametrize("kind", formats.names(one_document=False))
 def test_the_same_release_makes_the_same_bytes(kind: Any, small: Plan, tmp_path: Path) -> None:
     first, second = tmp_path / "one" / "corpus", tmp_path / "two" / "corpus"
     assert sinks.export(small, first, kind) == sinks.Exported(23, first, 3)
@@ -212,18 +221,18 @@ def test_an_interrupted_export_goes_on(
 ) -> None:
     out, whole = tmp_path / "corpus", tmp_path / "whole" / "corpus"
     sinks.export(small, whole, "huggingface")
-    write = sinks.parquet.write_parquet
+    write = parquet_format.write_parquet
 
     def stop(path: Path, table: pa.Table) -> None:
         if f"-{stopped_at:05d}-of-" in path.name:
             raise KeyboardInterrupt
         write(path, table)
 
-    monkeypatch.setattr(sinks.parquet, "write_parquet", stop)
+    monkeypatch.setattr(parquet_format, "write_parquet", stop)
     with pytest.raises(KeyboardInterrupt):
         sinks.export(small, out, "huggingface")
     assert not out.exists()
-    monkeypatch.setattr(sinks.parquet, "write_parquet", write)
+    monkeypatch.setattr(parquet_format, "write_parquet", write)
     half = tmp_path / ".corpus.partial" / "data" / ".train-00001-of-00003.parquet.1.tmp"
     half.parent.mkdir(exist_ok=True)
     half.write_bytes(b"what a killed run leaves")
@@ -458,7 +467,7 @@ def test_every_column_is_documented() -> None:
         assert (
             f"| `{field.name}` | {kind}{'' if field.nullable else ', never null'} | {comment} |" in documented
         )
-    for name in FORMATS:
+    for name in formats.names():
         assert f"`{name}`" in documented
 
 
@@ -609,7 +618,7 @@ def test_the_card_says_what_is_in_it_and_nothing_that_a_page_forged(small: Plan,
     ],
 )
 def test_licences_get_the_identifier_that_the_hub_knows(said: str, identifier: str | None) -> None:
-    assert card.hub_licence(said) == identifier
+    assert huggingface.hub_licence(said) == identifier
 
 
 def test_mlcroissant_validates_the_metadata_and_reads_the_records(
@@ -782,7 +791,7 @@ def command(root: Path, *arguments: str) -> Any:
 
 
 def test_the_command_exports_every_format(root: Path, tmp_path: Path) -> None:
-    for kind in FORMATS:
+    for kind in formats.names():
         more = ["--doc", RICH.doc_id] if kind == "prov" else ["--max-shard", "8", "--max-documents", "9"]
         out = tmp_path / (f"{kind}.json" if kind == "prov" else kind)
         done = command(root, "--format", kind, "--out", str(out), "--json", *more)

@@ -6,17 +6,19 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from cleancopy.cli.terminal import CLEAN, RAW, AsJson, Clean, Raw, clear_errors, err, fail, find, out, published
+from cleancopy.export import formats
 
 if TYPE_CHECKING:
     from cleancopy.store.paths import StorePath
 
-FORMATS = ("jsonl", "parquet", "markdown", "text", "csv", "huggingface", "croissant", "prov")
+_OF_LINES = ", ".join(formats.names(of_lines=True))
+_OF_ONE = " or ".join(formats.names(one_document=True))
 COMPRESSIONS = ("none", "gzip", "zstd")
 
 
@@ -25,12 +27,14 @@ def export(
     to: Annotated[
         Path, typer.Option("--out", metavar="PATH", help="The file or folder to write, see docs/exports.md.")
     ],
-    kind: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = "jsonl",
+    kind: Annotated[str, typer.Option("--format", help=", ".join(formats.names()))] = "jsonl",
     as_of: Annotated[int | None, typer.Option(metavar="N", help="A release; the last one by default.")] = None,
     site: Annotated[str | None, typer.Option(help="The documents of one site only.")] = None,
-    doc: Annotated[str | None, typer.Option(metavar="DOC", help="With --format prov: the document.")] = None,
+    doc: Annotated[
+        str | None, typer.Option(metavar="DOC", help=f"The document, with --format {_OF_ONE}.")
+    ] = None,
     compression: Annotated[
-        str | None, typer.Option(help=f"jsonl, csv: {', '.join(COMPRESSIONS)}; the suffix says it otherwise.")
+        str | None, typer.Option(help=f"{_OF_LINES}: {', '.join(COMPRESSIONS)}; the suffix says it otherwise.")
     ] = None,
     max_documents: Annotated[int | None, typer.Option(min=1, help="At most so many, the first by id.")] = None,
     max_shard: Annotated[int | None, typer.Option(min=1, help="At most so many documents a shard.")] = None,
@@ -41,17 +45,26 @@ def export(
 ) -> None:
     """Write the live documents for other programs."""
     del raw
-    if kind not in FORMATS:
-        fail(f"--format {kind}: not one of: {', '.join(FORMATS)}", 2)
-    if compression is not None and (compression not in COMPRESSIONS or kind not in ("jsonl", "csv")):
-        fail(f"--compression {compression}: for jsonl and csv only, one of: {', '.join(COMPRESSIONS)}", 2)
-    if (doc is None) == (kind == "prov"):
-        fail("--doc names the document of --format prov, and goes with no other format", 2)
+    _check_options(kind, compression, doc)
     published(clean)
     if doc is not None:
-        _export_prov(clean, to, doc, as_of, as_json)
+        _export_document(clean, to, kind, doc, as_of, as_json)
     else:
         _export(clean, to, kind, compression, name, as_json, as_of, site, max_documents, max_shard)
+
+
+def _check_options(kind: str, compression: str | None, doc: str | None) -> None:
+    """End the command with code 2 where options do not go together."""
+    if kind not in formats.names():
+        fail(f"--format {kind}: not one of: {', '.join(formats.names())}", 2)
+    if compression is not None and (
+        compression not in COMPRESSIONS or kind not in formats.names(of_lines=True)
+    ):
+        of_lines = " and ".join(formats.names(of_lines=True))
+        fail(f"--compression {compression}: for {of_lines} only, one of: {', '.join(COMPRESSIONS)}", 2)
+    of_one = formats.names(one_document=True)
+    if (doc is None) == (kind in of_one):
+        fail(f"--doc names the document of --format {' or '.join(of_one)}, and goes with no other format", 2)
 
 
 def _export(
@@ -69,7 +82,6 @@ def _export(
     from cleancopy.export import export as sinks
     from cleancopy.export.selection import SHARD_DOCUMENTS, plan
 
-    (wanted,) = [one for one in get_args(sinks.Format) if one == kind]
     chosen = plan(
         clean,
         as_of=as_of,
@@ -78,7 +90,7 @@ def _export(
         shard_documents=max_shard or SHARD_DOCUMENTS,
     )
     with _progress(as_json) as progress:
-        done = sinks.export(chosen, to, wanted, compression=compression, name=name, progress=progress)
+        done = sinks.export(chosen, to, kind, compression=compression, name=name, progress=progress)
     if done.kept and not as_json:
         err.print(Text(f"{done.kept} of {done.shards} shards were there already"))
     said = {"documents": done.documents, "file": str(to), "release": chosen.release}
@@ -95,15 +107,12 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: bars.update(bar, completed=done, total=of)
 
 
-def _export_prov(clean: StorePath, to: Path, doc: str, as_of: int | None, as_json: bool) -> None:
-    from cleancopy.export.folder import writing
-    from cleancopy.export.prov import prov_json
+def _export_document(clean: StorePath, to: Path, kind: str, doc: str, as_of: int | None, as_json: bool) -> None:
+    from cleancopy.export.export import export_document
 
-    found = find(clean, doc)
-    graph = prov_json(clean, found.doc_id, as_of)
-    with writing(to) as file:
-        file.write((json.dumps(graph, indent=1, ensure_ascii=False) + "\n").encode())
-    _say({"documents": 1, "file": str(to), "document": found.doc_id}, 1, to, as_json)
+    document = find(clean, doc)
+    export_document(clean, to, kind, document.doc_id, as_of)
+    _say({"documents": 1, "file": str(to), "document": document.doc_id}, 1, to, as_json)
 
 
 def _say(facts: dict[str, object], documents: int, to: Path, as_json: bool) -> None:

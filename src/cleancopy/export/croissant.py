@@ -5,15 +5,19 @@ See https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from cleancopy.corpus.columns import EXPORT
-from cleancopy.export.card import counted
+from cleancopy.export import parquet
 from cleancopy.export.folder import File
+from cleancopy.export.huggingface import counted
 from cleancopy.export.selection import Plan
+from cleancopy.export.writers import FolderWriter
 
 _PARQUET = "application/x-parquet"
 _FILES, _RECORDS = "parquet-files", "documents"
@@ -154,3 +158,11 @@ def _type(kind: pa.DataType) -> str:
     if pa.types.is_integer(kind):
         return "cr:Int64" if pa.types.is_int64(kind) else "cr:Int32"
     return "cr:Float64" if pa.types.is_floating(kind) else "sc:Text"
+
+
+def _beside(chosen: Plan, name: str, facts: Mapping[str, Any], files: Sequence[File]) -> Mapping[str, str]:
+    described = croissant(chosen, name, facts, files)
+    return {"croissant.json": json.dumps(described, indent=1, ensure_ascii=False) + "\n"}
+
+
+WRITER = FolderWriter(partial(parquet.write_shard, "part"), _beside, is_table=True, is_named=True)

@@ -1,14 +1,9 @@
-"""Exports by format: which file or folder each makes of a plan.
-
-A new format is one function here and one name in ``FOLDERS`` or ``export``.
-"""
+"""Exports: a file or a folder of the live documents of a release, in any of the formats."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +11,19 @@ import pyarrow as pa
 
 from cleancopy.corpus.columns import EXPORT
 from cleancopy.errors import PolicyError, StoreError
-from cleancopy.export import card, croissant, folder, jsonl, kept, lines, markdown, parquet, spreadsheet, tree
+from cleancopy.export import folder, kept, lines
 from cleancopy.export.folder import File
+from cleancopy.export.formats import format_named
 from cleancopy.export.kept import Asked
-from cleancopy.export.kept import Format as Format
 from cleancopy.export.selection import Plan, Shard, plan, shard_tables
+from cleancopy.export.writers import (
+    DocumentWriter,
+    FolderWriter,
+    LinesWriter,
+    WriteShard,
+    load_writer,
+    shard_name,
+)
 from cleancopy.store import releases
 from cleancopy.store.paths import StorePath
 
@@ -28,7 +31,7 @@ from cleancopy.store.paths import StorePath
 EXPORT_VERSION = 2
 
 Progress = Callable[[int, int], None]
-WriteShard = Callable[[Path, Shard, Plan, pa.Table], list[File]]
+CorpusWriter = LinesWriter | FolderWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Exported:
 def export(
     chosen: Plan,
     out: Path,
-    kind: Format,
+    kind: str,
     *,
     compression: str | None = None,
     name: str = "",
@@ -52,15 +55,40 @@ def export(
 ) -> Exported:
     """Write the documents of a plan to a file or a folder, which appears whole or not at all.
 
-    ``jsonl`` and ``csv`` make one file, compressed as its suffix or ``compression`` says, and a folder of
-    shards where ``out`` has no suffix; everything else makes a folder. ``name`` is what a dataset card calls
-    the corpus.
+    ``kind`` is the name of a format of a corpus. One of lines makes one file, compressed as its suffix or
+    ``compression`` says, and a folder of shards where ``out`` has no suffix; everything else makes a folder.
+    ``name`` is what a dataset card calls the corpus. Raises StoreError where ``out`` lies in the store or holds
+    other files, PolicyError where suffix and ``compression`` differ.
     """
     _check_apart(chosen.root, out)
+    writer = _corpus_writer(kind)
     identity = _identity(chosen, out, kind, compression, name)
-    done = (_file if kind in ("jsonl", "csv") and is_file(out) else _folder)(chosen, out, identity, progress)
-    kept.remember(chosen.root, out, _asked(chosen, kind, compression, name), identity)
+    if isinstance(writer, LinesWriter) and is_file(out):
+        done = _export_file(chosen, out, identity, writer)
+    else:
+        done = _export_folder(chosen, out, identity, writer, progress)
+    asked = Asked(
+        kind, compression, name, chosen.as_of, chosen.site, chosen.max_documents, chosen.shard_documents
+    )
+    kept.remember(chosen.root, out, asked, identity)
     return done
+
+
+def export_document(root: StorePath, out: Path, kind: str, doc_id: str, as_of: int | None = None) -> None:
+    """Write what a format of one document says of it, as of a release, to a file."""
+    writer = load_writer(format_named(kind))
+    if not isinstance(writer, DocumentWriter):
+        raise PolicyError(f"{kind}: is a format of a corpus, not of one document")
+    content = writer.write(root, doc_id, as_of)
+    with folder.writing(out) as file:
+        file.write(content)
+
+
+def _corpus_writer(kind: str) -> CorpusWriter:
+    writer = load_writer(format_named(kind))
+    if isinstance(writer, DocumentWriter):
+        raise PolicyError(f"{kind}: is a format of one document; name it with --doc")
+    return writer
 
 
 def renew(root: StorePath, *, dry_run: bool = False) -> list[Path]:
@@ -89,35 +117,29 @@ def renew(root: StorePath, *, dry_run: bool = False) -> list[Path]:
     return renewed
 
 
-def _asked(chosen: Plan, kind: Format, compression: str | None, name: str) -> Asked:
-    return Asked(
-        kind, compression, name, chosen.as_of, chosen.site, chosen.max_documents, chosen.shard_documents
-    )
-
-
-def _file(chosen: Plan, out: Path, identity: Mapping[str, Any], progress: Progress) -> Exported:
-    said, packed = lines.by_suffix(out), identity["compression"]
-    if said not in ("none", packed):
-        raise PolicyError(f"{out}: its suffix says {said}, --compression {packed}; change one of them")
-    lines.write_file(chosen, out, _lines(chosen, identity["format"]), packed)
+def _export_file(chosen: Plan, out: Path, identity: Mapping[str, Any], writer: LinesWriter) -> Exported:
+    by_suffix, compression = lines.by_suffix(out), identity["compression"]
+    if by_suffix not in ("none", compression):
+        raise PolicyError(
+            f"{out}: its suffix says {by_suffix}, --compression {compression}; change one of them"
+        )
+    lines.write_file(chosen, out, writer.lines(chosen), compression)
     return Exported(chosen.documents, out, 1)
 
 
-def _folder(chosen: Plan, out: Path, identity: Mapping[str, Any], progress: Progress) -> Exported:
+def _export_folder(
+    chosen: Plan, out: Path, identity: Mapping[str, Any], writer: CorpusWriter, progress: Progress
+) -> Exported:
     with folder.building(out, identity) as partial_folder:
         if partial_folder is None:
             return Exported(chosen.documents, out, len(chosen.shards), len(chosen.shards))
-        files, before = _shards(chosen, partial_folder, _writer(chosen, identity), progress)
-        extra = _extras(chosen, partial_folder, identity["format"], str(identity.get("name")), identity, files)
-        folder.publish(partial_folder, out, _manifest(chosen, identity, [*files, *extra]))
+        files, before = _write_shards(chosen, partial_folder, _shard_writer(chosen, identity, writer), progress)
+        if isinstance(writer, FolderWriter):
+            facts = {**identity, **_facts(chosen)}
+            beside = writer.beside(chosen, str(identity.get("name")), facts, files)
+            files = [*files, *_write_beside(partial_folder, beside)]
+        folder.publish(partial_folder, out, _manifest(chosen, identity, writer, files))
     return Exported(chosen.documents, out, len(chosen.shards), before)
-
-
-def _writer(chosen: Plan, identity: Mapping[str, Any]) -> WriteShard:
-    kind = identity["format"]
-    if kind in FOLDERS:
-        return FOLDERS[kind]
-    return partial(_lines_shard, _lines(chosen, kind), f".{kind}", identity["compression"])
 
 
 def is_file(out: Path) -> bool:
@@ -128,89 +150,51 @@ def is_file(out: Path) -> bool:
 # ---- folders of shards
 
 
-def _lines(chosen: Plan, kind: str) -> lines.Lines:
-    return jsonl.as_lines(chosen) if kind == "jsonl" else spreadsheet.as_lines()
+def _shard_writer(chosen: Plan, identity: Mapping[str, Any], writer: CorpusWriter) -> WriteShard:
+    if isinstance(writer, FolderWriter):
+        return writer.write_shard
+    how, compression = writer.lines(chosen), identity["compression"]
+    suffix = writer.suffix + lines.SUFFIXES[compression]
+
+    def write(into: Path, shard: Shard, chosen: Plan, table: pa.Table) -> list[File]:
+        path = into / "data" / shard_name(shard, chosen, "part", suffix)
+        lines.write_shard(path, table, how, compression)
+        return [folder.describe(into, path, shard.documents)]
+
+    return write
 
 
-def _lines_shard(
-    how: lines.Lines, suffix: str, compression: str, into: Path, shard: Shard, chosen: Plan, table: pa.Table
-) -> list[File]:
-    path = into / "data" / _shard_name(shard, chosen, "part", suffix + lines.SUFFIXES[compression])
-    lines.write_shard(path, table, how, compression)
-    return [folder.describe(into, path, shard.documents)]
-
-
-def _parquet_shard(prefix: str, into: Path, shard: Shard, chosen: Plan, table: pa.Table) -> list[File]:
-    path = into / "data" / _shard_name(shard, chosen, prefix, ".parquet")
-    parquet.write_parquet(path, table)
-    return [folder.describe(into, path, shard.documents)]
-
-
-def _markdown_shard(into: Path, shard: Shard, chosen: Plan, table: pa.Table) -> list[File]:
-    columns = table.select([*markdown.FIELDS, "text", "blocks"])
-    return tree.write_files(into, columns, ".md", markdown.document)
-
-
-def _text_shard(into: Path, shard: Shard, chosen: Plan, table: pa.Table) -> list[File]:
-    columns = table.select(["id", "site", "title", "text"])
-    return tree.write_files(into, columns, ".txt", lambda row: str(row["text"]))
-
-
-#: How each format writes a shard into a folder.
-FOLDERS: Mapping[str, WriteShard] = {
-    "parquet": partial(_parquet_shard, "part"),
-    "croissant": partial(_parquet_shard, "part"),
-    "huggingface": partial(_parquet_shard, "train"),
-    "markdown": _markdown_shard,
-    "text": _text_shard,
-}
-
-
-def _shard_name(shard: Shard, chosen: Plan, prefix: str, suffix: str) -> str:
-    return f"{prefix}-{shard.number:05d}-of-{len(chosen.shards):05d}{suffix}"
-
-
-def _shards(chosen: Plan, into: Path, write: WriteShard, progress: Progress) -> tuple[list[File], int]:
+def _write_shards(chosen: Plan, into: Path, write: WriteShard, progress: Progress) -> tuple[list[File], int]:
     """Write the shards that are not finished yet; all their files, and how many shards were."""
     done = folder.finished(into)
-    kept, of = len(done), len(chosen.shards)
+    before, of = len(done), len(chosen.shards)
     missing = [shard.number for shard in chosen.shards if shard.number not in done]
     for shard, table in shard_tables(chosen, missing, into / ".spool"):
         done[shard.number] = write(into, shard, chosen, table)
         folder.finish(into, shard.number, done[shard.number])
         del table
         progress(len(done), of)
-    return [file for number in sorted(done) for file in done[number]], kept
+    return [file for number in sorted(done) for file in done[number]], before
 
 
-def _extras(
-    chosen: Plan, into: Path, kind: str, name: str, identity: Mapping[str, Any], files: Sequence[File]
-) -> list[File]:
-    """Write what stands beside the shards; its files."""
-    facts = {**identity, **_facts(chosen)}
-    contents: dict[str, str] = {}
-    if kind == "huggingface":
-        contents["README.md"] = card.card(chosen, name, facts)
-    if kind == "croissant":
-        described = croissant.croissant(chosen, name, facts, files)
-        contents["croissant.json"] = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
-    if kind in ("markdown", "text"):
-        contents["SHA256SUMS"] = "".join(f"{one.sha256}  {one.path}\n" for one in files)
+def _write_beside(into: Path, contents: Mapping[str, str]) -> list[File]:
+    """Write what stands beside the shards, content by file name; the files."""
     written = []
-    for file_name, content in contents.items():
-        with folder.writing(into / file_name) as file:
+    for name, content in contents.items():
+        with folder.writing(into / name) as file:
             file.write(content.encode())
-        written.append(folder.describe(into, into / file_name, 0))
+        written.append(folder.describe(into, into / name, 0))
     return written
 
 
 def _identity(chosen: Plan, out: Path, kind: str, compression: str | None, name: str) -> dict[str, Any]:
     """All that decides what the files of an export hold."""
+    writer = _corpus_writer(kind)
     options = {}
-    if kind in ("jsonl", "csv"):
-        usual = lines.by_suffix(out) if is_file(out) else "zstd" if kind == "jsonl" else "none"
+    if isinstance(writer, LinesWriter):
+        usual = lines.by_suffix(out) if is_file(out) else writer.compression
         options["compression"] = compression or usual
-    if kind in ("huggingface", "croissant"):
+    elif writer.is_named:
         options["name"] = name or out.absolute().name
     return {
         "version": EXPORT_VERSION,
@@ -230,24 +214,26 @@ def _facts(chosen: Plan) -> dict[str, Any]:
     return {"released": manifest.time, "fingerprint": manifest.fingerprint, "words": chosen.words}
 
 
-def _manifest(chosen: Plan, identity: Mapping[str, Any], files: Sequence[File]) -> dict[str, Any]:
+def _manifest(
+    chosen: Plan, identity: Mapping[str, Any], writer: CorpusWriter, files: Sequence[File]
+) -> dict[str, Any]:
     """What a folder holds; of a tree, the one file that has the sums of all others."""
-    named = [one for one in files if identity["format"] not in ("markdown", "text") or one.path == "SHA256SUMS"]
+    sums = writer.sums if isinstance(writer, FolderWriter) else None
+    is_table = isinstance(writer, FolderWriter) and writer.is_table
     columns = [
         {
-            "name": one.name,
-            "type": str(one.type),
-            "nullable": one.nullable,
-            "meaning": one.metadata[b"comment"].decode(),
+            "name": column.name,
+            "type": str(column.type),
+            "nullable": column.nullable,
+            "meaning": column.metadata[b"comment"].decode(),
         }
-        for one in EXPORT
+        for column in EXPORT
     ]
-    shown = columns if identity["format"] in ("parquet", "huggingface", "croissant") else []
     return {
         "export": dict(identity),
         **_facts(chosen),
-        "columns": shown,
-        "files": [asdict(one) for one in named],
+        "columns": columns if is_table else [],
+        "files": [asdict(file) for file in files if sums in (None, file.path)],
     }
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from cleancopy.export.lines import Lines, by_suffix, write_file
 from cleancopy.export.selection import Plan, plan
+from cleancopy.export.writers import LinesWriter
 from cleancopy.store import releases
 from cleancopy.store.paths import StorePath
 
@@ -96,3 +97,6 @@ def _cut(cut: dict[str, Any]) -> dict[str, Any]:
 
 def _media(one: dict[str, Any]) -> dict[str, Any]:
     return one | {"places": [[place["start"], place["end"]] for place in one["places"]]}
+
+
+WRITER = LinesWriter(".jsonl", as_lines, compression="zstd")

@@ -13,14 +13,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from cleancopy.errors import StoreError
 from cleancopy.export import folder
 from cleancopy.export.folder import File
+from cleancopy.export.formats import names
 from cleancopy.store.paths import StorePath, atomic_write, glob_sorted, store_errors
-
-Format = Literal["jsonl", "csv", "parquet", "markdown", "text", "huggingface", "croissant"]
 
 _ENDING = ".export.json"
 
@@ -29,7 +28,7 @@ _ENDING = ".export.json"
 class Asked:
     """What an export was asked for; ``as_of`` is None where it is to follow the last release."""
 
-    kind: Format
+    kind: str
     compression: str | None
     name: str
     as_of: int | None
@@ -145,7 +144,7 @@ def _read(note: Path) -> Kept:
         values = json.loads(content)
         asked = Asked(**{one.name: values["asked"][one.name] for one in fields(Asked)})
         kept = Kept(_out(note), asked, values["manifest"])
-        known = isinstance(kept.identity, dict) and asked.kind in get_args(Format)
+        known = isinstance(kept.identity, dict) and asked.kind in names(one_document=False)
         files = [File(**file) for file in kept.manifest["files"]]
         if not (known and files):
             raise ValueError("it names no export")

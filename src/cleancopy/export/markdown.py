@@ -9,8 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from cleancopy.export.folder import SUMS, File
+from cleancopy.export.selection import Plan, Shard
+from cleancopy.export.tree import sums, write_files
+from cleancopy.export.writers import FolderWriter
 from cleancopy.export.yamltext import front_matter
 
 #: The columns of ``EXPORT`` that front matter is made of.
@@ -118,3 +125,11 @@ def _mark(found: re.Match[str]) -> str:
     if char == "&" and not _ENTITY.match(line, at):
         return char
     return "\\" + char
+
+
+def write_shard(into: Path, shard: Shard, chosen: Plan, table: pa.Table) -> list[File]:
+    """Write the documents of a shard, a file each; the files."""
+    return write_files(into, table.select([*FIELDS, "text", "blocks"]), ".md", document)
+
+
+WRITER = FolderWriter(write_shard, sums, sums=SUMS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cleancopy.export.folder import writing
+from cleancopy.export.folder import File, describe, writing
+from cleancopy.export.selection import Plan, Shard
+from cleancopy.export.writers import FolderWriter, shard_name
 
 #: Bytes of a row group in memory: large enough to compress well, small enough for any reader.
 ROW_GROUP_BYTES = 32_000_000
@@ -38,3 +41,13 @@ def write_parquet(path: Path, table: pa.Table) -> None:
         ) as writer,
     ):
         writer.write_table(table, row_group_size=max(1, ROW_GROUP_BYTES // each))
+
+
+def write_shard(prefix: str, into: Path, shard: Shard, chosen: Plan, table: pa.Table) -> list[File]:
+    """Write a shard as ``data/<prefix>-<number>-of-<shards>.parquet``; that file."""
+    path = into / "data" / shard_name(shard, chosen, prefix, ".parquet")
+    write_parquet(path, table)
+    return [describe(into, path, shard.documents)]
+
+
+WRITER = FolderWriter(partial(write_shard, "part"), is_table=True)

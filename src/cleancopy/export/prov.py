@@ -7,10 +7,12 @@ raw capture --used by--> decode --generates--> page text --used by--> clean --ge
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cleancopy.errors import StoreError
+from cleancopy.export.writers import DocumentWriter
 from cleancopy.store import releases, tables
 from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import Version, sha256
@@ -170,3 +172,11 @@ def _name(name: str) -> Node:
 
 def _time(text: str | None) -> Node | None:
     return {"$": text, "type": "xsd:dateTime"} if text else None
+
+
+def prov_bytes(root: StorePath, doc_id: str, as_of: int | None = None) -> bytes:
+    """The graph of ``prov_json`` as a file holds it."""
+    return (json.dumps(prov_json(root, doc_id, as_of), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+WRITER = DocumentWriter(prov_bytes)

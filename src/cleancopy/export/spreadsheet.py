@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from cleancopy.export.lines import Lines
+from cleancopy.export.writers import LinesWriter
 
 #: What a person looks through in a spreadsheet; everything else is in the other exports.
 COLUMNS = ("id", "url", "site", "title", "author", "date", "language", "licence", "captured", "words", "text")
@@ -39,3 +40,6 @@ def neutral(value: object) -> object:
         return value
     value = value.replace("\0", "\ufffd")
     return "'" + value if value.lstrip(" ").startswith(_FORMULA) else value
+
+
+WRITER = LinesWriter(".csv", lambda chosen: as_lines(), compression="none")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from cleancopy.export.folder import File
+from cleancopy.export.folder import SUMS, File
+from cleancopy.export.selection import Plan
 from cleancopy.store.paths import store_errors
 from cleancopy.store.slugs import site_slug, slug
 
@@ -39,3 +40,8 @@ def file_name(row: Mapping[str, Any]) -> str:
     """Where a document's file is, without its suffix: no part of it comes from a page as it is."""
     title = row["title"] or next(iter(row["text"][:200].splitlines()), "")
     return f"documents/{site_slug(row['site'])}/{slug(title)}-{row['id'][:ID_DIGITS]}"
+
+
+def sums(chosen: Plan, name: str, facts: Mapping[str, Any], files: Sequence[File]) -> Mapping[str, str]:
+    """What stands beside the documents: their digests, as ``sha256sum --check`` reads them."""
+    return {SUMS: "".join(f"{file.sha256}  {file.path}\n" for file in files)}

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleancopy.corpus.columns import EXPORT
+from cleancopy.export import parquet
+from cleancopy.export.folder import File
 from cleancopy.export.selection import Plan
+from cleancopy.export.writers import FolderWriter
 from cleancopy.export.yamltext import front_matter, quoted
 
 #: So many sites, languages and licences are listed; the rest is counted.
@@ -141,3 +145,10 @@ def _table(what: str, counts: Mapping[str, int]) -> str:
 def _column(field: pa.Field) -> str:
     kind = "list of objects" if pa.types.is_list(field.type) else str(field.type)
     return f"| `{field.name}` | {kind} | {field.metadata[b'comment'].decode()} |"
+
+
+def _beside(chosen: Plan, name: str, facts: Mapping[str, Any], files: Sequence[File]) -> Mapping[str, str]:
+    return {"README.md": card(chosen, name, facts)}
+
+
+WRITER = FolderWriter(partial(parquet.write_shard, "train"), _beside, is_table=True, is_named=True)
