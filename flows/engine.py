@@ -18,7 +18,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
@@ -91,8 +90,7 @@ def shared(run: Run) -> Run:
     """The run as every worker of its engine can take it: with folders that do not depend on where it stands."""
     if run.policy.engine == "local":
         return run
-    root = run.root.absolute() if isinstance(run.root, Path) else run.root
-    return replace(run, raw=run.raw.absolute(), root=root)
+    return replace(run, raw=run.raw.absolute(), root=run.root.absolute())
 
 
 @contextmanager

@@ -241,4 +241,7 @@ def _print_summary(summary: dict[str, Any], clean: StorePath) -> None:
         out.print("nothing new: the last release stands" if summary["content_root"] else "nothing to publish")
     else:
         said = f"release {summary['release']}: {summary['live']} live documents"
-        out.print(Text(said + (f", text in {clean / 'text'}/" if isinstance(clean, Path) else "")))
+        from cleancopy.store.paths import local_folder
+
+        folder = local_folder(clean)
+        out.print(Text(said + (f", text in {folder / 'text'}/" if folder else "")))

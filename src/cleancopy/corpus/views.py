@@ -22,7 +22,7 @@ import orjson
 from cleancopy.document import doc_id
 from cleancopy.errors import StoreError
 from cleancopy.store import rows, tables
-from cleancopy.store.paths import StorePath, atomic_write, read_versioned, write_if_unchanged
+from cleancopy.store.paths import StorePath, atomic_write, local_folder, read_versioned, write_if_unchanged
 from cleancopy.store.rows import FROM_ARCHIVE, LedgerEntry, Version
 from cleancopy.store.slugs import site_slug, slug
 
@@ -47,13 +47,14 @@ def refresh(
     release before (a run was interrupted), it is made anew as a whole. ``statuses`` are the new outcomes of
     documents that became copies, or ceased to be, without being read.
     """
-    if not isinstance(root, Path):
+    folder = local_folder(root)
+    if folder is None:
         write_inputs(root, entries, statuses)
         return
-    mark = root / "text" / _MARK
+    mark = folder / "text" / _MARK
     at = mark.read_text(encoding="utf-8", errors="replace").strip() if mark.is_file() else ""
     whole = at != str(before)
-    write_tree(root, None if whole else touched)
+    write_tree(folder, None if whole else touched)
     write_inputs(root, entries, statuses)
     if whole or release is not None:
         atomic_write(mark, f"{before if release is None else release}\n".encode())
@@ -84,13 +85,14 @@ def check_tree(root: StorePath) -> Iterator[tuple[Path, str, str | None]]:
 
     A file that no live document has comes with None. Files that are named otherwise are left alone.
     """
-    if not isinstance(root, Path):
+    folder = local_folder(root)
+    if folder is None:
         return
-    there = {file for files in _files(root).values() for file in files if _NAMED.search(file.name)}
+    there = {file for files in _files(folder).values() for file in files if _NAMED.search(file.name)}
     for version in _latest(root, None):
         if version.status != "live":
             continue
-        path = text_path(root, version)
+        path = text_path(folder, version)
         contents = {
             path: version.document.clean.encode(),
             path.with_suffix(".json"): _lines(provenance(version)),
@@ -106,13 +108,14 @@ def check_tree(root: StorePath) -> Iterator[tuple[Path, str, str | None]]:
 
 def mend_tree(root: StorePath, release: int) -> int:
     """Make the text tree as a release, the last one, has it; how many files were not."""
-    if not isinstance(root, Path):
+    folder = local_folder(root)
+    if folder is None:
         return 0
     faults = list(check_tree(root))
-    write_tree(root, {document for _, _, document in faults if document})
+    write_tree(folder, {document for _, _, document in faults if document})
     for file in (file for file, _, document in faults if document is None):
         file.unlink(missing_ok=True)
-    mark = root / "text" / _MARK
+    mark = folder / "text" / _MARK
     if not mark.is_file() or mark.read_text(errors="replace").strip() != str(release):
         atomic_write(mark, f"{release}\n".encode())
     return len(faults)

@@ -25,7 +25,7 @@ from cleancopy.export.writers import (
     shard_name,
 )
 from cleancopy.store import releases
-from cleancopy.store.paths import StorePath
+from cleancopy.store.paths import StorePath, local_folder
 
 #: Raised whenever the same documents would make other files.
 EXPORT_VERSION = 2
@@ -239,8 +239,9 @@ def _manifest(
 
 def _check_apart(root: StorePath, out: Path) -> None:
     """Raise StoreError where an export would stand among the store's own files."""
-    if not isinstance(root, Path):
+    folder = local_folder(root)
+    if folder is None:
         return
-    store, place = root.resolve(), out.resolve()
+    store, place = folder.resolve(), out.resolve()
     if place == store or (store in place.parents and place.relative_to(store).parts[0] != "exports"):
         raise StoreError(f"{out}: lies inside the store {root}; name a place outside it, or {root / 'exports'}")

@@ -19,7 +19,7 @@ from cleancopy.errors import StoreError
 from cleancopy.export import folder
 from cleancopy.export.folder import File
 from cleancopy.export.formats import names
-from cleancopy.store.paths import StorePath, atomic_write, glob_sorted, store_errors
+from cleancopy.store.paths import StorePath, atomic_write, local_folder, store_errors
 
 _ENDING = ".export.json"
 
@@ -54,7 +54,8 @@ class Kept:
 def remember(root: StorePath, out: Path, asked: Asked, identity: Mapping[str, Any]) -> None:
     """Note an export that has just been made, where it is one that the store keeps up."""
     out = out.absolute()
-    if not isinstance(root, Path) or out.resolve().parent != _folder(root).resolve():
+    store = local_folder(root)
+    if store is None or out.resolve().parent != _folder(store).resolve():
         return
     if out.is_dir():
         manifest = folder.manifest(out)
@@ -132,8 +133,8 @@ def _out(note: Path) -> Path:
 
 
 def _notes(root: StorePath) -> list[Path]:
-    found = glob_sorted(_folder(root), f".*{_ENDING}") if isinstance(root, Path) else []
-    return [note for note in found if isinstance(note, Path)]
+    store = local_folder(root)
+    return sorted(_folder(store).glob(f".*{_ENDING}")) if store else []
 
 
 def _read(note: Path) -> Kept:

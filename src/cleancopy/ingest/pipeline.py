@@ -32,7 +32,7 @@ from cleancopy.sources.settings import Fetching, Source
 from cleancopy.sources.web.crawl import check_contact
 from cleancopy.stages.duplicates import signing
 from cleancopy.store import dedup_index, releases
-from cleancopy.store.paths import StorePath
+from cleancopy.store.paths import StorePath, local_folder
 from cleancopy.store.workdir import claim_workdir
 from cleancopy.version import fingerprint, parts
 
@@ -107,8 +107,9 @@ def _checked_paths(
     chosen = tuple(paths) or (() if sources else (raw,))
     if raw.exists() and not raw.is_dir():
         raise PolicyError(f"{raw}: raw is not a folder; name the folder with --raw, and a file as PATH")
+    folder = local_folder(root)
     for path in (*chosen, *(path for source in sources for path in source.paths)) or (raw,):
-        if isinstance(root, Path) and root.resolve().is_relative_to(path.resolve()):
+        if folder and folder.resolve().is_relative_to(path.resolve()):
             raise PolicyError(
                 f"{root}: lies inside {path}, which is read; put clean elsewhere, or name other paths"
             )

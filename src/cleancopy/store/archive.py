@@ -26,12 +26,12 @@ from fastwarc import ArchiveIterator, GzipWriter
 from cleancopy.document import Capture
 from cleancopy.errors import Rejection, StoreError
 from cleancopy.policy import Limits
-from cleancopy.store.objects import ObjectPath
 from cleancopy.store.paths import (
     StorePath,
     archive_folder,
     atomic_write,
     move_into_place,
+    read_range,
     scratch_folder,
     store_errors,
 )
@@ -153,9 +153,7 @@ class Archive:
 
 def _unfinished(root: StorePath) -> Path:
     """The folder of archive files that are being written."""
-    folder = archive_folder(scratch_folder(root))
-    assert isinstance(folder, Path)
-    return folder
+    return archive_folder(scratch_folder(root))
 
 
 def record_id(sha256: str, key: str) -> str:
@@ -198,12 +196,8 @@ def read_capture(root: StorePath, ref: ArchiveRef, sha256: str | None = None) ->
 def read_member(root: StorePath, ref: ArchiveRef) -> bytes:
     """The compressed record of an archived capture: an archive of one record."""
     path = archive_folder(root) / ref.file
-    if isinstance(path, ObjectPath):
-        with store_errors(path, "reading a capture"):
-            return path.read_range(ref.offset, ref.length)
-    with store_errors(path, "reading a capture"), open(path, "rb") as file:
-        file.seek(ref.offset)
-        return file.read(ref.length)
+    with store_errors(path, "reading a capture"):
+        return read_range(path, ref.offset, ref.length)
 
 
 def sweep(root: StorePath, keep: Collection[str] = ()) -> list[Path]:

@@ -12,8 +12,7 @@ from pathlib import PurePath
 from cleancopy.errors import PolicyError, StoreError
 from cleancopy.stages.chrome.cut import SiteChrome, chrome_from_json, chrome_to_json, with_decision
 from cleancopy.stages.chrome.profile import ChromeDecision
-from cleancopy.store.objects import ObjectPath
-from cleancopy.store.paths import StorePath, atomic_write, create_exclusive, glob_sorted, locked
+from cleancopy.store.paths import StorePath, atomic_write, create_exclusive, glob_sorted, is_shared, locked
 from cleancopy.store.slugs import site_slug
 
 #: Seconds that a decision waits for a run that is writing to the store.
@@ -44,7 +43,7 @@ def write(root: StorePath, chrome: SiteChrome) -> StorePath:
         file = path(root, chrome)
     text = chrome_to_json(chrome)
     there = file.exists()
-    if not there and isinstance(file, ObjectPath):
+    if not there and is_shared(file):
         # Where a lease was lost, another run may write the same version: then this one comes after it.
         return file if create_exclusive(file, text.encode()) else write(root, chrome)
     if not there or (read(file).digest == chrome.digest and file.read_text(encoding="utf-8") != text):

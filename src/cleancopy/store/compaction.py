@@ -26,14 +26,12 @@ The steps, and what the next maintenance does after a kill at any of them:
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,12 +46,13 @@ from cleancopy.store.paths import (
     atomic_write,
     confirm_lock,
     create_exclusive,
+    is_shared,
     list_names,
     published_releases,
+    rename,
     rollback_on_error,
     store_errors,
     sync_file,
-    sync_folder,
     table_folder,
 )
 from cleancopy.store.tables import DataFile, TableName
@@ -178,7 +177,7 @@ def compact(root: StorePath, table: TableName, group: Sequence[DataFile]) -> Com
 def _note(root: StorePath, record: Compaction) -> None:
     """Leave the note of a compaction that begins."""
     path = pending_path(root, record.number)
-    if isinstance(path, Path):
+    if not is_shared(path):
         atomic_write(path, _to_json(record))
     elif not create_exclusive(path, _to_json(record)):
         raise ConflictError(f"{path}: another maintenance is under way; let it end")
@@ -301,7 +300,7 @@ def recover(root: StorePath) -> list[int]:
         try:
             record = read(path)
         except StoreError:
-            if not isinstance(path, Path):
+            if is_shared(path):
                 raise  # notes in an object store are whole
             path.unlink(missing_ok=True)  # cut off while it was written: nothing was committed
             continue
@@ -343,12 +342,7 @@ def active(root: StorePath, table: TableName) -> set[str]:
 def _complete(root: StorePath, record: Compaction) -> None:
     note, path = pending_path(root, record.number), record_path(root, record.number)
     with store_errors(note, "completing the record of a compaction"):
-        if isinstance(note, Path):
-            os.replace(note, path)
-            sync_folder(path.parent)
-        else:
-            atomic_write(path, _to_json(record))
-            note.unlink()
+        rename(note, path.name)
 
 
 def _forget(root: StorePath, record: Compaction) -> None:
@@ -359,5 +353,5 @@ def _forget(root: StorePath, record: Compaction) -> None:
     with store_errors(folder(root), "forgetting a compaction"):
         for path in (pending_path(root, record.number), record_path(root, record.number)):
             path.unlink(missing_ok=True)
-        if isinstance(root, Path):
+        if not is_shared(root):
             (table_folder(root, record.table) / record.added.path).unlink(missing_ok=True)

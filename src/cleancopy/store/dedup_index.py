@@ -45,12 +45,14 @@ from cleancopy.errors import StoreError
 from cleancopy.minhash import NORMALISATION, Candidates, Hashes, Signing, pair_up, sign, sketches, union
 from cleancopy.stages.duplicates import BUCKET, ROWS, Candidate, Facts, Proposed, bands_of
 from cleancopy.store import tables
-from cleancopy.store.objects import ObjectPath
 from cleancopy.store.paths import (
     StorePath,
     atomic_write,
     file_digest,
+    is_shared,
+    list_names,
     read_versioned,
+    replace_marked,
     scratch_folder,
     store_errors,
     sync_folder,
@@ -92,7 +94,7 @@ class Index:
     bands: tuple[File, ...] = ()
     pairs: tuple[File, ...] = ()
     digests: pa.Array = None
-    home: ObjectPath | None = None  # where the files are shared, and the tag that the manifest had there
+    home: StorePath | None = None  # where the files are shared, and the tag that the manifest had there
     tag: str = ""
 
     @property
@@ -152,8 +154,8 @@ def _parsed(text: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     return files, {**manifest["settings"]}
 
 
-def _home(root: StorePath) -> ObjectPath | None:
-    return root / "index" if isinstance(root, ObjectPath) else None
+def _home(root: StorePath) -> StorePath | None:
+    return root / "index" if is_shared(root) else None
 
 
 def add(index: Index, digests: Sequence[str], signatures: NDArray[np.uint32]) -> Index:
@@ -233,8 +235,8 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
     wrong = [(place, why) for place, file in found if (why := _fault(place, file, content=True))]
     yield from wrong or _lacking(path, files["texts"], wanted)
     named = {place.name for place, _ in found}
-    if isinstance(path, Path):  # what other machines write is not known
-        yield from ((one, "no index names this file") for one in _unnamed(path.parent, named))
+    if not is_shared(path):  # what other machines write is not known
+        yield from ((one, "no index names this file") for one in _unnamed(folder(root), named))
 
 
 def mend(root: StorePath) -> int:
@@ -362,14 +364,14 @@ def _fetch(index: Index) -> None:
     atomic_write(path, _manifest(index), durable=False)
 
 
-def _store(index: Index, home: ObjectPath) -> Index:
+def _store(index: Index, home: StorePath) -> Index:
     """Share an index: its new files, then its manifest, unless another run has shared one meanwhile."""
-    there = set(home.names())
+    there = set(list_names(home, "listing the index"))
     for file in _files(index):
         if file.name not in there:
-            (home / file.name).write(index.folder / file.name)
+            atomic_write(home / file.name, (index.folder / file.name).read_bytes())
     path = home / "manifest.json"
-    tag = path.replace(_manifest(index), index.tag) if index.tag else path.create(_manifest(index))
+    tag = replace_marked(path, _manifest(index), index.tag)
     if tag:
         named = {file.name for file in _files(index)} | {path.name}
         for name in there - named:

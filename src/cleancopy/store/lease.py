@@ -21,9 +21,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cleancopy.errors import Busy, ConflictError, StoreError
-from cleancopy.store.objects import ObjectPath
+
+if TYPE_CHECKING:
+    from cleancopy.store.objects import ObjectPath
 
 #: Seconds after which a holder that has not renewed the lease is taken for dead, and between its renewals.
 LEASE, BEAT = 30.0, 5.0

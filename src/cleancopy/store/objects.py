@@ -26,8 +26,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cleancopy.errors import PolicyError, StoreError
+from cleancopy.store import lease
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
     from obstore.store import S3Store
 
 SCHEME = "s3:"
@@ -38,7 +42,7 @@ _TAIL = 1 << 18
 #: Objects that are asked for at once where many are read one after the other.
 _AT_ONCE = 16
 #: A server that does not answer is given up after so many tries, or seconds, whichever ends first.
-_RETRIES, _PATIENCE = 20, 30
+_RETRIES, _RETRY_SECONDS = 20, 30
 
 
 class Facts(NamedTuple):
@@ -69,6 +73,18 @@ class ObjectPath(PurePosixPath):
         """Its name in the bucket."""
         return "/".join(self.parts[2:])
 
+    #: Whether runs on other machines may write here at the same time.
+    shared = True
+    #: No path on this machine: people find no files here.
+    local: Path | None = None
+
+    def scratch(self) -> Path:
+        """The folder of what is private to this machine's runs, and may be removed while none is under way."""
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        above = os.environ.get("CLEANCOPY_WORK") or Path(cache) / "cleancopy"
+        digest = hashlib.sha256(f"{endpoint()} {self}".encode()).hexdigest()[:12]
+        return Path(above) / f"{self.bucket}-{digest}"
+
     def absolute(self) -> ObjectPath:
         """The path itself."""
         return self
@@ -98,7 +114,7 @@ class ObjectPath(PurePosixPath):
         return next(self._below(1), None) is not None
 
     def names(self) -> list[str]:
-        """The names of the objects directly below, sorted."""
+        """The names of the objects directly below, sorted; none where there are none."""
         with _answered(self):
             found = _client(self).list_with_delimiter(self.key or None)["objects"]
             return sorted(one["path"].rpartition("/")[2] for one in found)
@@ -137,7 +153,9 @@ class ObjectPath(PurePosixPath):
         with _answered(self):
             return bytes(_client(self).get_range(self.key, start=start, length=length))
 
-    def open(self) -> io.BufferedIOBase:
+    read_marked = read
+
+    def reader(self) -> io.BufferedIOBase:
         """The object as a binary file; its end is fetched at once, the rest when it is read."""
         with _answered(self):
             found = _client(self).get(self.key, options={"range": {"suffix": _TAIL}})
@@ -156,6 +174,29 @@ class ObjectPath(PurePosixPath):
         with _answered(self):
             _client(self).put(self.key, content)
 
+    def write_whole(self, data: bytes, durable: bool) -> None:
+        """Write the object; whatever is written here is whole and durable."""
+        del durable
+        self.write(data)
+
+    def take(self, temporary: Path) -> None:
+        """Make a complete local file this object; it is gone where it was."""
+        self.write(temporary)
+        temporary.unlink()
+
+    def rename_to(self, name: str) -> None:
+        """Give the object another name; for a moment it has both."""
+        self.with_name(name).write(self.read_bytes())
+        self.unlink()
+
+    def create_new(self, data: bytes) -> bool:
+        """Write the object where there is none; whether there was none."""
+        return self.create(data) is not None
+
+    def replace_marked(self, data: bytes, mark: str) -> str | None:
+        """Write the object where its tag is still this one, none for no object; its new tag, or None."""
+        return self.replace(data, mark) if mark else self.create(data)
+
     def create(self, content: bytes) -> str | None:
         """Write the object where there is none; its tag, or None where there is one with another content."""
         return self._put(content, "create")
@@ -168,6 +209,74 @@ class ObjectPath(PurePosixPath):
         """Remove the object; one that is not there is no error, whatever ``missing_ok`` says."""
         with _answered(self):
             _client(self).delete(self.key)
+
+    def remove(self) -> None:
+        """Remove the object."""
+        self.unlink()
+
+    def total_size(self) -> int:
+        """The bytes of the object."""
+        return self.stat().st_size
+
+    def stamp(self) -> object:
+        """None: objects of a table are never written over."""
+        return None
+
+    def make_folder(self) -> None:
+        """Nothing: there are no folders."""
+
+    def sync_folder(self) -> None:
+        """Nothing: what was answered is durable."""
+
+    sync = sync_folder
+
+    @contextmanager
+    def lock(self, wait: float) -> Iterator[None]:
+        """Hold the object as a lease, which others take over when its holder gives no sign of life."""
+        with lease.leased(self, wait):
+            yield
+
+    def confirm_lock(self) -> None:
+        """Raise ConflictError where another run took over the lease."""
+        lease.confirm(self)
+
+    def explain(self, error: Exception) -> StoreError | None:
+        """The StoreError for an error whose cause is one of those that servers and clients are known by."""
+        words = " ".join(str(error).split())
+        return refusal(self, error) if any(re.search(pattern, words) for pattern, _, _ in _CAUSES) else None
+
+    def delta_options(self) -> dict[str, str] | None:
+        """How deltalake is to reach it: as this module does, with conditional puts."""
+        options = {"aws_conditional_put": "etag", "max_retries": str(_RETRIES)}
+        options["retry_timeout"] = f"{_RETRY_SECONDS}s"
+        if endpoint():
+            options |= {"aws_endpoint": endpoint()}
+            options |= {"allow_http": str(endpoint().startswith("http:")).lower()}
+        return options
+
+    def delta_configuration(self) -> dict[str, str]:
+        """The properties that a Delta table here has more than others."""
+        # Each entry of the log is a request, whoever opens the table; a checkpoint stands for all before it.
+        return {"delta.checkpointInterval": "10"}
+
+    @staticmethod
+    def parquets(paths: Sequence[ObjectPath]) -> Iterator[pq.ParquetFile]:
+        """Parquet files to read, each until the next is asked for; only what is read is fetched."""
+        import pyarrow.parquet as pq
+
+        for content in _opened_ahead(paths):
+            with content, pq.ParquetFile(content, pre_buffer=True) as file:
+                yield file
+
+    @staticmethod
+    def datasets(paths: Sequence[ObjectPath], schema: pa.Schema) -> Iterator[ds.Dataset]:
+        """The rows of Parquet files as datasets, one a file."""
+        import pyarrow.dataset as ds
+
+        kind = ds.ParquetFileFormat(pre_buffer=True)
+        for content in _opened_ahead(paths):
+            with content:
+                yield ds.FileSystemDataset([kind.make_fragment(content)], schema, kind)
 
     def _put(self, content: bytes, mode: Any) -> str | None:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
@@ -191,13 +300,13 @@ class ObjectPath(PurePosixPath):
                 yield from found
 
 
-def opened_ahead(paths: Sequence[ObjectPath]) -> Iterator[io.BufferedIOBase]:
+def _opened_ahead(paths: Sequence[ObjectPath]) -> Iterator[io.BufferedIOBase]:
     """Each object as a binary file, several of them asked for at once."""
     if not paths:
         return
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="cleancopy-objects") as threads:
         for first in range(0, len(paths), _AT_ONCE):
-            yield from threads.map(ObjectPath.open, paths[first : first + _AT_ONCE])
+            yield from threads.map(ObjectPath.reader, paths[first : first + _AT_ONCE])
 
 
 class _Remote(io.RawIOBase):
@@ -249,14 +358,6 @@ def endpoint() -> str:
     return next(filter(None, map(os.environ.get, names)), "")
 
 
-def delta_options() -> dict[str, str]:
-    """How deltalake is to reach the store: as this module does, with conditional puts."""
-    options = {"aws_conditional_put": "etag", "max_retries": str(_RETRIES), "retry_timeout": f"{_PATIENCE}s"}
-    if endpoint():
-        options |= {"aws_endpoint": endpoint(), "allow_http": str(endpoint().startswith("http:")).lower()}
-    return options
-
-
 # ---- the client
 
 
@@ -275,7 +376,7 @@ def _made(bucket: str, server: str, environment: int) -> S3Store:
         bucket,
         config={"conditional_put": "etag", **({"endpoint": server} if server else {})},
         client_options={"allow_http": server.startswith("http:"), "connect_timeout": "5s", "timeout": "120s"},
-        retry_config={"max_retries": _RETRIES, "retry_timeout": _seconds(_PATIENCE)},
+        retry_config={"max_retries": _RETRIES, "retry_timeout": _seconds(_RETRY_SECONDS)},
     )
 
 
@@ -352,9 +453,3 @@ def refusal(path: ObjectPath, error: Exception) -> StoreError:
         if re.search(pattern, said):
             return StoreError(f"{path}: {cause.format(**names)}; {remedy.format(**names)}")
     return StoreError(f"{path}: the object store refused this ({said[:300]}); mend that, then run again")
-
-
-def known_refusal(path: ObjectPath, error: Exception) -> StoreError | None:
-    """The same, but None for an error whose cause is none of those that servers and clients are known by."""
-    said = " ".join(str(error).split())
-    return refusal(path, error) if any(re.search(pattern, said) for pattern, _, _ in _CAUSES) else None

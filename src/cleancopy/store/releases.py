@@ -39,6 +39,7 @@ from cleancopy.store.paths import (
     StorePath,
     atomic_write,
     create_exclusive,
+    is_shared,
     locked,
     manifest_path,
     pending_path,
@@ -245,7 +246,7 @@ def _discard(root: StorePath, files: Mapping[str, list[DataFile]]) -> None:
     In an object store the note that names them may stand, though its answer was lost, or another run may have
     finished it: there they stay until maintenance removes what nothing names.
     """
-    if not isinstance(root, Path):
+    if is_shared(root):
         return
     for table, written in files.items():
         for file in written:
@@ -350,7 +351,7 @@ def _resume(root: StorePath, path: StorePath) -> int | None:
     try:
         manifest = _from_json(path)
     except StoreError:
-        if not isinstance(path, Path) and path.exists():
+        if is_shared(path) and path.exists():
             raise  # notes in an object store are whole
         # The note was cut off while it was written, so nothing was committed: its data files are swept.
         path.unlink(missing_ok=True)
@@ -425,7 +426,7 @@ def _sweep(root: StorePath, keep: Collection[str]) -> None:
     may be about to name them.
     """
     archive.sweep(root, keep)
-    if not isinstance(root, Path):
+    if is_shared(root):
         return
     last = _last(root)
     left = [path for table in TABLES for path in table_folder(root, table).glob("*.parquet")]

@@ -41,18 +41,23 @@ from deltalake.transaction import AddAction
 from cleancopy.document import Document
 from cleancopy.errors import StoreError
 from cleancopy.store.archive import ArchiveRef
-from cleancopy.store.objects import ObjectPath, delta_options, known_refusal, opened_ahead
 from cleancopy.store.paths import (
     StorePath,
+    delta_configuration,
+    delta_options,
+    explain,
     file_digest,
+    file_stamp,
+    make_folder,
     manifest_path,
     move_into_place,
+    open_datasets,
+    open_parquets,
     published_releases,
     rollback_on_error,
-    scratch_folder,
+    staging_path,
     store_errors,
     sync_file,
-    sync_folder,
     table_folder,
 )
 from cleancopy.store.rows import CAPTURES, DOCUMENTS, SCHEMA_VERSION, Version, table_to_versions
@@ -63,9 +68,6 @@ SCHEMAS: dict[str, pa.Schema] = {"documents": DOCUMENTS, "captures": CAPTURES}
 APPLICATION = "cleancopy"
 COMMIT_ATTEMPTS = 20
 _CONFIGURATION = {"delta.appendOnly": "true"}
-#: In an object store each entry of the log is a request, whoever opens the table; a checkpoint stands for all
-#: entries before it.
-_REMOTE_CONFIGURATION = {"delta.checkpointInterval": "10"}
 
 # What identifies a version and its state: all that a release's content root and the latest versions need.
 IDENTITY = ["doc_id", "seq", "version_id", "text_sha256", "status", "site", "release"]
@@ -125,8 +127,7 @@ def write_file(
     name = "compacted" if release is None else f"{release:06d}"
     path = table_folder(root, table) / f"{name}-{uuid4().hex}.parquet"
     # In an object store a file appears whole, so it is made here first.
-    here = path if isinstance(path, Path) else table_folder(scratch_folder(root), table) / path.name
-    assert isinstance(here, Path)
+    here = staging_path(root, path)
     with store_errors(here, "writing a data file"):
         here.parent.mkdir(parents=True, exist_ok=True)
         file = open(here, "w+b")  # noqa: SIM115
@@ -136,13 +137,12 @@ def write_file(
             with store_errors(here, "completing a data file"):
                 sha256 = _digest(file)
         size = here.stat().st_size
-        if rows and here != path:
+        if rows:
             with store_errors(path, "storing a data file"):
                 move_into_place(here, path)
     if not rows:
         here.unlink()
         return []
-    sync_folder(path.parent)
     return [DataFile(path.name, size, rows, sha256)]
 
 
@@ -212,11 +212,7 @@ def append(root: StorePath, table: TableName, files: Sequence[DataFile], release
 
 def open_table(folder: StorePath) -> DeltaTable:
     """The Delta table of a folder."""
-    return DeltaTable(_uri(folder), storage_options=_options(folder))
-
-
-def _options(folder: StorePath) -> dict[str, str] | None:
-    return delta_options() if isinstance(folder, ObjectPath) else None
+    return DeltaTable(_uri(folder), storage_options=delta_options(folder))
 
 
 def _uri(folder: StorePath) -> str:
@@ -237,16 +233,15 @@ def _create(root: StorePath, table: TableName) -> DeltaTable:
     folder = table_folder(root, table)
     if (folder / "_delta_log").is_dir():
         return open_table(folder)
-    if isinstance(folder, Path):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return DeltaTable.create(
         _uri(folder),
         SCHEMAS[table],
         mode="ignore",
         name=table,
         description=f"cleancopy {table}, schema {SCHEMA_VERSION}",
-        configuration=_CONFIGURATION | ({} if isinstance(folder, Path) else _REMOTE_CONFIGURATION),
-        storage_options=_options(folder),
+        configuration=_CONFIGURATION | delta_configuration(folder),
+        storage_options=delta_options(folder),
     )
 
 
@@ -329,8 +324,8 @@ def readable(path: StorePath) -> Iterator[None]:
         with store_errors(path, "reading or committing"):
             yield
     except (DeltaError, pa.ArrowException) as error:
-        if isinstance(path, ObjectPath) and (refused := known_refusal(path, error)):
-            raise refused from error
+        if known := explain(path, error):
+            raise known from error
         cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise StoreError(
             f"{path}: the table is damaged ({cause}); restore this folder from a backup, the raw captures in "
@@ -342,24 +337,15 @@ def readable(path: StorePath) -> Iterator[None]:
 def parquet(path: StorePath) -> Iterator[pq.ParquetFile]:
     """A Parquet file to read; of one in an object store only what is asked for is fetched."""
     with readable(path):
-        if isinstance(path, Path):
-            with pq.ParquetFile(path) as file:
-                yield file
-            return
-        with path.open() as content, pq.ParquetFile(content, pre_buffer=True) as file:
-            yield file
+        yield from open_parquets([path])
 
 
 def _parquets(paths: Sequence[StorePath]) -> Iterator[tuple[StorePath, pq.ParquetFile]]:
     """Parquet files to read, each until the next is asked for; what reads them says ``readable``."""
-    contents = opened_ahead([path for path in paths if isinstance(path, ObjectPath)])
+    files = open_parquets(paths)
     for path in paths:
-        if isinstance(path, Path):
-            with parquet(path) as file:
-                yield path, file
-        else:
-            with readable(path), next(contents) as content, pq.ParquetFile(content, pre_buffer=True) as file:
-                yield path, file
+        with readable(path):
+            yield path, next(files)
 
 
 def data_files(root: StorePath, table: TableName) -> list[StorePath]:
@@ -403,18 +389,8 @@ def scan(
             "batch_readahead": 2,
             "fragment_readahead": 2,
         }
-        for rows in _datasets(paths, schema):
+        for rows in open_datasets(paths, schema):
             yield from (batch for batch in rows.to_batches(**options) if batch.num_rows)
-
-
-def _datasets(paths: Sequence[StorePath], schema: pa.Schema) -> Iterator[ds.Dataset]:
-    """Data files as datasets: those of a folder as one, in an object store each as one."""
-    if here := [str(path) for path in paths if isinstance(path, Path)]:
-        yield ds.dataset(here, schema=schema, format="parquet")
-    kind = ds.ParquetFileFormat(pre_buffer=True)
-    for content in opened_ahead([path for path in paths if isinstance(path, ObjectPath)]):
-        with content:
-            yield ds.FileSystemDataset([kind.make_fragment(content)], schema, kind)
 
 
 def captures(root: StorePath, columns: Sequence[str] | None = None, release: int | None = None) -> pa.Table:
@@ -448,7 +424,7 @@ def _identities_of(paths: Sequence[StorePath]) -> list[pa.Table]:
 
     A release asks for them twice, to see what is new and to count what is live.
     """
-    keys = [(path, _stamp(path)) for path in paths]
+    keys = [(path, file_stamp(path)) for path in paths]
     known = {key: _kept.pop(key) for key in keys if key in _kept}
     unread = [key for key in keys if key not in known]
     empty, *new = _columns_of([path for path, _ in unread], IDENTITY)
@@ -457,15 +433,6 @@ def _identities_of(paths: Sequence[StorePath]) -> list[pa.Table]:
     while _kept and sum(table.nbytes for table in list(_kept.values())) > _KEPT_BYTES:
         _kept.popitem(last=False)
     return [empty, *(known[key] for key in keys)]
-
-
-def _stamp(path: StorePath) -> object:
-    """What a file that was written over would have another of; objects are never written over."""
-    try:
-        facts = os.stat(path) if isinstance(path, Path) else None
-    except OSError:  # reading it says what is wrong
-        return None
-    return facts and (facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
 def newest(versions: pa.Table) -> pa.Table:

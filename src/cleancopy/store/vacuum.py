@@ -14,7 +14,6 @@ do. No row, no manifest and no content root changes; an older release reads as b
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,10 +32,12 @@ from cleancopy.store.paths import (
     glob_sorted,
     list_names,
     locked,
+    remove,
     scratch_folder,
     store_errors,
     sync_file,
     table_folder,
+    total_size,
 )
 from cleancopy.store.releases import Manifest
 from cleancopy.store.tables import TableName
@@ -123,7 +124,7 @@ def _would_do(root: StorePath, before: float, keep: Collection[str]) -> Maintain
         into=len(groups),
         checkpointed=tuple(table for table in releases.TABLES if _due(root, table)),
         removed=tuple(_name(root, path) for path in unneeded),
-        freed=sum(map(_size, unneeded)),
+        freed=sum(map(total_size, unneeded)),
         dry_run=True,
     )
 
@@ -263,18 +264,9 @@ def _remove(root: StorePath, paths: Iterable[StorePath]) -> int:
     freed = 0
     with store_errors(root, "removing what nobody needs"):
         for path in paths:
-            freed += _size(path)
-            if isinstance(path, Path) and path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            freed += total_size(path)
+            remove(path)
     return freed
-
-
-def _size(path: StorePath) -> int:
-    folder = isinstance(path, Path) and path.is_dir()
-    files = [one for one in path.glob("**/*") if one.is_file()] if folder else [path]
-    return sum(one.stat().st_size for one in files)
 
 
 def _changed(path: StorePath) -> float:

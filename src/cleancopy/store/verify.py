@@ -462,8 +462,8 @@ def _leftovers(
     """Files that nothing names: what killed runs left, and what does not belong here."""
     for path in [*glob_sorted(root / "releases", "*.pending"), *glob_sorted(root / "compactions", "*.pending")]:
         yield Fault(_name(root, path), "was begun and cut short", f"{_RERUN}: it is finished or undone")
-    # In an object store a file appears whole or not at all.
-    unfinished = [*root.glob("archive/.*.part"), *root.glob("**/.*.tmp")] if isinstance(root, Path) else []
+    here = paths.scratch_folder(root)
+    unfinished = [*here.glob("archive/.*.part"), *here.glob("**/.*.tmp")] if not paths.is_shared(root) else []
     for path in sorted(unfinished):
         if not any(name in path.name for name in keep):
             yield Fault(_name(root, path), "was left by an interrupted run", f"{_RERUN}: it is removed")
@@ -484,7 +484,7 @@ def _leftovers(
 
 def _may_be_under_way(path: StorePath) -> bool:
     """Whether a file may be of a run on another machine, which only an object store has."""
-    return not isinstance(path, Path) and path.stat().st_mtime > time.time() - vacuum.KEEP_DAYS * 86_400
+    return paths.is_shared(path) and path.stat().st_mtime > time.time() - vacuum.KEEP_DAYS * 86_400
 
 
 def _unnamed_archives(root: StorePath, keep: Collection[str]) -> Iterator[Fault]:

@@ -24,6 +24,7 @@ from cleancopy.store.paths import (
     archive_folder,
     atomic_write,
     glob_sorted,
+    is_shared,
     locked,
     scratch_folder,
     store_errors,
@@ -51,7 +52,7 @@ def claim_workdir(root: StorePath, source: str, plan: str, name: str) -> Iterato
         with _alone(root, place):
             with releases.writing(root, PATIENCE, keep=partial(active_runs, root)):
                 taken_up = _taken_up(root, place, plan)
-                if not isinstance(root, Path):
+                if is_shared(root):
                     atomic_write(_mark(root, place, taken_up or name), b"{}\n")
             if taken_up is None:
                 atomic_write(place / _PLAN, json.dumps({"run": name, "plan": plan}).encode(), durable=False)
@@ -69,7 +70,7 @@ def claim_workdir(root: StorePath, source: str, plan: str, name: str) -> Iterato
 def _alone(root: StorePath, place: Path) -> Iterator[None]:
     """Hold a source: its folder on this machine, and where others see the store, too, its lease there."""
     with locked(place):
-        if isinstance(root, Path):
+        if not is_shared(root):
             yield
             return
         with locked(root / ".work" / place.name):
@@ -121,7 +122,7 @@ def sweep(root: StorePath) -> list[StorePath]:
 
 
 def _marks(root: StorePath) -> list[StorePath]:
-    return glob_sorted(root / ".work", "*/*.run") if not isinstance(root, Path) else []
+    return glob_sorted(root / ".work", "*/*.run") if is_shared(root) else []
 
 
 def _changed(path: StorePath) -> float:
@@ -139,7 +140,7 @@ def _mark(root: StorePath, place: Path, run: str) -> StorePath:
 
 def _is_marked(root: StorePath, place: Path, run: str) -> bool:
     """Whether nobody has given a run up and removed what it archived."""
-    return isinstance(root, Path) or _mark(root, place, run).exists()
+    return not is_shared(root) or _mark(root, place, run).exists()
 
 
 def _read(place: Path) -> dict[str, str] | None:
@@ -155,7 +156,7 @@ def _clear(root: StorePath, place: Path) -> None:
     left = _read(place)
     with store_errors(place, "sweeping the folder of a run"):
         (place / _PLAN).unlink(missing_ok=True)
-        if left and not isinstance(root, Path):
+        if left and is_shared(root):
             _mark(root, place, left["run"]).unlink(missing_ok=True)
         for path in place.iterdir():
             if path.is_dir():
