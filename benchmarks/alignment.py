@@ -16,7 +16,8 @@ from cleancopy.errors import Rejection
 from cleancopy.extract.encoding import decode
 from cleancopy.extract.html import read_html
 from cleancopy.policy import ContentPolicy
-from cleancopy.stages.content.select import KEEP_FROM, block_shares, trafilatura_pieces
+from cleancopy.stages.content.by_trafilatura import block_shares, trafilatura_pieces
+from cleancopy.stages.content.select import KEEP_FROM
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WORD = re.compile(r"\w+")

@@ -44,7 +44,7 @@ from cleancopy.clean import clean
 from cleancopy.document import Capture
 from cleancopy.errors import Rejection
 from cleancopy.policy import ContentPolicy, Policy
-from cleancopy.stages.content.model import final_scores
+from cleancopy.stages.content.scores import final_scores
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

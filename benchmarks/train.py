@@ -30,12 +30,15 @@ import numpy as np
 
 from cleancopy.extract.encoding import decode
 from cleancopy.extract.html import DECLARED, read_html
-from cleancopy.stages.content import model as blockmodel
-from cleancopy.stages.content.model import Layout
-from cleancopy.stages.content.select import block_shares
+from cleancopy.stages.content.by_trafilatura import block_shares
+from cleancopy.stages.content.features import Layout, read_layout
+from cleancopy.stages.content.model import FOLDER, measures_of
+from cleancopy.stages.content.rounds import round_measures
+from cleancopy.stages.content.scores import probabilities
+from cleancopy.stages.content.tokens import PAGE_KINDS, page_tokens, token_measures, vocabulary
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
-SHIPPED = Path(blockmodel.__file__).parent
+SHIPPED = FOLDER
 WORD = re.compile(r"\w+")
 FOLDS = 5
 #: Trees of a booster, and how they grow.
@@ -187,7 +190,7 @@ def example(source: Source) -> Example:
     texts = [page.text[block.start : block.end] for block in page.blocks]
     # Text that only JSON-LD has is content by itself, and nothing stands beside it to learn from.
     declared = page.tree is not None and page.tree.find(f".//{DECLARED}") is not None
-    layout = blockmodel.read_layout(page) if texts and not declared else None
+    layout = read_layout(page) if texts and not declared else None
     labels, found = _labels(
         source.gold, texts, block_shares(page, [line for line in source.gold.split("\n") if line.strip()])
     )
@@ -311,16 +314,16 @@ def kind_counts(examples: Sequence[Example]) -> dict[str, np.ndarray]:
     """
     groups: dict[str, list[Example]] = defaultdict(list)
     for each in examples:
-        if each.source.kind in blockmodel.PAGE_KINDS and each.layout is not None:
+        if each.source.kind in PAGE_KINDS and each.layout is not None:
             groups[each.source.group].append(each)
-    counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(blockmodel.PAGE_KINDS) + 1))
+    counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(PAGE_KINDS) + 1))
     for name in sorted(groups):
         seen: set[str] = set()
         for each in groups[name]:
             assert each.layout is not None
-            tokens = {"", *blockmodel.page_tokens(each.layout)}
+            tokens = {"", *page_tokens(each.layout)}
             for token in tokens:
-                counts[token][blockmodel.PAGE_KINDS.index(each.source.kind)] += 1 / len(groups[name])
+                counts[token][PAGE_KINDS.index(each.source.kind)] += 1 / len(groups[name])
             seen |= tokens
         for token in seen:
             counts[token][-1] += 1
@@ -384,7 +387,7 @@ def grow(examples: Sequence[Example], name: str) -> str:
         rows.append(each.rows[name][taken])
         labels.append(each.labels[taken])
         weights.append(own[taken] / likely[taken])
-    names = [measure for measure, _ in blockmodel.measures_of(name)]
+    names = [measure for measure, _ in measures_of(name)]
     table, label, weight = np.vstack(rows), np.concatenate(labels), np.concatenate(weights)
     grown = []
     for seed in SEEDS:
@@ -432,17 +435,15 @@ def prepare(examples: Sequence[Example]) -> dict[str, dict[str, Any]]:
     folds = [[each for each in examples if each.fold == fold] for fold in range(FOLDS)]
     parts = [(token_counts(own), kind_counts(own)) for own in folds]
     for fold, own in enumerate(folds):
-        known = blockmodel.vocabulary(tables_of([part for other, part in enumerate(parts) if other != fold]))
+        known = vocabulary(tables_of([part for other, part in enumerate(parts) if other != fold]))
         for each in own:
             assert each.layout is not None
-            each.rows["first"] = np.hstack(
-                [each.layout.measures, blockmodel.token_measures(each.layout, known)]
-            )
+            each.rows["first"] = np.hstack([each.layout.measures, token_measures(each.layout, known)])
     cross_score(examples, "first")
     for each in examples:
         assert each.layout is not None
-        first = blockmodel.probabilities(each.odds["first"])
-        each.rows["second"] = np.hstack([each.layout.measures, blockmodel.round_measures(each.layout, first)])
+        first = probabilities(each.odds["first"])
+        each.rows["second"] = np.hstack([each.layout.measures, round_measures(each.layout, first)])
     return tables_of(parts)
 
 

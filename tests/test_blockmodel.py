@@ -11,22 +11,15 @@ from hypothesis import strategies as st
 
 from cleancopy.extract.html import Page, read_html
 from cleancopy.policy import ContentPolicy
-from cleancopy.stages.content import model as blockmodel
+from cleancopy.stages.content import scores as scoring
 from cleancopy.stages.content import select
-from cleancopy.stages.content.model import (
-    GROUPS,
-    MEASURES,
-    best_cut,
-    centred,
-    declares_article,
-    final_scores,
-    judge,
-    measures_of,
-    model,
-    page_tokens,
-    read_layout,
-)
+from cleancopy.stages.content.declared import declares_article
+from cleancopy.stages.content.features import MEASURES, read_layout
+from cleancopy.stages.content.model import FOLDER, judge, measures_of, model
+from cleancopy.stages.content.scores import best_cut, centred, final_scores
 from cleancopy.stages.content.select import score_blocks
+from cleancopy.stages.content.tokens import page_tokens
+from cleancopy.stages.content.trees import GROUPS
 
 SENTENCE = "The river rose by two metres during the night, and the lower road was closed until the morning. "
 ARTICLE = f"""<html><head><title>The river rose in the night</title></head><body>
@@ -72,7 +65,7 @@ def test_a_cut_block_says_why_and_a_kept_one_does_not() -> None:
 def test_the_score_is_the_mean_of_both_rounds_moved_to_the_page_threshold() -> None:
     first, second = np.array([-3.0, 0.2, 2.0]), np.array([-1.0, 0.4, 4.0])
     sizes = np.array([5, 40, 80], np.float32)
-    mean = blockmodel.probabilities(np.array([-2.0, 0.3, 3.0]) - blockmodel.EAGER)
+    mean = scoring.probabilities(np.array([-2.0, 0.3, 3.0]) - scoring.OVERCONFIDENCE)
     assert np.allclose(final_scores(first, second, sizes), centred(mean, best_cut(mean, sizes)[0]))
 
 
@@ -185,7 +178,7 @@ def test_the_best_cut_is_where_the_expected_f1_is_best(blocks: list[tuple[float,
         kept = scores >= least
         f1 = 2 * float((scores * sizes)[kept].sum()) / (float(sizes[kept].sum()) + content + 1e-9)
         assert f1 <= expected + 1e-6
-    assert threshold == pytest.approx(max(blockmodel.CUT_SHARE * expected, blockmodel.LEAST_CUT))
+    assert threshold == pytest.approx(max(scoring.CUT_SHARE * expected, scoring.LEAST_CUT))
 
 
 def test_centring_puts_the_threshold_at_one_half_and_keeps_the_order() -> None:
@@ -201,8 +194,7 @@ def test_a_page_without_text_has_no_verdicts() -> None:
 
 
 def test_the_shipped_files_are_small_and_name_no_host() -> None:
-    folder = blockmodel.FOLDER
-    assert sum(path.stat().st_size for path in folder.glob("content_*.*")) < 3_000_000
+    assert sum(path.stat().st_size for path in FOLDER.glob("content_*.*")) < 3_000_000
     assert not [token for table in model().tables.values() for token in table if "." in token or "/" in token]
 
 

@@ -64,7 +64,9 @@ def detect_language(texts: Iterable[str]) -> Language:
         reliable, _, shares = pycld2.detect(sample, isPlainText=True, bestEffort=True)
     except pycld2.error:
         return _UNKNOWN
-    tags = [(_CODES.get(code, code), percent / 100) for _, code, percent, _ in shares if code != "un" and percent]
+    tags = [
+        (_CODES.get(code, code), percent / 100) for _, code, percent, _ in shares if code != "un" and percent
+    ]
     if not tags:
         return _UNKNOWN
     tag, share = tags[0]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from cleancopy.minhash.signatures import Hashes, distinct
 
-MANY = 4_000_000  # pairs that are collected before those met twice are dropped
+# Pairs that are collected before those met twice are dropped (32 MB).
+MANY = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def band_keys(signatures: NDArray[np.uint32], bands: int, rows: int) -> Hashes:
     for band in range(bands):
         key = np.full(len(signatures), band + 1, np.uint64)
         for row in range(band * rows, (band + 1) * rows):
+            # 2^64 over the golden ratio (Fibonacci hashing, Knuth, TAOCP 6.4): spreads near values apart.
             key = (key ^ columns[row]) * np.uint64(0x9E3779B97F4A7C15)
             key ^= key >> np.uint64(29)
         keys[:, band] = key

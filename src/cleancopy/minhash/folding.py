@@ -53,6 +53,7 @@ class _Folds(dict[int, str]):
 
 def _fold(char: str) -> str:
     category = unicodedata.category(char)
+    # Format characters, and the selectors that choose among the looks of one character (VS1-16, VS17-256).
     if category == "Cf" or 0xFE00 <= ord(char) <= 0xFE0F or 0xE0100 <= ord(char) <= 0xE01EF:
         return ""
     if char == "ς":
@@ -64,6 +65,8 @@ def _fold(char: str) -> str:
     return f" {char} " if any(low <= char <= high for low, high in _UNSPACED) else char
 
 
+# Scripts of which each character counts as a word: the ideographic iteration mark and zero, hiragana and
+# katakana, Han with extension A, Han of the planes beyond the first (extensions B to H).
 _UNSPACED = (("\u3005", "\u3007"), ("\u3041", "\u30ff"), ("\u3400", "\u9fff"), ("\U00020000", "\U0003ffff"))
 _FOLDS = _Folds()
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -93,16 +96,18 @@ def _nfkc(text: str) -> str:
 
 def _is_mark(char: str) -> bool:
     """Whether a character combines with the one before it, or becomes one that does."""
+    # Tibetan vowel signs and the half-width voicing marks have class 0, but NFKC makes combining marks of them.
     return char in "\u0f73\u0f75\u0f81\uff9e\uff9f" or unicodedata.combining(char) > 0
 
 
-#: A run of twice so many marks is certain to be seen; shorter ones cost next to nothing.
+#: Every 100th character is looked at: a run of 200 marks is certain to be seen, a shorter one costs next to
+#: nothing.
 _LOOK = 100
 
 
 @cache
 def _too_many_marks() -> re.Pattern[str]:
-    """As many combining marks in a row as text ever has, where one more follows."""
+    """Thirty combining marks in a row, the most that stream-safe text has, where one more follows."""
     marks = "".join(chr(point) for point in range(sys.maxunicode) if _is_mark(chr(point)))
     return re.compile(f"[{marks}]{{30}}(?=[{marks}])")
 
@@ -110,7 +115,8 @@ def _too_many_marks() -> re.Pattern[str]:
 # --- the table that the kernel reads
 
 
-_TABLE_END = 0x20000  # the planes of nearly all text; what lies past them is left to Python
+# Planes 0 and 1, which hold nearly all text; a text with a character past them is folded by Python.
+_TABLE_END = 0x20000
 
 
 @cache
@@ -144,5 +150,6 @@ def _composing() -> frozenset[str]:
     chars = [chr(point) for point in range(_TABLE_END)]
     pairs = (unicodedata.decomposition(char).split() for char in chars)
     seconds = {chr(int(pair[1], 16)) for pair in pairs if len(pair) == 2 and pair[0][0] != "<"}
+    # Hangul vowels and final consonants compose with the consonant before them by rule, not by the table.
     jamo = {chr(point) for point in range(0x1160, 0x1200)}
     return frozenset(seconds | jamo | {char for char in chars if unicodedata.combining(char)})

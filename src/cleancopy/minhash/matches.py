@@ -73,7 +73,7 @@ class Match:
 def match(
     a: str | int,
     b: str | int,
-    found: Overlap,
+    measured: Overlap,
     slots: tuple[str, str] | None = None,
     *,
     same: float = 0.8,
@@ -84,21 +84,21 @@ def match(
 
     ``slots`` is what ``slot_conflict`` found between the two texts: it makes a contained pair only related.
     """
-    label: Label | None = "related" if found.jaccard >= related else None
-    if found.jaccard >= same:
+    label: Label | None = "related" if measured.jaccard >= related else None
+    if measured.jaccard >= same:
         label = "same"
-    elif found.containment >= contained:
+    elif measured.containment >= contained:
         label = "related" if slots else "contained"
     if label is None:
         return None
     evidence: dict[str, str | int | float | bool] = {
-        "shared": found.shared,
-        "shingles_a": found.left,
-        "shingles_b": found.right,
+        "shared": measured.shared,
+        "shingles_a": measured.left,
+        "shingles_b": measured.right,
     }
     if slots:
         evidence |= {"slot_a": slots[0], "slot_b": slots[1]}
-    return Match(a, b, round(found.jaccard, 4), round(found.containment, 4), label, evidence)
+    return Match(a, b, round(measured.jaccard, 4), round(measured.containment, 4), label, evidence)
 
 
 # --- what templates differ in

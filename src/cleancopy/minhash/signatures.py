@@ -29,9 +29,12 @@ Hashes = NDArray[np.uint64]
 Whole = TypeVar("Whole", np.int64, np.uint64)
 KERNEL = "cleancopy.minhash.kernel"
 EMPTY = 0xFFFFFFFF  # what a signature holds where there is nothing to sign, as in datasketch
-BATCH = 2_000_000  # code points that go through the kernel at once: bounds the memory, keeps it in cache
-PART = 250_000  # code points that numpy signs at once
-WORTHWHILE = 8_000_000  # code points, over all calls, from which loading the kernel (0.7 CPU-seconds) pays
+# Code points that go through the kernel at once. Its buffers are some 30 bytes a code point.
+BATCH = 2_000_000
+# Code points that numpy signs at once: more would fall out of the processor's cache.
+PART = 250_000
+# Code points, over all calls, from which loading the kernel (0.7 CPU-seconds) pays: numpy needs about as long.
+WORTHWHILE = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +96,11 @@ def minhash(row: NDArray[np.uint32], signing: Signing) -> MinHash:
 
 def shingle_hashes(texts: Sequence[str], signing: Signing) -> list[Hashes]:
     """The sorted distinct 64-bit shingle hashes of each text: what ``shingles`` gives, in 8 bytes a shingle."""
-    found: list[Hashes] = []
+    hashes: list[Hashes] = []
     for batch in _batches(texts, BATCH):
         kernel = _kernel(batch)
-        found += _hash_compiled(kernel, batch, signing) if kernel else _hash_plainly(batch, signing)
-    return found
+        hashes += _hash_compiled(kernel, batch, signing) if kernel else _hash_plainly(batch, signing)
+    return hashes
 
 
 def sketches(signatures: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -120,11 +123,12 @@ def estimates(sketched: NDArray[np.uint32], pairs: NDArray[np.int64], num_perm: 
     share = np.empty(len(pairs))
     for start in range(0, len(pairs), 65_536):
         part = pairs[start : start + 65_536]
-        other = sketched[part[:, 0]] ^ sketched[part[:, 1]]
-        other |= other >> np.uint32(2)
-        other |= other >> np.uint32(1)
-        other &= np.uint32(0x11111111)
-        share[start : start + 65_536] = 1 - np.bitwise_count(other).sum(axis=1) / num_perm
+        # One bit is left of every four that are not all equal: as many bits as values that differ.
+        differing = sketched[part[:, 0]] ^ sketched[part[:, 1]]
+        differing |= differing >> np.uint32(2)
+        differing |= differing >> np.uint32(1)
+        differing &= np.uint32(0x11111111)
+        share[start : start + 65_536] = 1 - np.bitwise_count(differing).sum(axis=1) / num_perm
     return np.maximum(0.0, (16 * share - 1) / 15)
 
 
@@ -222,11 +226,11 @@ def _hash_compiled(
     how = (signing.unit == "word", signing.shingle, fold_table(), keys, ends[1:])
     late = np.flatnonzero(kernel.hash_shingles(text, edges, raw, *how)).tolist()
     keys = keys[: ends[-1]].copy()  # the rest of the buffer goes free
-    found = [keys[start:end] for start, end in pairwise(ends.tolist())]
+    hashes = [keys[start:end] for start, end in pairwise(ends.tolist())]
     again = _hash_compiled(kernel, [normalise(texts[i]) for i in late], signing, False) if late else []
-    for i, hashes in zip(late, again, strict=True):
-        found[i] = hashes
-    return found
+    for i, missing in zip(late, again, strict=True):
+        hashes[i] = missing
+    return hashes
 
 
 # --- with numpy
@@ -242,10 +246,10 @@ def _sign_plainly(texts: Sequence[str], signing: Signing, rows: NDArray[np.uint3
         some = np.flatnonzero(counts)
         firsts = (np.cumsum(counts) - counts)[some]
         hashes = _scramble(_hash_spans(data, begin, end, signing))
-        own = np.empty((rows.shape[1], len(some)), np.uint32)
+        minima = np.empty((rows.shape[1], len(some)), np.uint32)
         for k in range(rows.shape[1] if len(some) else 0):
-            own[k] = np.minimum.reduceat(hashes * a[k] + b[k], firsts)
-        rows[done + some] = own.T
+            minima[k] = np.minimum.reduceat(hashes * a[k] + b[k], firsts)
+        rows[done + some] = minima.T
         done += len(part)
 
 
@@ -254,7 +258,7 @@ def _shingled(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """The normal forms of texts as UTF-8, where each shingle starts and ends, how many each text has."""
     words, normal = signing.unit == "word", list(map(normalise, texts))
-    units = np.array([one.count(" ") + 1 if words and one else len(one) for one in normal], np.int64)
+    units = np.array([form.count(" ") + 1 if words and form else len(form) for form in normal], np.int64)
     data = np.frombuffer((" " if words else "").join(filter(None, normal)).encode(), np.uint8)
     starts, stops = _edges(data, signing.unit)
     size = np.minimum(signing.shingle, units)

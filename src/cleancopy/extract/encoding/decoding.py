@@ -13,6 +13,8 @@ _SEVERAL_BYTES = {"gb18030", "big5", "euc-jp", "shift_jis", "euc-kr"}
 # Found by other means, or so rare that the detector would take common encodings for them.
 _RARE = {"iso-8859-4", "iso-8859-10", "iso-8859-14", "iso-8859-16"}
 _NOT_DETECTED = {"utf-8", "utf-16be", "utf-16le", "iso-2022-jp"}
+# Bytes in which a page declares its encoding (browsers look at 1024; some pages need more), and bytes that
+# the detector gets.
 _PRESCAN = 4096
 _SAMPLE = 200_000
 _META = re.compile(rb"""<meta\b[^>]{0,500}?charset\s*=\s*["']?\s*([\w.:-]{2,40})""", re.IGNORECASE)
@@ -240,8 +242,9 @@ def _of_its_script(ranking: dict[str, float], sample: bytes) -> dict[str, float]
     return {name: score for name, score in ranking.items() if name not in out} or ranking
 
 
-# The two have the small letters but one in common. They differ in that one, in where the capitals stand, and in
-# that windows-1251 has the letters of Serbian and Macedonian, too, where the other has capitals.
+# Windows-1251 and Macintosh Cyrillic have all small letters but one in common. They differ in that one, in
+# where the capitals stand, and in that windows-1251 has the letters of Serbian and Macedonian, too, where the
+# other has capitals.
 _CYRILLIC_WINDOWS = re.compile(
     rb"[\xe0-\xfe]\xff|\xff[\xe0-\xfe]|(?<![\x80-\xff])[\xc0-\xde][\xe0-\xfe]|[\xe0-\xfe][\x80-\x9f][\xe0-\xfe]"
 )
@@ -273,6 +276,7 @@ def _decode_as(payload: bytes, name: str) -> tuple[str, int]:
     return text, faults
 
 
+# What a wrong encoding leaves: replacement characters, and C1 controls, which no page writes.
 _MISFITS = re.compile("[\ufffd\x80-\x9f]")
 
 

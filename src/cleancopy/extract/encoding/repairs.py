@@ -45,7 +45,7 @@ def repair(text: str, *, code: bool = False) -> tuple[str, tuple[Edit, ...]]:
         return text, ()
     parts, edits, length = list[str](), list[Edit](), 0
     for line in _LINE.findall(text):
-        repaired, found = _settled(line, code)
+        repaired, found = _repaired(line, code)
         parts.append(repaired)
         edits += [Edit(e.start + length, e.end + length, e.rule, e.original) for e in found]
         length += len(repaired)
@@ -68,7 +68,9 @@ _JOINING = "\u0600-\u109f\u1700-\u18af\u1900-\u1cff\ua800-\uabff\ufe0f\u2190-\u2
 _JOINING += "\U00010a00-\U00011fff\U0001f000-\U0001faff"
 # Scripts written without spaces (Thai, Lao, Tibetan, Myanmar, Khmer, Tai ...): there U+200B parts the words.
 _SPACELESS = "\u0e00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf"
+# The C0 controls but for tab, line feed and carriage return; and delete.
 _CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
+# Terminal escapes (ECMA-48): a control sequence, and an operating system command.
 _ESCAPES = r"\x1b\[[0-?]{0,32}[ -/]{0,8}[@-~]|\x1b\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)"
 _ASCII_UNSEEN = re.compile(f"[{_CONTROL}]")
 _MAYBE_UNSEEN = re.compile(
@@ -120,18 +122,18 @@ _SUSPECT = _suspect()
 
 _Change = tuple[int, int, str, str]  # start, end, what stands there instead, rule
 _Mark = tuple[int, int, int, Edit | _Change]
-_ROUNDS = 8
-_PARTS = 2000
+_ROUNDS = 8  # how many times over a text may have been misread
+_PARTS = 2000  # different runs of a line that are tried, which bounds the time of a hostile one
 
 
-def _settled(line: str, code: bool) -> tuple[str, list[Edit]]:
+def _repaired(line: str, code: bool) -> tuple[str, list[Edit]]:
     """A line repaired until nothing more changes, and its edits.
 
-    Text that was misread several times settles in as many rounds. What has not settled after ``_ROUNDS`` is no
-    text but a trap; then only its unseen characters go.
+    Text that was misread several times needs as many rounds. What still changes after ``_ROUNDS`` is no text
+    but a trap; then only its unseen characters go.
     """
-    if settled := _rounds(line, [], code):
-        return settled
+    if repaired := _rounds(line, [], code):
+        return repaired
     bare = _composed(line, [], _removals(line))
     return _rounds(*bare, code) or bare
 
@@ -199,7 +201,7 @@ def _reread_part(before: str, part: str, after: str) -> str:
 def _misread_as(codec: str, line: str, bad: bool, before: str = "", after: str = "") -> str | None:
     """The line as it was before UTF-8 was read in this codec, or None if that is not proved.
 
-    In a line that is bad anyway, sequences are mended too where A0 became a space or a byte was lost.
+    In a line that is bad anyway, sequences are repaired, too, where A0 became a space or a byte was lost.
     ``before`` and ``after`` are the characters beside it.
     """
     try:

@@ -38,6 +38,7 @@ STAGE = "captions"
 WINDOW, MOST_CAPTIONS, MOST_PAIRS, MOST_WORDS = 12, 1_000, 5_000, 120
 
 _CANDIDATES = frozenset(["paragraph", "caption", "credit", "list_item"])
+# A label and a code with at least three digits: "VIRIN: 240101-F-AB123-1001", "Photo ID 1234567".
 _IDENTIFIER = re.compile(
     r"\(?(?P<label>[A-Z][A-Z]{2,7}|(?:[A-Z][\w.-]*\s){0,3}(?:ID|Id|No\.?|Nr\.?|Number|Ref\.?|Reference))\s*[:#]\s*"
     r"(?P<code>(?=\S*\d\S*\d\S*\d)[\w./_-]{4,40})\)?"
@@ -267,8 +268,8 @@ def _groups(page: _Page) -> list[list[int]]:
             for probe in probes:
                 index.setdefault(probe, []).append(len(gathered))
             gathered.append([at])
-    settled = [group for members in gathered for group in _settled(page, _with_neighbours(page, members))]
-    return [group for group in settled if len(group) > 1 or _stands_alone(page, group[0])]
+    groups = [group for members in gathered for group in _fullest_first(page, _with_neighbours(page, members))]
+    return [group for group in groups if len(group) > 1 or _stands_alone(page, group[0])]
 
 
 def _stands_alone(page: _Page, at: int) -> bool:
@@ -358,7 +359,7 @@ def _title_like(page: _Page, at: int) -> bool:
     return len(line.split()) < page.policy.min_words and not line.endswith((":", ".", "?", "!"))
 
 
-def _settled(page: _Page, members: list[int]) -> list[list[int]]:
+def _fullest_first(page: _Page, members: list[int]) -> list[list[int]]:
     """One group with the fullest member first; what is not verified against it stands alone."""
     pool = [at for at in members if at not in page.cut] or members
     best = pool[0]
@@ -379,8 +380,8 @@ def _collapse(page: _Page, group: list[int], taken: frozenset[int]) -> tuple[dic
     lines = [at for at in _adjuncts(page, members) if at not in taken]
     titles = [at for at in _titles(page, members, frozenset(lines)) if at not in taken]
     cuts = {at: _repeated(page, kept, at, members) for at in members if at != kept}
-    if (own := _own_credit(page, kept)) is not None:
-        cuts[kept] = own
+    if (credit := _credit_of_kept(page, kept)) is not None:
+        cuts[kept] = credit
     for at in lines:
         rule = "caption-credit" if at in page.credits else "caption-identifier"
         cuts[at] = _whole(page, at, rule, _REASONS[rule], kept)
@@ -463,7 +464,7 @@ def _whole(page: _Page, at: int, rule: str, reason: str, kept: int, evidence: Ev
     return Cut(blocks[at].start, end, STAGE, rule, reason, {**keeper, **(evidence or {})})
 
 
-def _own_credit(page: _Page, kept: int) -> Cut | None:
+def _credit_of_kept(page: _Page, kept: int) -> Cut | None:
     """The cut of the credit at the end of the kept caption."""
     caption, block = page.captions.get(kept), page.document.blocks[kept]
     if caption is None or caption.end >= block.end:
@@ -476,9 +477,9 @@ def _own_credit(page: _Page, kept: int) -> Cut | None:
 def _media(page: _Page, kept: int, members: list[int], lines: list[int], titles: list[int]) -> Media:
     blocks, text = page.document.blocks, page.document.text
     ends = [text[page.captions[at].end : blocks[at].end] for at in members if at in page.captions]
-    said = [*(page.line(at) for at in lines), *ends]
-    identifiers = [found[0].strip("()") for one in said for found in _IDENTIFIER.finditer(one)]
-    credits = [bare_credit(_IDENTIFIER.sub("", one)) for one in said]
+    sources = [*(page.line(at) for at in lines), *ends]
+    identifiers = [code[0].strip("()") for source in sources for code in _IDENTIFIER.finditer(source)]
+    credits = [bare_credit(_IDENTIFIER.sub("", source)) for source in sources]
     return Media(
         caption=page.body(kept),
         credit=max(credits, key=len, default="") or None,

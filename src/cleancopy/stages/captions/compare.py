@@ -33,9 +33,9 @@ from cleancopy.stages.captions.wording import NEGATIONS, Word, fold, split_words
 
 Label = Literal["same", "related", "different"]
 Keep = Literal["a", "b", "either"]
-# Characters above which a text is no caption; it bounds what one comparison costs.
+# Characters above which a text is no caption; this bounds what one comparison costs.
 LONGEST = 4_000
-# How alike two captions must be to be called related rather than different.
+# Containment of character 4-grams from which two captions that are not one are called related.
 RELATED = 0.5
 # A short text needs so many words of substance, and the rest behind a topic label so many words, to be a copy.
 SUBSTANCE, TOPIC_REST, TOPIC_WORDS = 3, 6, 6
@@ -57,7 +57,7 @@ class CaptionMatch:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A caption as it is compared: its words without page furniture and credit, and the credit's words."""
+    """A caption as it is compared: its words without UI text and credit, and the credit's words."""
 
     words: tuple[Word, ...]
     keys: tuple[str, ...]
@@ -79,7 +79,7 @@ class _Verdict:
 def compare_captions(a: str, b: str, policy: CaptionPolicy = CaptionPolicy()) -> CaptionMatch:  # noqa: B008
     """Whether two captions are the same, related or different, and which of them says more.
 
-    The same: one is redundant once the other is read, whatever their punctuation, case, page furniture,
+    The same: one is redundant once the other is read, whatever their punctuation, case, UI text,
     credit or truncation. Related: they share a picture, an event or a template, yet each says something.
     Texts longer than any caption are compared only for being equal.
     """
@@ -94,12 +94,12 @@ def compare_readings(a: Reading, b: Reading, policy: CaptionPolicy) -> CaptionMa
     """The verdict over two readings, with its evidence."""
     only_a, only_b = _unmatched(a, b), _unmatched(b, a)
     alike = a.keys == b.keys
-    found = Overlap(1, 1, 1) if alike else overlap(_shingles(a), _shingles(b))
-    verdict = _judge(a, b, only_a, only_b, found.containment, policy)
+    shared = Overlap(1, 1, 1) if alike else overlap(_shingles(a), _shingles(b))
+    verdict = _judge(a, b, only_a, only_b, shared.containment, policy)
     evidence: Evidence = {
         "rule": verdict.rule,
-        "jaccard": round(found.jaccard, 3),
-        "containment": round(found.containment, 3),
+        "jaccard": round(shared.jaccard, 3),
+        "containment": round(shared.containment, 3),
         "only_a": " ".join(word.key for word in only_a),
         "only_b": " ".join(word.key for word in only_b),
         "credit_a": a.credit,
@@ -245,8 +245,8 @@ def _digits(reading: Reading) -> list[str]:
 
 
 def _in_order(few: list[str], many: list[str]) -> bool:
-    rest = iter(many)
-    return all(one in rest for one in few)
+    rest = iter(many)  # ``in`` uses an iterator up: each is looked for behind the one before
+    return all(number in rest for number in few)
 
 
 # --- what one text has and the other lacks
@@ -274,21 +274,24 @@ def _runs_in(part: tuple[str, ...], whole: tuple[str, ...]) -> bool:
 def _unmatched(one: Reading, other: Reading) -> tuple[Word, ...]:
     """The words of substance that ``one`` has and ``other`` lacks, typing errors and truncation forgiven."""
     keys = other.keys
-    known = set(keys)
-    missing = [word for word in _without_signature(one, other) if word.content and word.key not in known]
+    keys_of_other = set(keys)
+    missing = [
+        word for word in _without_signature(one, other) if word.content and word.key not in keys_of_other
+    ]
     if not missing:
         return ()
     joined = {x + y for x, y in pairwise(keys)}
-    split = {key for x, y in pairwise(one.keys) if x + y in known for key in (x, y)}
+    split = {key for x, y in pairwise(one.keys) if x + y in keys_of_other for key in (x, y)}
     missing = [w for w in missing if not ((w.key in joined or w.key in split) and w.key.isalpha())]
     if not missing:
         return ()
     last = one.words[-1].key
     mid_word = one.cut_off or _runs_in(one.keys, keys)
-    if len(missing) > max(3, len(one.words) // 4):  # so many are no typing errors
+    # More than three, and more than a quarter of the words, are no typing errors.
+    if len(missing) > max(3, len(one.words) // 4):
         return tuple(missing)
-    own = {*one.keys}
-    spare = [word for word in other.words if word.key not in own]
+    keys_of_one = {*one.keys}
+    spare = [word for word in other.words if word.key not in keys_of_one]
     return tuple(
         word
         for word in missing
@@ -392,7 +395,7 @@ def _plain(text: str) -> str:
     return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).replace("’", "'").split())
 
 
-# What page furniture says around a caption: counters, zoom and gallery controls, hidden labels, relative
+# What UI text says around a caption: counters, zoom and gallery controls, hidden labels, relative
 # ages, template faults. None of it belongs to the caption.
 _FURNITURE = re.compile(
     r"""(?ix)
@@ -419,9 +422,14 @@ _FURNITURE = re.compile(
     """
 )
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
+# Soft hyphen; zero-width characters and marks of direction; invisible operators; byte order mark; private use,
+# where icon fonts keep their pictures.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ue000-\uf8ff]")
+# A caption that was cut off: it ends in dots, perhaps with "read more" behind them.
 _CUT_OFF = re.compile(r"(?:…|\.{3,})\s*(?:\(?(?:read\s+)?more\)?)?\s*[\"”»']?$", re.IGNORECASE)
+# A label before a caption that only says that a picture follows.
 _LEAD = re.compile(r"(?i)^\s*(?:image|photo|picture|video|foto|bild|file(?:\s+photo)?)\s*(?:[:–—]|-\s)\s*")
+# What sets a topic apart from the caption behind it: a dash between spaces, a colon.
 _TOPIC = re.compile(r"\s[-–—|]\s|:\s")
 _NUMBER = re.compile(r"(?<![^\W_])\d+(?![^\W_])")
 _LISTED = re.compile(r"[,;&]|\b(?:and|und|et|y|e|en)\b")

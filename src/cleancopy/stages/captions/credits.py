@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from cleancopy.stages.captions.wording import split_words
 
-# What a credit has at most: characters and words; and how many places are tried for its beginning.
+# What a credit has at most: characters and words; and how many places are tried for its beginning, which
+# bounds the time that a long line of names costs.
 CREDIT_LENGTH, _CREDIT_WORDS, MOST_STARTS = 200, 20, 16
 
 
@@ -16,12 +17,12 @@ def credit_start(text: str) -> tuple[int, bool] | None:
     """Where the credit at the end of a text begins, and whether it stands apart from the sentence before it."""
     tail = max(0, len(text) - CREDIT_LENGTH)
     apart = {0} if not tail else set()
-    for found in _BREAK.finditer(text, tail):
-        apart.add(found.end() if text[found.end() - 1] not in "([" else found.end() - 1)
+    for pause in _BREAK.finditer(text, tail):
+        apart.add(pause.end() if text[pause.end() - 1] not in "([" else pause.end() - 1)
     starts = dict.fromkeys(apart, True)
-    for found in _LABEL.finditer(text, tail):
-        before = _ACRONYMS.search(text, max(tail, found.start() - 30), found.start())
-        starts.setdefault(before.start() if before else found.start(), False)
+    for label in _LABEL.finditer(text, tail):
+        before = _ACRONYMS.search(text, max(tail, label.start() - 30), label.start())
+        starts.setdefault(before.start() if before else label.start(), False)
     for start in sorted(starts)[:MOST_STARTS]:
         if _is_credit(text[start:]):
             return start, starts[start]
@@ -32,11 +33,11 @@ def split_credits(text: str) -> tuple[str, list[str]]:
     """A caption's own words, and the credits: those behind it, and those in brackets within it."""
     credits: list[str] = []
     for _ in range(3):
-        found = credit_start(text)
-        if found is None:
+        start = credit_start(text)
+        if start is None:
             break
-        credits.insert(0, text[found[0] :].strip(" ()[].-–—|"))
-        text = text[: found[0]].rstrip(" -–—|,;:/")
+        credits.insert(0, text[start[0] :].strip(" ()[].-–—|"))
+        text = text[: start[0]].rstrip(" -–—|,;:/")
     for bracketed in _BRACKETED.findall(text):
         if _is_credit(bracketed):
             credits.append(bracketed.strip("()[]"))
@@ -156,11 +157,14 @@ _PARTICLES = """by via for from of the and file files photo photos image images 
     all rights reserved com org net von van der den de del della di da do dos la le du und et y e i pool stock
     submitted"""
 _NAME_PARTICLES = frozenset(_PARTICLES.split())
+# Where a new thought may begin: behind the end of a sentence, a dash between spaces, an opening bracket.
 _BREAK = re.compile(r"[.!?…\"”»')\]]\s*(?=[^\W_a-z(\[])|\s[-–—|]\s(?=[^\W_a-z©])|\s*[(\[]")
 _NAME_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _NUMBER = re.compile(r"(?<![^\W_])\d+(?![^\W_])")
 _BRACKETED = re.compile(r"[(\[][^()\[\]]{4,100}[)\]]")
+# What may stand before a label: up to three capitalised words or initials ("U.S. Navy photo by").
 _MODIFIERS = re.compile(r"(?:(?:[A-Z][A-Za-z&-]*|(?:[A-Z]\.){2,})\s+){1,3}$")
+# The same where only acronyms count, since the words before them may be the caption's ("DoD photo by").
 _ACRONYMS = re.compile(r"(?:(?:[A-Z][A-Za-z]?[A-Z]+|(?:[A-Z]\.){2,})\s+){1,2}$")
 _NOISE = """photo photos photograph photographs photography image images picture pictures illustration video
     credit credits courtesy copyright foto fotos bild bilder source quelle all rights reserved the"""

@@ -51,11 +51,15 @@ def fold(word: str) -> str:
     return "".join(c for c in word if not unicodedata.combining(c))
 
 
+# The mark between thousands, as "1,200", "1.200", "1 200" (narrow or no-break space) and "1'200" write it.
 _THOUSANDS = re.compile(r"(?<=\d)[,.\u202f\u00a0'](?=\d{3}(?!\d))")
-# Scripts written without spaces: every character is a word (kana, Han, Thai to Tibetan, Burmese, Khmer).
+# Scripts written without spaces, of which every character counts as a word: hiragana and katakana; Han with
+# extension A and the compatibility forms; Thai, Lao and Tibetan; Burmese; Khmer.
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"
 WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+# Where a template set two words together: "GardenTools" (in Latin-1 capitals and small letters).
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ][a-zß-ÿ])")
+# German spells umlauts so where a keyboard has none; other accents are only dropped.
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 # Words that carry no fact of their own, so that rewording with them does not make another caption. English,
 # German, French, Spanish, Portuguese, Italian, Dutch. Words that decide a fact (not, without, left, before)
