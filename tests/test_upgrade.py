@@ -15,7 +15,7 @@ import pytest
 from cleancopy import policy, version
 from cleancopy.curation import maintain
 from cleancopy.ingest.pipeline import begin, ingest, reclean_sites
-from cleancopy.ingest.publish import differences
+from cleancopy.ingest.preview import differences
 from cleancopy.ingest.run import Summary
 from cleancopy.store import chrome_profiles, decisions, releases, tables
 from cleancopy.store.rows import FROM_ARCHIVE
