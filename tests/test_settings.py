@@ -11,7 +11,7 @@ import pytest
 
 from cleancopy.errors import PolicyError, RejectReason
 from cleancopy.sources.settings import Fetching, Settings, Source, read_sources
-from cleancopy.warc.reader import Choice
+from cleancopy.warc.choice import Choice
 from conftest import ROOT
 
 PAGE = '[[source]]\nname = "a"\nkind = "urls"\nurls = ["https://example.org/"]\n'

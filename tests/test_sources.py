@@ -23,7 +23,10 @@ from cleancopy.errors import Rejection, RejectReason
 from cleancopy.policy import Limits
 from cleancopy.sources.files import Input, RejectedInput, find_inputs, printable, read_input
 from cleancopy.sources.settings import Source
-from cleancopy.warc.reader import Choice, canonical_url, read_warc, utc_time
+from cleancopy.warc.address import canonical_url
+from cleancopy.warc.choice import Choice
+from cleancopy.warc.reader import read_warc
+from cleancopy.warc.record import utc_time
 
 LIMITS = Limits()
 SMALL = Limits(payload_bytes=2_000, inflated_bytes=4_000)

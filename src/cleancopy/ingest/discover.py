@@ -18,7 +18,7 @@ from cleancopy.sources.web.crawl import Listed, Missing, Page, crawl, read_dropp
 from cleancopy.store import archive
 from cleancopy.store.rows import LedgerEntry
 from cleancopy.store.spool import Spool, read_spool
-from cleancopy.warc.reader import canonical_url
+from cleancopy.warc.address import canonical_url
 
 #: Inputs, and their bytes, that make a shard full: enough work to make a task's own cost (11-34 ms) vanish.
 SHARD_INPUTS, SHARD_BYTES = 2_000, 1 << 27

@@ -25,7 +25,7 @@ from cleancopy.sources.web.crawl import Listed, Missing, Page, of_source, open_p
 from cleancopy.store import archive
 from cleancopy.store.rows import LedgerEntry
 from cleancopy.store.spool import Spool, read_spool
-from cleancopy.warc.reader import canonical_url
+from cleancopy.warc.address import canonical_url
 
 #: Rejections that another try may not repeat.
 _WORTH_ANOTHER_TRY = frozenset(

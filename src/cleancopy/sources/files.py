@@ -38,7 +38,10 @@ from cleancopy.document import Capture
 from cleancopy.errors import Rejection, RejectReason
 from cleancopy.extract.encoding import looks_binary
 from cleancopy.extract.limits import GZIP_MAGIC, inflate
-from cleancopy.warc.reader import PAGE_TYPES, Choice, RejectedInput, canonical_url, read_records, utc_time
+from cleancopy.warc.address import canonical_url
+from cleancopy.warc.choice import PAGE_TYPES, Choice
+from cleancopy.warc.reader import RejectedInput, read_records
+from cleancopy.warc.record import utc_time
 
 if TYPE_CHECKING:
     from cleancopy.policy import Limits

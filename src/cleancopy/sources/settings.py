@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cleancopy.errors import PolicyError
-from cleancopy.warc.reader import PAGE_RECORDS, PAGE_TYPES, Choice
+from cleancopy.warc.choice import PAGE_RECORDS, PAGE_TYPES, Choice
 
 SourceKind = Literal["files", "urls", "sitemap", "feed", "warc", "site"]
 

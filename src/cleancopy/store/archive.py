@@ -35,7 +35,7 @@ from cleancopy.store.paths import (
     scratch_folder,
     store_errors,
 )
-from cleancopy.warc.reader import response_payload
+from cleancopy.warc.payload import response_payload
 
 # On 500 pages (229 kB each on average): level 4 is 3 % bigger than level 6 at 20 % less CPU.
 COMPRESSION_LEVEL = 4

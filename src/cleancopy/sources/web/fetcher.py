@@ -33,7 +33,7 @@ from cleancopy.sources.web.http_cache import Validators, Visits, validators
 from cleancopy.sources.web.robots import ALL, MAX_BYTES, Rules, rules_of
 from cleancopy.sources.web.ssrf import check_url
 from cleancopy.store.archive import Archive, ArchiveRef
-from cleancopy.warc.reader import canonical_url
+from cleancopy.warc.address import canonical_url
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

@@ -21,7 +21,8 @@ from cleancopy.errors import Rejection, RejectReason
 from cleancopy.sources.settings import Fetching
 from cleancopy.sources.web.ssrf import ForbiddenAddress
 from cleancopy.store.archive import Response
-from cleancopy.warc.reader import PAGE_TYPES, response_payload
+from cleancopy.warc.choice import PAGE_TYPES
+from cleancopy.warc.payload import response_payload
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession

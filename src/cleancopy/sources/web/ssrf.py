@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from cleancopy.errors import Rejection, RejectReason
 from cleancopy.sources.settings import Fetching, allowed_pairs
-from cleancopy.warc.reader import canonical_url
+from cleancopy.warc.address import canonical_url
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
