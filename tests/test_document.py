@@ -43,7 +43,7 @@ def test_clean_text_and_cuts_are_the_page_text(example: tuple[str, list[list[Cut
         document = document.with_cuts(cuts)
     assert restored(document) == text
     assert len(document.clean) == len(text) - sum(one.end - one.start for one in document.cuts)
-    assert "".join(text[start : start + size] for _, start, size in document.spans) == document.clean
+    assert "".join(text[start : start + size] for _, start, size in document.mapping) == document.clean
 
 
 @given(texts_and_proposals())

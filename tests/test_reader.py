@@ -271,7 +271,7 @@ def test_derived_columns_say_what_the_document_says(found: list[Document]) -> No
     for document, row in zip(found, schema.derive(batch, names, Path("clean")).to_pylist(), strict=True):
         assert row["page_text"] == document.text
         spans = tuple((span["start"], span["page_start"], span["length"]) for span in row["spans"])
-        assert spans == document.spans
+        assert spans == document.mapping
         kept = [block for block in row["text_blocks"] if block["start"] < block["end"]]
         assert kept == row["text_blocks"]
         shown = ["".join(_kept(document, block.start, block.end)) for block in document.blocks]

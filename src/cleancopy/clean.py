@@ -41,7 +41,7 @@ def read(capture: Capture, policy: Policy) -> Document:
     markup = media_type(capture, text) == "text/html"
     if markup:
         check_markup(text, policy.limits)
-        page = read_html(text, repair=policy.repair, limits=policy.limits)
+        page = read_html(text, url=capture.url, repair=policy.repair, limits=policy.limits)
         metadata = read_metadata(page.tree, url=capture.url)
         page = replace(page, blocks=score_blocks(page, policy.content, capture.url))
     else:
@@ -59,6 +59,7 @@ def read(capture: Capture, policy: Policy) -> Document:
         decoding=decoding,
         payload_sha256=capture.sha256,
         notes=page.notes,
+        spans=page.spans,
     )
 
 

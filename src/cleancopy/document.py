@@ -1,6 +1,7 @@
 """Captures, blocks, cuts and documents, and the law that binds them.
 
-A page becomes one text in reading order, the *page text*, split into *blocks*. Nothing is deleted: stages
+A page becomes one text in reading order, the *page text*, split into *blocks*. What is more than
+plain text (links, formulas, pictures, lists, tables) is kept beside it as *spans*. Nothing is deleted: stages
 propose *cuts*, ranges of the page text with a stage, a rule, a reason and evidence. The conservation law
 holds for every ``Document`` that exists: clean text + cuts = page text, exactly.
 
@@ -10,10 +11,11 @@ All offsets count Unicode code points of the page text, half open: ``text[start:
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from cleancopy.errors import ConservationError
@@ -75,6 +77,39 @@ class Block(NamedTuple):
     link_share: float = 0.0
     score: float | None = None
     why: str = ""
+
+
+InlineKind = Literal[
+    "link", "emphasis", "strong", "strike", "code", "sub", "sup", "formula", "ruby", "picture", "footnote", "note_mark"
+]
+HolderKind = Literal["list", "item", "term", "description", "quote", "pre", "table", "cell", "note"]
+SpanKind = InlineKind | HolderKind
+
+
+class Span(NamedTuple):
+    """A range of the page text and what it is on the page: a link, a formula, a picture, a cell, a list, ...
+
+    ``value`` is what the kind needs: the absolute address of a link or picture, the TeX of a formula, the
+    reading of a ruby, the name of a footnote (the same for its references and its note), ``ol``, ``ul`` or
+    ``dl`` for a list, the language of a ``pre``, ``header`` or nothing for a cell. ``text`` is the alt text
+    of a picture, the title of a link, ``display`` for a formula on a line of its own. ``number`` is where a
+    numbered list begins, and the number of an item. ``row`` and ``column`` count a cell's place from 0,
+    ``rows`` and ``columns`` how many it covers.
+
+    Lists, items, quotes, tables, notes and long cells hold whole blocks; the others lie within them. Spans
+    nest, and are sorted so that the outer ones come first. Only a picture is empty: it stands at ``start``.
+    """
+
+    start: int
+    end: int
+    kind: SpanKind
+    value: str = ""
+    text: str = ""
+    number: int = 0
+    row: int = 0
+    column: int = 0
+    rows: int = 1
+    columns: int = 1
 
 
 class Cut(NamedTuple):
@@ -149,8 +184,8 @@ class Decoding(NamedTuple):
 class Document:
     """A page read, and, once cleaned, cut: page text, blocks, cuts and what is known of them.
 
-    Cuts are sorted, not empty and do not overlap; blocks are sorted and do not overlap. A ``Document``
-    that breaks this cannot be made (``ConservationError``).
+    Cuts are sorted, not empty and do not overlap; blocks are sorted and do not overlap; spans are sorted and
+    lie within the text. A ``Document`` that breaks this cannot be made (``ConservationError``).
     """
 
     key: str
@@ -166,15 +201,17 @@ class Document:
     decoding: Decoding | None = None
     payload_sha256: str = ""
     notes: tuple[str, ...] = ()
+    spans: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
         check_ranges("block", self.blocks, len(self.text))
         check_ranges("cut", self.cuts, len(self.text))
+        check_spans(self.spans, len(self.text))
 
     def __reduce__(self) -> tuple[Callable[..., Document], tuple[Any, ...]]:
         # Plain tuples are pickled three times as fast as named ones.
         said = {name: getattr(self, name) for name in self.__slots__}
-        plain = {name: tuple(map(tuple, said[name])) for name in ("blocks", "cuts", "repairs")}
+        plain = {name: tuple(map(tuple, said[name])) for name in ("blocks", "cuts", "repairs", "spans")}
         return _unpickled, tuple((said | plain).values())
 
     @property
@@ -195,13 +232,30 @@ class Document:
         return tuple(ranges)
 
     @property
-    def spans(self) -> tuple[tuple[int, int, int], ...]:
+    def mapping(self) -> tuple[tuple[int, int, int], ...]:
         """Clean text to page text: (start in the clean text, start in the page text, length)."""
-        spans, position = [], 0
+        pieces, position = [], 0
         for start, end in self.kept:
-            spans.append((position, start, end - start))
+            pieces.append((position, start, end - start))
             position += end - start
-        return tuple(spans)
+        return tuple(pieces)
+
+    @property
+    def kept_blocks(self) -> tuple[Block, ...]:
+        """The blocks that the cuts leave, with their offsets in the clean text."""
+        clean = _Shift(self.cuts)
+        moved = [block._replace(start=clean(block.start), end=clean(block.end)) for block in self.blocks]
+        return tuple(block for block in moved if block.start < block.end)
+
+    @property
+    def kept_spans(self) -> tuple[Span, ...]:
+        """The spans that the cuts leave, with their offsets in the clean text; a picture goes with its place."""
+        clean, kept = _Shift(self.cuts), []
+        for span in self.spans:
+            start, end = clean(span.start), clean(span.end)
+            if start < end or (span.start == span.end and not clean.cuts(span.start)):
+                kept.append(span._replace(start=start, end=end))
+        return tuple(kept)
 
     @property
     def doc_id(self) -> str:
@@ -230,10 +284,32 @@ class Document:
         return replace(self, cuts=tuple(sorted([*self.cuts, *new], key=lambda c: (c.start, c.end))))
 
 
+class _Shift:
+    """From offsets in the page text to offsets in the clean text; those inside a cut fall on where it was."""
+
+    def __init__(self, cuts: tuple[Cut, ...]) -> None:
+        self.starts = [cut.start for cut in cuts]
+        self.ends = [cut.end for cut in cuts]
+        self.removed = list(accumulate((cut.end - cut.start for cut in cuts), initial=0))
+
+    def __call__(self, offset: int) -> int:
+        before = bisect_left(self.starts, offset)
+        inside = max(0, self.ends[before - 1] - offset) if before else 0
+        return offset - self.removed[before] + inside
+
+    def cuts(self, offset: int) -> bool:
+        """Whether a cut takes the character at an offset."""
+        before = bisect_right(self.starts, offset)
+        return before > 0 and offset < self.ends[before - 1]
+
+
 def _unpickled(
     key: str, text: str, blocks: tuple[Any, ...], cuts: tuple[Any, ...], repairs: tuple[Any, ...], *others: Any
 ) -> Document:
-    return Document(key, text, _made(Block, blocks), _made(Cut, cuts), _made(Repair, repairs), *others)
+    *others, spans = others
+    return Document(
+        key, text, _made(Block, blocks), _made(Cut, cuts), _made(Repair, repairs), *others, _made(Span, spans)
+    )
 
 
 def _made(kind: type[T], rows: Iterable[tuple[Any, ...]]) -> tuple[T, ...]:
@@ -252,6 +328,20 @@ def check_ranges(what: str, ranges: Iterable[Block | Cut], length: int) -> None:
                 f"the text (length {length}); a stage proposed a wrong range: please report it with the page"
             )
         before = one.end
+
+
+def check_spans(spans: Sequence[Span], length: int) -> None:
+    """Raise ConservationError unless spans are sorted by their start and lie within the text."""
+    before = 0
+    for span in spans:
+        start, end, kind = span[:3]
+        if before <= start < end <= length or (before <= start == end <= length and kind == "picture"):
+            before = start
+            continue
+        raise ConservationError(
+            f"span [{start}:{end}] ({kind}) is empty, is not sorted (before it: {before}) or leaves the text "
+            f"(length {length}); please report it with the page"
+        )
 
 
 @lru_cache(maxsize=65_536)  # asked of each key at every step of a run

@@ -102,7 +102,7 @@ def pieces(document: Document, source: Source | None, start: int, end: int) -> l
     the store knows.
     """
     found: list[Piece] = []
-    for clean_start, page_start, length in document.spans:
+    for clean_start, page_start, length in document.mapping:
         first, last = max(start, clean_start), min(end, clean_start + length)
         if first < last:
             shift = page_start - clean_start

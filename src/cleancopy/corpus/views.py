@@ -150,7 +150,7 @@ def provenance(version: Version) -> dict[str, Any]:
         "media": [fields_of(one) for one in document.media],
         "cuts": cuts(version),
         "repairs": [fields_of(one) for one in document.repairs],
-        "spans": [list(span) for span in document.spans],
+        "spans": [list(span) for span in document.mapping],
         "decoding": fields_of(document.decoding) if document.decoding else None,
         "text_sha256": version.text_sha256,
         "payload_sha256": document.payload_sha256,

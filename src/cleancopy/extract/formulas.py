@@ -1,0 +1,127 @@
+"""Formulas as a page holds them: MathML, KaTeX, MathJax, pictures whose alt text or address is TeX, and raw TeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from lxml import html
+
+from cleancopy.extract.mathml import tex_of
+
+
+class Formula(NamedTuple):
+    """A formula: its TeX, and whether it stands on a line of its own."""
+
+    tex: str
+    display: bool = False
+
+
+#: Without one of these in its markup a page has no formula but in pictures and in raw TeX.
+_SIGNS = ("<math", "katex", "mathjax", "mjx-", "math/tex", ":math")
+#: What KaTeX and MathJax put on a page, and scripts with TeX.
+_RENDERED = (
+    "descendant-or-self::*[self::math or self::mjx-container or (self::script and starts-with(@type, 'math/')) or "
+    "(@class and (contains(concat(' ', normalize-space(@class), ' '), ' katex ') or contains(@class, 'MathJax') or "
+    "contains(concat(' ', normalize-space(@class), ' '), ' katex-display ')))]"
+)
+_COMMAND = re.compile(r"\\(?:[A-Za-z]{2,}|[,;!|{}])|[A-Za-z0-9)}][_^][{A-Za-z0-9]")
+_TEX_CLASS = re.compile(r"(?:^|[\s_-])(?:tex|latex|math)(?:$|[\s_-])", re.IGNORECASE)
+#: TeX in the address of a picture that a service draws: from the first command on.
+_IN_ADDRESS = re.compile(r"(?:[?&](?:chl|eq|tex|latex|math|formula)=|[?/])((?:[^/?&=]*\\[A-Za-z]+)[^?&]*)$")
+_LONGEST = 5_000
+
+
+def find_formulas(root: html.HtmlElement, markup: str) -> dict[html.HtmlElement, Formula | None]:
+    """The elements that are formulas; those that show one a second time with None."""
+    lower = markup.lower()
+    if not any(sign in lower for sign in _SIGNS):
+        return {}
+    found: dict[html.HtmlElement, Formula | None] = {}
+    inside: set[html.HtmlElement] = set()
+    scripted = 'type="math/tex' in lower or "type='math/tex" in lower or "type=math/tex" in lower
+    for element in root.xpath(_RENDERED):
+        if element in inside:
+            continue
+        formula = _formula(element, scripted)
+        if formula is not None or _is_copy(element, scripted):
+            found[element] = formula
+            inside.update(element.iterdescendants())
+    return found
+
+
+def _formula(element: html.HtmlElement, scripted: bool) -> Formula | None:
+    """The formula that an element shows, None where it shows none, or a script beside it has its TeX."""
+    if element.tag == "script":
+        tex = (element.text or "").strip()
+        return Formula(_without_comment(tex), "mode=display" in (element.get("type") or "")) if tex else None
+    if element.tag == "math":
+        tex = tex_of(element)
+        return Formula(tex, element.get("display") == "block") if tex else None
+    classes = (element.get("class") or "").split()
+    if scripted and any(name.startswith("MathJax") for name in classes):
+        return None
+    math = next(element.iter("math"), None)
+    if math is None:
+        return None
+    tex = tex_of(math)
+    display = "katex-display" in classes or element.get("display") == "true" or math.get("display") == "block"
+    return Formula(tex, display or "MathJax_Display" in classes) if tex else None
+
+
+def _is_copy(element: html.HtmlElement, scripted: bool) -> bool:
+    """Whether an element shows a formula that a script beside it gives, or a preview of it."""
+    return scripted and element.tag != "script" and "MathJax" in (element.get("class") or "")
+
+
+def _without_comment(tex: str) -> str:
+    return tex.removeprefix("% <![CDATA[").removesuffix("%]]>").strip()
+
+
+def picture_tex(picture: html.HtmlElement, alt: str, address: str) -> Formula | None:
+    """The formula of a picture whose alt text, or else whose address, is TeX."""
+    classes = picture.get("class") or ""
+    if alt and len(alt) < _LONGEST and (_COMMAND.search(alt) if "\\" in alt else _TEX_CLASS.search(classes)):
+        tex = alt.strip().strip("$").strip()
+        tex = tex[2:-2].strip() if tex.startswith(("\\(", "\\[")) and tex.endswith(("\\)", "\\]")) else tex
+        return Formula(tex, "display" in classes or _stands_alone(picture))
+    if not alt and ("%5c" in address.lower() or "\\" in address):
+        found = _IN_ADDRESS.search(unquote(address))
+        return Formula(found[1], _stands_alone(picture)) if found and len(found[1]) < _LONGEST else None
+    return None
+
+
+def _stands_alone(picture: html.HtmlElement) -> bool:
+    """Whether a picture has its paragraph to itself."""
+    parent = picture.getparent()
+    if parent is None or parent.tag not in ("p", "div", "figure", "center", "dd"):
+        return False
+    return len(parent) == 1 and not (parent.text or "").strip() and not (picture.tail or "").strip()
+
+
+#: TeX between delimiters. A lone dollar sign counts as in Pandoc: no white space inside it, no digit after it.
+_RAW = re.compile(
+    r"\\\((?P<round>[^\n]{1,2000}?)\\\)|\\\[(?P<square>.{1,4000}?)\\\]|\$\$(?P<double>[^$]{1,4000}?)\$\$"
+    r"|(?<![\\$\w])\$(?P<single>[^\s$](?:[^$\n]{0,500}?[^\s\\$])?)\$(?![\d$\w])",
+    re.DOTALL,
+)
+
+
+def raw_formulas(text: str, markup: str) -> Iterator[tuple[int, int, Formula]]:
+    """Start, end and TeX of each formula that a text holds between TeX's delimiters.
+
+    A lone dollar sign may be money: it counts only where the page has TeX commands in such a place, or a script
+    for formulas.
+    """
+    found = list(_RAW.finditer(text))
+    if not found:
+        return
+    singles = [match for match in found if match["single"]]
+    sure = any("\\" in match["single"] for match in singles) or "mathjax" in markup or "katex" in markup.lower()
+    for match in found:
+        kind = match.lastgroup or ""
+        tex = match[kind].strip()
+        if tex and (kind != "single" or sure) and (kind != "double" or _COMMAND.search(tex) or sure):
+            yield match.start(), match.end(), Formula(tex, kind in ("square", "double"))

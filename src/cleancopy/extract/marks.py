@@ -1,0 +1,146 @@
+"""Where the spans of a page begin and end: in which block, and at which character of it.
+
+While a block is gathered its text is a list of pieces with the white space of the markup, so the places are
+noted as *marks*: after which piece a span begins, ends, or stands. They become offsets when the block is whole
+and its white space is collapsed. A span begins where the next text begins and ends where the last text ended,
+so that no span begins or ends with white space, and one without text is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from os.path import commonprefix
+from typing import Any
+
+from cleancopy.document import Block, Span
+from cleancopy.extract.collapse import BREAK
+
+#: A span in the making: [first block, offset in it, last block, offset in it, *the fields of Span from kind on].
+#: A list, as it is changed at each step; blocks are numbers, -1 where the place is not known yet.
+OpenSpan = list[Any]
+_NOT_YET, _DROPPED = -1, -2
+
+
+class What(IntEnum):
+    """What a mark says of its span."""
+
+    BEGINS, ENDS, STANDS = range(3)
+
+
+#: After how many pieces, which span, and what of it.
+Mark = tuple[int, OpenSpan, What]
+
+
+def open_span(kind: str, value: str = "", text: str = "", number: int = 0) -> OpenSpan:
+    """A span that has no place yet."""
+    return [_NOT_YET, 0, _NOT_YET, 0, kind, value, text, number, 0, 0, 1, 1]
+
+
+class Marks:
+    """The marks of the block that is being gathered, and the spans that wait for text to begin at."""
+
+    def __init__(self) -> None:
+        self.noted: list[Mark] = []
+        self.waiting: list[OpenSpan] = []
+        #: Pictures with no text in their block: with the number of the next block, and their path.
+        self.alone: list[tuple[OpenSpan, int, str]] = []
+
+    def pass_over(self, block: int, end: int, path: str) -> None:
+        """There was no text between these marks; ``block`` is the next one's number, ``end`` the last one's length."""
+        for _, span, what in self.noted:
+            if what is What.BEGINS:
+                self.waiting.append(span)
+            elif what is What.STANDS:
+                self.alone.append((span, block, path))
+            else:
+                self._end(span, block - 1, end)
+        self.noted = []
+
+    def place(self, pieces: Sequence[str], block: int, end: int) -> None:
+        """Give the marks among the pieces of a block, or of several with empty lines between, their places."""
+        position, length, gap, broken = 0, 0, "", False
+        waiting = self.waiting
+        for index, span, what in [*self.noted, (len(pieces), None, None)]:
+            for number, part in enumerate("".join(pieces[position:index]).split(BREAK)):
+                if number:
+                    broken, gap = gap == "\n" and length > 0, "\n"
+                words = part.split()
+                if not words:
+                    gap = gap or (" " if part else "")
+                    continue
+                if length and broken:
+                    block, end, length = block + 1, length, 0
+                length += bool(gap and length)
+                gap, broken = (" " if part[-1].isspace() else ""), False
+                for other in waiting:
+                    self._begin(other, block, length)
+                waiting.clear()
+                length += len(" ".join(words))
+            position = index
+            if what is What.ENDS:
+                self._end(span, block if length else block - 1, length or end)
+            elif span is not None:
+                waiting.append(span)
+        for span in waiting:
+            if span[4] == "picture" and length:
+                self._begin(span, block, length)
+        self.waiting = [span for span in waiting if span[0] == _NOT_YET]
+        self.noted = []
+
+    def place_verbatim(self, pieces: Sequence[str], text: str, block: int) -> None:
+        """Give the marks of a block that keeps its white space their places."""
+        skipped = "".join(pieces).replace(BREAK, "\n").find(text)
+        for span in self.waiting:
+            self._begin(span, block, 0)
+        self.waiting = []
+        position, offset = 0, -skipped
+        for index, span, what in self.noted:
+            offset += sum(map(len, pieces[position:index]))
+            position, place = index, max(0, min(offset, len(text)))
+            if what is What.ENDS:
+                self._end(span, block, place)
+            else:
+                self._begin(span, block, place)
+        self.noted = []
+
+    def _begin(self, span: OpenSpan, block: int, offset: int) -> None:
+        if span[0] == _NOT_YET:
+            span[0:2] = block, offset
+            if span[4] == "picture":
+                span[2:4] = block, offset
+
+    def _end(self, span: OpenSpan, block: int, offset: int) -> None:
+        if span[0] == _NOT_YET:
+            span[0] = _DROPPED
+        else:
+            span[2:4] = block, offset
+
+    def place_alone(self, paths: Sequence[str], ends: Sequence[int]) -> None:
+        """Put each picture without text to the nearer of its neighbours: before the next, after the last."""
+        for span, number, path in self.alone:
+            before = len(commonprefix([paths[number - 1], path])) if number else -1
+            after = len(commonprefix([paths[number], path])) if number < len(paths) else -1
+            if before > after:
+                span[0:4] = number - 1, ends[number - 1], number - 1, ends[number - 1]
+            elif after >= 0:
+                span[0:4] = number, 0, number, 0
+
+
+def finished(spans: Sequence[OpenSpan], blocks: Sequence[Block]) -> tuple[Span, ...]:
+    """The spans that have a place, with their offsets in the page text, the outer ones first."""
+    placed = []
+    for first, start, last, end, *fields in spans:
+        if first < 0 or last < 0:
+            continue
+        begin = blocks[first][0] + start
+        stop = blocks[last][0] + end
+        if begin < stop or (begin == stop and fields[0] == "picture"):
+            placed.append((begin, -stop, fields))
+    # Of two with the same range the one that was opened first is the outer one: the order is stable.
+    placed.sort(key=_outer_first)
+    return tuple(Span(begin, -stop, *fields) for begin, stop, fields in placed)
+
+
+def _outer_first(placed: tuple[int, int, list[Any]]) -> tuple[int, int]:
+    return placed[0], placed[1]
