@@ -21,9 +21,12 @@ from lxml import html
 
 from cleancopy.document import Capture
 from cleancopy.errors import Rejection
+from cleancopy.extract.elements import chosen, ruby_text
 from cleancopy.extract.encoding import decode, looks_binary, repair, restore
+from cleancopy.extract.hidden import find_hidden
 from cleancopy.extract.html import NOT_TEXT, read_html, read_plain
 from cleancopy.extract.limits import check_markup, inflate
+from cleancopy.extract.mathml import tex_of
 from cleancopy.policy import Limits
 from cleancopy.sources.lists import read_list
 from cleancopy.sources.web.links import read_links
@@ -68,7 +71,7 @@ def page(data: bytes) -> None:
         read = read_html(markup, repair=False, limits=LIMITS)
         assert read.tree is not None
         _covered(read.text, [(block.start, block.end) for block in read.blocks])
-        assert _marks(read.text) in _shown(read.tree), "text of the page is lost, or was not in it"
+        assert _marks(read.text) in _shown(read.tree, markup), "text of the page is lost, or was not in it"
     plain = read_plain(markup, repair=False)
     _covered(plain.text, [(block.start, block.end) for block in plain.blocks])
     assert "".join(plain.text.split()) == "".join(markup.split())
@@ -179,25 +182,37 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
 # ---- what a page shows, told without the walk under test
 
 
-def _shown(tree: html.HtmlElement) -> tuple[str, str]:
-    """The texts of a tree that its page text must have, in their order: without and with noscript."""
+def _shown(tree: html.HtmlElement, markup: str) -> set[str]:
+    """The texts that the page text may be: without and with noscript, without and with what is hidden."""
     body = tree.find("body")
     root = tree if body is None else body
-    bare = "".join(_texts(root, NOT_TEXT | {"noscript"}))
-    return _marks(bare), _marks("".join(_texts(root, NOT_TEXT)))
+    return {
+        _marks("".join(_texts(root, without, hidden)))
+        for without in (NOT_TEXT | {"noscript"}, NOT_TEXT)
+        for hidden in (find_hidden(root, markup), set[html.HtmlElement]())
+    }
 
 
-def _texts(root: html.HtmlElement, without: frozenset[str]) -> Iterator[str]:
-    """Depth first, with a stack: text, children, tail."""
+def _texts(root: html.HtmlElement, without: frozenset[str], hidden: set[html.HtmlElement]) -> Iterator[str]:
+    """Depth first, with a stack: text, children, tail; what is read as a whole is read by what reads it."""
     stack: list[tuple[html.HtmlElement, bool]] = [(root, False)]
     while stack:
-        element, left = stack.pop()
-        if left:
+        element, is_tail = stack.pop()
+        if is_tail:
             yield element.tail or ""
             continue
         if element is not root:
             stack.append((element, True))
-        if element.tag not in without:
+        if element in hidden or element.tag in without:
+            continue
+        if element.tag == "select":
+            yield chosen(element)
+        elif element.tag == "ruby":
+            word, _, reading = ruby_text(element)
+            yield word + reading
+        elif element.tag == "math" and (tex := tex_of(element)):
+            yield tex
+        else:
             yield element.text or ""
             stack += [(child, False) for child in reversed(element)]
 

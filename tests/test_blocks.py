@@ -71,8 +71,32 @@ EXAMPLES = {
         [("heading", 4, "What is a tide?"), ("control", 0, "Close")],
     ),
     "what no reader sees is no text": (
-        "<script>x</script><style>x</style><p>a</p><template>x</template><!-- x --><select><option>x</select>",
-        [("paragraph", 0, "a")],
+        "<script>x</script><style>x</style><p>a text</p><template>x</template><!-- x -->"
+        "<div hidden>x</div><p style='color: red; display:none'>x</p><span class='sr-only'>x</span>"
+        "<dialog>x</dialog>",
+        [("paragraph", 0, "a text")],
+    ),
+    "a menu shows what is chosen in it, else its first option": (
+        "<select><option>a<option selected>b</select><p>Sort by <select><option>c<option>d</select> first</p>",
+        [("control", 0, "b"), ("paragraph", 0, "Sort by c first")],
+    ),
+    "an element that HTML does not know stands within a line of text": (
+        "<p>a <x-note>b</x-note> c</p><x-card><p>d</p></x-card><x-e>e</x-e><x-f>f</x-f>",
+        [("paragraph", 0, "a b c"), ("paragraph", 0, "d"), ("paragraph", 0, "e"), ("paragraph", 0, "f")],
+    ),
+    "the answers of an accordion are read as those of details are": (
+        "<h3>q</h3><div class='faq-answer' style='display:none'>a</div>"
+        "<details><summary>r</summary>b</details>",
+        [("heading", 3, "q"), ("paragraph", 0, "a"), ("paragraph", 0, "r"), ("paragraph", 0, "b")],
+    ),
+    "a reading stands behind its word": (
+        "<p><ruby>漢<rt>かん</rt>字<rt>じ</rt></ruby>を<ruby>読<rp>（</rp><rt>よ</rt><rp>）</rp></ruby>む</p>",
+        [("paragraph", 0, "漢字(かんじ)を読（よ）む")],
+    ),
+    "formulas are their TeX": (
+        "<p>a <math alttext='x^2'><mi>x</mi></math> b <math><mfrac><mi>a</mi><mi>β</mi></mfrac></math>"
+        " <script type='math/tex'>c_1</script> <img class=tex alt='\\frac12' src='f.png'></p>",
+        [("paragraph", 0, "a x^2 b \\frac{a}{\\beta} c_1 \\frac12")],
     ),
     "noscript repeats what the page shows": ("<p>a long enough text</p><noscript>a long</noscript>",
         [("paragraph", 0, "a long enough text")]),

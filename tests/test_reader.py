@@ -513,7 +513,7 @@ def test_a_place_in_bytes_is_right_in_any_encoding(encoding: str) -> None:
 def test_scripts_comments_and_attributes_do_not_mislead() -> None:
     payload = (
         b"<p title='a word here'>First.<!-- a word here --></p><script>var t = '<script a word here';</script>"
-        b"<svg><title>a word here</title></svg><select><option>a word here</select>"
+        b"<svg><title>a word here</title></svg><object>a word here</object>"
         b'<p>And <b class=x data-y="1 > 0">a wo</b>rd&nbsp;here &amp; there.</p>'
     )
     document = read(Capture(payload, key="a", media_type="text/html"), _whole())
@@ -538,7 +538,13 @@ MARKUP = [
         "</pre>",
     ),
     *("<!-- no -->", "<!---->", "<script>var a='<p>no'</script>", "<style>no</style>", "<title>no</title>"),
-    *("<select><option>no</select>", "<svg><path d='M0>'/>no</svg>", "<img alt='no > no'>", '<p ="x">'),
+    *(
+        "<select><option>yes<option>no</select>",
+        "<svg><path d='M0>'/>no</svg>",
+        "<img alt='no > no'>",
+        '<p ="x">',
+    ),
+    *("<math><mi>x</mi></math>", "<ruby>yes<rt>as</rt>sir<rt>so</rt></ruby>", "<p hidden>no</p>"),
     *("<noscript>yes</noscript>", "<textarea><p>no</textarea>", "<div a='b\"c'>", "<![CDATA[no]]>", "<", "</"),
     *(
         "&amp;",

@@ -27,9 +27,10 @@ from cleancopy.extract.html import DECLARED, NOT_TEXT, read_html, read_plain
 #: ``copied``: stands so in the decoded text, markup, escapes and white space aside.
 #: ``repaired``: a repair put it there.
 #: ``layout``: white space, or the " | " between cells, which the page text has in place of markup.
+#: ``made``: stands for what is no text on the page: a formula, a reading in its brackets.
 #: ``lost``: was not found in the capture (another version of cleancopy may have read it otherwise).
 #: ``unread``: there was no capture to look at.
-Origin = Literal["copied", "repaired", "layout", "lost", "unread"]
+Origin = Literal["copied", "repaired", "layout", "made", "lost", "unread"]
 
 # How far ahead, in characters that are not white space, a run may be found where its block as a whole is not.
 _AHEAD = 4_000
@@ -249,12 +250,25 @@ def _unfound(document: Document, at: int) -> Origin:
     """What a character is that has no place of its own in the source."""
     if document.text[at].isspace():
         return "layout"
+    if any(start <= at < end for start, end in _made(document)):
+        return "made"
     number = _block_at(document, at)
     if number is None or document.blocks[number].kind != "table_row":
         return "lost"
     block = document.blocks[number]
     alone = _is_separator(document.text[block.start : block.end], at - block.start)
     return "layout" if alone else "lost"
+
+
+def _made(document: Document) -> list[tuple[int, int]]:
+    """The ranges of the page text that were made: formulas but those in TeX's own delimiters, readings."""
+    text, ranges = document.text, []
+    for span in document.spans:
+        if span.kind == "ruby":
+            ranges.append((span.end, span.end + len(span.value) + 2))
+        elif span.kind == "formula" and not text.startswith(("$", "\\(", "\\["), span.start):
+            ranges.append((span.start, span.end))
+    return ranges
 
 
 def _is_separator(row: Sequence[str], at: int) -> bool:
@@ -429,6 +443,12 @@ def _parts(document: Document, block: Block) -> Iterator[_Part]:
     """The characters of a block as they were before the repairs, white space aside; of a row, cell by cell."""
     text, at = document.text, block.start
     repairs = [r for r in document.repairs if block.start <= r.start and r.end <= block.end]
+    made = {
+        at
+        for start, end in _made(document)
+        if start < block.end and block.start < end
+        for at in range(start, end)
+    }
     chars: list[tuple[str, range]] = []
     for repair in sorted(repairs, key=lambda r: (r.start, r.end)):
         if repair.start < at:
@@ -437,6 +457,7 @@ def _parts(document: Document, block: Block) -> Iterator[_Part]:
         chars += [(char, range(repair.start, repair.end)) for char in repair.original]
         at = repair.end
     chars += [(text[i], range(i, i + 1)) for i in range(at, block.end)]
+    chars = [pair for pair in chars if made.isdisjoint(pair[1])] if made else chars
     cells: list[list[tuple[str, range]]] = [[]]
     shown = [char for char, _ in chars]
     for index, pair in enumerate(chars):

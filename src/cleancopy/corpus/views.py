@@ -29,7 +29,7 @@ from cleancopy.store.slugs import site_slug, slug
 _MARK = ".release"
 _ID_DIGITS = 12
 #: All that the tree shows of a version; its blocks, by far the most values, are not shown.
-_SHOWN = [name for name in rows.DOCUMENTS.names if name != "blocks"]
+_SHOWN = [name for name in rows.DOCUMENTS.names if name not in ("blocks", "structure")]
 _NAMED = re.compile(rf"-[0-9a-f]{{{_ID_DIGITS}}}\.(txt|json)$")
 
 

@@ -43,7 +43,9 @@ class Addresses:
         sets = [element.get("srcset"), element.get("data-srcset")]
         parent = element.getparent()
         if parent is not None and parent.tag == "picture":
-            sets += [source.get("srcset") or source.get("data-srcset") for source in parent.iterchildren("source")]
+            sets += [
+                source.get("srcset") or source.get("data-srcset") for source in parent.iterchildren("source")
+            ]
         return next((found for one in sets if one and (found := self._absolute(_widest(one), _SHOWN))), "")
 
     def _absolute(self, written: str, schemes: frozenset[str]) -> str:

@@ -8,28 +8,167 @@ from lxml import html
 
 #: Elements whose content no reader sees as text.
 NOT_TEXT = frozenset(
-    """script style template head svg iframe object embed applet canvas audio video map math datalist textarea
-    frameset noframes noembed title meta link param source track rp area""".split()
+    [
+        "script",
+        "style",
+        "template",
+        "head",
+        "svg",
+        "iframe",
+        "object",
+        "embed",
+        "applet",
+        "canvas",
+        "audio",
+        "video",
+        "map",
+        "datalist",
+        "textarea",
+        "frameset",
+        "noframes",
+        "noembed",
+        "title",
+        "meta",
+        "link",
+        "param",
+        "source",
+        "track",
+    ]
 )
 #: Elements that do not end a line.
 INLINE = frozenset(
-    """a abbr acronym b bdi bdo big cite code data del dfn em font i img input ins kbd label mark nobr picture q
-    rb rp rt rtc ruby s samp select slot small span strike strong sub sup time tt u var wbr""".split()
+    [
+        "a",
+        "abbr",
+        "acronym",
+        "b",
+        "bdi",
+        "bdo",
+        "big",
+        "cite",
+        "code",
+        "data",
+        "del",
+        "dfn",
+        "em",
+        "font",
+        "i",
+        "img",
+        "input",
+        "ins",
+        "kbd",
+        "label",
+        "mark",
+        "nobr",
+        "picture",
+        "q",
+        "rb",
+        "rp",
+        "rt",
+        "rtc",
+        "ruby",
+        "s",
+        "samp",
+        "select",
+        "slot",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "sup",
+        "time",
+        "tt",
+        "u",
+        "var",
+        "wbr",
+    ]
 )
 #: Elements that start and end a block. Those that are in none of the three sets HTML does not know.
 BLOCK_ELEMENTS = frozenset(
-    """address article aside blockquote body button caption center col colgroup dd details dialog dir div dl dt
-    fieldset figcaption figure footer form frame h1 h2 h3 h4 h5 h6 header hgroup hr html legend li listing main
-    marquee menu meter nav noscript ol optgroup option output p plaintext pre progress search section summary
-    table tbody td tfoot th thead tr ul xmp json-ld""".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "button",
+        "caption",
+        "center",
+        "col",
+        "colgroup",
+        "dd",
+        "details",
+        "dialog",
+        "dir",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "frame",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hgroup",
+        "hr",
+        "html",
+        "legend",
+        "li",
+        "listing",
+        "main",
+        "marquee",
+        "menu",
+        "meter",
+        "nav",
+        "noscript",
+        "ol",
+        "optgroup",
+        "option",
+        "output",
+        "p",
+        "plaintext",
+        "pre",
+        "progress",
+        "search",
+        "section",
+        "summary",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+        "xmp",
+        "json-ld",
+    ]
 )
 #: What the walk does with the elements that neither start nor end a block.
 PLAIN, LINK, CODE, BREAKS, SKIPPED, MARKED, PICTURE, SELECT, RUBY = range(9)
 #: The spans that elements are.
 MARKS = {
-    **{"em": "emphasis", "i": "emphasis", "strong": "strong", "b": "strong", "sub": "sub", "sup": "sup"},
-    **{"del": "strike", "s": "strike", "strike": "strike"},
-    **{"code": "code", "kbd": "code", "samp": "code", "tt": "code"},
+    "em": "emphasis",
+    "i": "emphasis",
+    "strong": "strong",
+    "b": "strong",
+    "sub": "sub",
+    "sup": "sup",
+    "del": "strike",
+    "s": "strike",
+    "strike": "strike",
+    "code": "code",
+    "kbd": "code",
+    "samp": "code",
+    "tt": "code",
 }
 ROLES = {
     **dict.fromkeys(INLINE, PLAIN),
@@ -43,9 +182,14 @@ ROLES = {
     "ruby": RUBY,
 }
 
-_LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight-source|highlight-text|brush:?|sh_|prettyprint lang)[-_\s:]*([A-Za-z0-9+#.]{1,20})(?=\s|;|$)")
+_LANGUAGE = re.compile(
+    r"(?:^|\s)(?:language|lang|highlight-source|highlight-text|brush:?|sh_|prettyprint lang)[-_\s:]*"
+    r"([A-Za-z0-9+#.]{1,20})(?=\s|;|$)"
+)
 _PYGMENTS = re.compile(r"(?:^|\s)highlight-([a-z0-9+#]{1,20})(?=\s|$)")
-_NO_LANGUAGE = frozenset(["none", "text", "plain", "plaintext", "default", "notranslate", "txt", "source", "nohighlight"])
+_NO_LANGUAGE = frozenset(
+    ["none", "text", "plain", "plaintext", "default", "notranslate", "txt", "source", "nohighlight"]
+)
 _LANGUAGE_NAME = re.compile(r"[A-Za-z0-9+#.-]{1,20}")
 
 

@@ -8,10 +8,17 @@ from typing import NamedTuple
 from lxml import html
 
 #: What a reference shows: a number or a letter, perhaps in brackets, or signs of its own.
-_MARK = re.compile(r"[\[({]?\s*(?:(?:note|fn|n\.?)\s*)?(?:\d{1,3}|[a-z]{1,2}|[ivxl]{1,6}|[*†‡§¶#]{1,4})\s*[\])}]?", re.IGNORECASE)
+_MARK = re.compile(
+    r"[\[({]?\s*(?:(?:note|fn|n\.?)\s*)?(?:\d{1,3}|[a-z]{1,2}|[ivxl]{1,6}|[*†‡§¶#]{1,4})\s*[\])}]?",
+    re.IGNORECASE,
+)
 #: What leads back from a note to its reference, besides the mark of the note itself.
-_BACK = re.compile(r"[\s↩↑↵⏎⤴^\ufe0e\ufe0f\[\](){}.:↲⇧⬆a-z\d]{0,12}|(?:back|return|jump up)\b.{0,30}", re.IGNORECASE)
-_NOTE_LIKE = re.compile(r"(?:^|[^a-z])(?:fn|ftn|note|footnote|endnote|cite|ref|bib|sdfootnote|easy-footnote)", re.IGNORECASE)
+_BACK = re.compile(
+    r"[\s↩↑↵⏎⤴^\ufe0e\ufe0f\[\](){}.:↲⇧⬆a-z\d]{0,12}|(?:back|return|jump up)\b.{0,30}", re.IGNORECASE
+)
+_NOTE_LIKE = re.compile(
+    r"(?:^|[^a-z])(?:fn|ftn|note|footnote|endnote|cite|ref|bib|sdfootnote|easy-footnote)", re.IGNORECASE
+)
 _BLOCKS = frozenset(["li", "p", "div", "dd", "dt", "td", "tr", "aside", "section", "blockquote"])
 _MOST = 5_000
 
@@ -45,7 +52,11 @@ def find_footnotes(root: html.HtmlElement, page: str) -> dict[html.HtmlElement, 
     notes: dict[html.HtmlElement, str] = {}
     for link, target in marks:
         note = _block_of(places.get(target), root)
-        if note is None or note in link.iterancestors() or order[note] < order[link] and not _is_note_like(target):
+        if (
+            note is None
+            or note in link.iterancestors()
+            or (order[note] < order[link] and not _is_note_like(target))
+        ):
             continue
         if _leads_back(note, link, places, page) or _is_note_like(target):
             if order[note] < order[link]:

@@ -1,15 +1,19 @@
-"""Formulas as a page holds them: MathML, KaTeX, MathJax, pictures whose alt text or address is TeX, and raw TeX."""
+"""Formulas as a page holds them: MathML, KaTeX, MathJax, pictures whose alt or address is TeX, and raw TeX."""
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from lxml import html
 
+from cleancopy.document import Span
 from cleancopy.extract.mathml import tex_of
+from cleancopy.extract.page import Page
 
 
 class Formula(NamedTuple):
@@ -22,10 +26,11 @@ class Formula(NamedTuple):
 #: Without one of these in its markup a page has no formula but in pictures and in raw TeX.
 _SIGNS = ("<math", "katex", "mathjax", "mjx-", "math/tex", ":math")
 #: What KaTeX and MathJax put on a page, and scripts with TeX.
+_CLASS = "contains(concat(' ', normalize-space(@class), ' '), ' {} ')"
 _RENDERED = (
-    "descendant-or-self::*[self::math or self::mjx-container or (self::script and starts-with(@type, 'math/')) or "
-    "(@class and (contains(concat(' ', normalize-space(@class), ' '), ' katex ') or contains(@class, 'MathJax') or "
-    "contains(concat(' ', normalize-space(@class), ' '), ' katex-display ')))]"
+    "descendant-or-self::*[self::math or self::mjx-container or (self::script and starts-with(@type, 'math/'))"
+    f" or (@class and (contains(@class, 'MathJax')"
+    f" or {_CLASS.format('katex')} or {_CLASS.format('katex-display')}))]"
 )
 _COMMAND = re.compile(r"\\(?:[A-Za-z]{2,}|[,;!|{}])|[A-Za-z0-9)}][_^][{A-Za-z0-9]")
 _TEX_CLASS = re.compile(r"(?:^|[\s_-])(?:tex|latex|math)(?:$|[\s_-])", re.IGNORECASE)
@@ -107,6 +112,23 @@ _RAW = re.compile(
     r"|(?<![\\$\w])\$(?P<single>[^\s$](?:[^$\n]{0,500}?[^\s\\$])?)\$(?![\d$\w])",
     re.DOTALL,
 )
+
+
+def with_raw_formulas(page: Page, markup: str) -> Page:
+    """The page with spans for the formulas that its text holds between TeX's delimiters, code aside."""
+    text = page.text
+    if "$" not in text and "\\(" not in text and "\\[" not in text:
+        return page
+    starts = [block.start for block in page.blocks]
+    code = [span for span in page.spans if span.kind in ("code", "formula")]
+    added = []
+    for start, end, formula in raw_formulas(text, markup):
+        block = page.blocks[bisect_right(starts, start) - 1]
+        if end <= block.end and block.kind != "code" and not any(c.start < end and start < c.end for c in code):
+            display = "display" if formula.display else ""
+            added.append(Span(start, end, "formula", " ".join(formula.tex.split()), display))
+    spans = sorted([*page.spans, *added], key=lambda span: (span.start, -span.end))
+    return replace(page, spans=tuple(spans)) if added else page
 
 
 def raw_formulas(text: str, markup: str) -> Iterator[tuple[int, int, Formula]]:

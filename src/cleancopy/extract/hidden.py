@@ -11,17 +11,22 @@ import re
 from lxml import html
 
 #: Elements that are not shown: by attribute, by their own style, closed dialogs.
-_HIDDEN = "descendant::*[@hidden or contains(@style, 'none') or contains(@style, 'hidden') or self::dialog[not(@open)]]"
-_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\s*(?:!\s*important\s*)?(?:;|$)", re.IGNORECASE)
+_HIDDEN = (
+    "descendant::*[@hidden or contains(@style, 'none') or contains(@style, 'hidden')"
+    " or self::dialog[not(@open)]]"
+)
+_STYLE = re.compile(
+    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\s*(?:!\s*important\s*)?(?:;|$)", re.IGNORECASE
+)
 #: Classes by which frameworks hide a text from the eye and keep it for screen readers.
 _UNSEEN = (
-    "sr-only", "visually-hidden", "visuallyhidden", "screen-reader-text", "screen-reader-only", "screenreader-only",
-    "element-invisible", "offscreen-text", "assistive-text", "sr_only", "sronly", "u-screenreader", "usa-sr-only",
+    "sr-only", "visually-hidden", "visuallyhidden", "screen-reader-text", "screen-reader-only",
+    "screenreader-only",
+    "element-invisible", "offscreen-text", "assistive-text", "sr_only", "sronly", "u-screenreader",
+    "usa-sr-only",
     "a11y-hidden", "hidden-visually", "sr-only-focusable", "visually-hidden-focusable",
 )  # fmt: skip
-_TOKENS = " or ".join(
-    f"contains(concat(' ', normalize-space(@class), ' '), ' {name} ')" for name in _UNSEEN
-)
+_TOKENS = " or ".join(f"contains(concat(' ', normalize-space(@class), ' '), ' {name} ')" for name in _UNSEEN)
 _BY_CLASS = f"descendant::*[@class and ({_TOKENS})]"
 
 
@@ -50,14 +55,16 @@ def _is_opened(element: html.HtmlElement) -> bool:
     """Whether a reader can open a hidden element: a panel behind a heading or a button, or of an accordion."""
     if _STREAMED.fullmatch(element.get("id") or ""):
         return True
-    if element.tag not in ("div", "dd", "section", "p", "ul", "ol") or next(element.iter(*_FORM), None) is not None:
+    if (
+        element.tag not in ("div", "dd", "section", "p", "ul", "ol")
+        or next(element.iter(*_FORM), None) is not None
+    ):
         return False
     before = element.getprevious()
     if element.get("role") == "tabpanel" or _PANEL.search(element.get("class") or ""):
         return True
     return before is not None and (
-        before.tag in _OPENERS
-        and before.tag != "button"
+        (before.tag in _OPENERS and before.tag != "button")
         or before.get("aria-expanded") is not None
         or before.get("aria-controls") is not None
     )

@@ -24,7 +24,7 @@ from cleancopy.extract.addresses import Addresses
 from cleancopy.extract.declared import DECLARED, NOT_XML, add_declared
 from cleancopy.extract.elements import INLINE, NOT_TEXT
 from cleancopy.extract.footnotes import find_footnotes
-from cleancopy.extract.formulas import find_formulas
+from cleancopy.extract.formulas import find_formulas, with_raw_formulas
 from cleancopy.extract.hidden import find_hidden
 from cleancopy.extract.limits import check_tree
 from cleancopy.extract.page import Page
@@ -114,9 +114,9 @@ def read_html(
 ) -> Page:
     """The page of an HTML text: page text, blocks, spans and repairs from one parse and one walk.
 
-    ``url`` is what relative addresses begin at. With ``repair`` the text nodes of the tree are repaired in place
-    first, so that whoever reads the tree later sees the same text. Raises Rejection(parse_depth) for a tree
-    deeper than the ``limits``.
+    ``url`` is what relative addresses begin at. With ``repair`` the text nodes of the tree are repaired
+    in place first, so that whoever reads the tree later sees the same text. Raises Rejection(parse_depth) for
+    a tree deeper than the ``limits``.
     """
     readable, encoded, unreadable = _readable(markup)
     tree = _parsed(readable, encoded, limits)
@@ -140,7 +140,7 @@ def read_html(
     if add_declared(tree, root, best.shown):
         best = walk()
     notes = (f"{unreadable} control characters were removed before the parse",) if unreadable else ()
-    return replace(best.page(tree), notes=notes + best.notes)
+    return with_raw_formulas(replace(best.page(tree), notes=notes + best.notes), readable)
 
 
 def _hidden_length(hidden: Mapping[html.HtmlElement, None]) -> int:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from os.path import commonprefix
 from typing import Any
 
 from cleancopy.document import Block, Span
 from cleancopy.extract.collapse import BREAK
 
-#: A span in the making: [first block, offset in it, last block, offset in it, *the fields of Span from kind on].
+#: A span in the making: [first block, offset in it, last block, offset in it, *fields of Span from kind on].
 #: A list, as it is changed at each step; blocks are numbers, -1 where the place is not known yet.
 OpenSpan = list[Any]
 _NOT_YET, _DROPPED = -1, -2
@@ -47,7 +46,10 @@ class Marks:
         self.alone: list[tuple[OpenSpan, int, str]] = []
 
     def pass_over(self, block: int, end: int, path: str) -> None:
-        """There was no text between these marks; ``block`` is the next one's number, ``end`` the last one's length."""
+        """There was no text between these marks.
+
+        ``block`` is the number of the next block, ``end`` the length of the one before.
+        """
         for _, span, what in self.noted:
             if what is What.BEGINS:
                 self.waiting.append(span)
@@ -61,7 +63,8 @@ class Marks:
         """Give the marks among the pieces of a block, or of several with empty lines between, their places."""
         position, length, gap, broken = 0, 0, "", False
         waiting = self.waiting
-        for index, span, what in [*self.noted, (len(pieces), None, None)]:
+        marks: list[tuple[int, OpenSpan | None, What]] = [*self.noted, (len(pieces), None, What.ENDS)]
+        for index, span, what in marks:
             for number, part in enumerate("".join(pieces[position:index]).split(BREAK)):
                 if number:
                     broken, gap = gap == "\n" and length > 0, "\n"
@@ -69,6 +72,7 @@ class Marks:
                 if not words:
                     gap = gap or (" " if part else "")
                     continue
+                gap = gap or (" " if part[0].isspace() else "")
                 if length and broken:
                     block, end, length = block + 1, length, 0
                 length += bool(gap and length)
@@ -78,9 +82,11 @@ class Marks:
                 waiting.clear()
                 length += len(" ".join(words))
             position = index
+            if span is None:
+                break
             if what is What.ENDS:
                 self._end(span, block if length else block - 1, length or end)
-            elif span is not None:
+            else:
                 waiting.append(span)
         for span in waiting:
             if span[4] == "picture" and length:
@@ -119,12 +125,21 @@ class Marks:
     def place_alone(self, paths: Sequence[str], ends: Sequence[int]) -> None:
         """Put each picture without text to the nearer of its neighbours: before the next, after the last."""
         for span, number, path in self.alone:
-            before = len(commonprefix([paths[number - 1], path])) if number else -1
-            after = len(commonprefix([paths[number], path])) if number < len(paths) else -1
+            before = _shared(paths[number - 1], path) if number else -1
+            after = _shared(paths[number], path) if number < len(paths) else -1
             if before > after:
                 span[0:4] = number - 1, ends[number - 1], number - 1, ends[number - 1]
             elif after >= 0:
                 span[0:4] = number, 0, number, 0
+
+
+def _shared(path: str, other: str) -> int:
+    """How many steps of two XPaths are the same from the root on."""
+    steps = zip(path.split("/"), other.split("/"), strict=False)
+    return next(
+        (number for number, (step, same) in enumerate(steps) if step != same),
+        min(path.count("/"), other.count("/")) + 1,
+    )
 
 
 def finished(spans: Sequence[OpenSpan], blocks: Sequence[Block]) -> tuple[Span, ...]:

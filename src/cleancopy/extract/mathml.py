@@ -11,12 +11,15 @@ from lxml import html
 _DEEPEST = 60
 _COMMANDS = {
     **dict(zip("αβγδεζηθικλμνξπρστυφχψω", (
-        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu",
+        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
+        "nu",
         "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"), strict=True)),
     **dict(zip("ΓΔΘΛΞΠΣΦΨΩ", (
         "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"), strict=True)),
-    "ϕ": "phi", "ϵ": "epsilon", "ϑ": "vartheta", "∑": "sum", "∏": "prod", "∫": "int", "∮": "oint", "∂": "partial",
-    "∇": "nabla", "∞": "infty", "√": "surd", "⋅": "cdot", "·": "cdot", "×": "times", "÷": "div", "±": "pm", "∓": "mp",
+    "ϕ": "phi", "ϵ": "epsilon", "ϑ": "vartheta", "∑": "sum", "∏": "prod", "∫": "int", "∮": "oint",
+    "∂": "partial",
+    "∇": "nabla", "∞": "infty", "√": "surd", "⋅": "cdot", "·": "cdot", "×": "times", "÷": "div", "±": "pm",
+    "∓": "mp",
     "∗": "ast", "∘": "circ", "⊗": "otimes", "⊕": "oplus", "∧": "wedge", "∨": "vee", "¬": "neg", "∩": "cap",
     "∪": "cup", "∈": "in", "∉": "notin", "⊂": "subset", "⊆": "subseteq", "⊃": "supset", "∅": "emptyset",
     "∀": "forall", "∃": "exists", "≤": "leq", "≥": "geq", "≠": "neq", "≈": "approx", "≡": "equiv", "∼": "sim",
@@ -31,7 +34,24 @@ _NOTHING = "\u2061\u2062\u2063\u2064\u200b\xa0 \t\n\r"
 _ACCENTS = {"^": "hat", "ˆ": "hat", "~": "tilde", "˜": "tilde", "¯": "bar", "‾": "bar", "―": "bar", "_": "bar",
             "→": "vec", "⃗": "vec", "˙": "dot", ".": "dot", "¨": "ddot", "⏞": "overbrace"}  # fmt: skip
 _FUNCTIONS = frozenset(
-    ["sin", "cos", "tan", "log", "ln", "exp", "lim", "max", "min", "sup", "inf", "det", "arg", "dim", "gcd", "ker"]
+    [
+        "sin",
+        "cos",
+        "tan",
+        "log",
+        "ln",
+        "exp",
+        "lim",
+        "max",
+        "min",
+        "sup",
+        "inf",
+        "det",
+        "arg",
+        "dim",
+        "gcd",
+        "ker",
+    ]
 )
 
 
@@ -73,7 +93,9 @@ def _token(tag: str, text: str) -> str:
     text = "".join(text.split())
     if tag == "mi" and len(text) > 1 and text.isascii():
         return f"\\{text} " if text in _FUNCTIONS else f"\\text{{{text}}}" if text.isalpha() else text
-    written = "".join(f"\\{_COMMANDS[char]} " if char in _COMMANDS else char for char in text if char not in _NOTHING)
+    written = "".join(
+        f"\\{_COMMANDS[char]} " if char in _COMMANDS else char for char in text if char not in _NOTHING
+    )
     return f" {written.strip()} " if tag == "mo" and text not in _TIGHT and written else written
 
 

@@ -11,7 +11,7 @@ from cleancopy.document import Block, Repair, Span
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as read: page text, blocks, spans, repairs; for HTML also the tree and the element of each block."""
+    """A page as read: text, blocks, spans, repairs; for HTML also the tree and the element of each block."""
 
     text: str
     blocks: tuple[Block, ...]

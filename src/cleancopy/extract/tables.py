@@ -75,4 +75,8 @@ def _in_head(row: html.HtmlElement) -> bool:
 
 def _count(cell: html.HtmlElement, name: str) -> int:
     written = (cell.get(name) or "1").strip()
-    return max(1, min(int(written), _MOST)) if written.isascii() and written.isdecimal() and len(written) < 9 else 1
+    return (
+        max(1, min(int(written), _MOST))
+        if written.isascii() and written.isdecimal() and len(written) < 9
+        else 1
+    )

@@ -32,6 +32,7 @@ from cleancopy.document import (
     Media,
     Metadata,
     Repair,
+    Span,
     doc_id,
     version_id,
 )
@@ -39,9 +40,9 @@ from cleancopy.errors import StoreError
 from cleancopy.store.archive import ArchiveRef
 from cleancopy.store.texts import text_array, word_counts
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: Columns by the schema version that added them; the others are of version 1.
-ADDED = {"restored_from": 2}
+ADDED = {"restored_from": 2, "structure": 3}
 
 Status = Literal["live", "duplicate", "gone"]
 Change = Literal["new", "source", "pipeline", "chrome", "duplicate", "restored", "takedown"]
@@ -195,6 +196,31 @@ _BLOCK = pa.struct(
         _column("why", _text, "that score in words"),
     ]
 )
+SPAN = pa.struct(
+    [
+        *_RANGE,
+        _column(
+            "kind",
+            _text,
+            "link, emphasis, strong, strike, code, sub, sup, formula, ruby, picture, footnote, note_mark; of "
+            "whole blocks: list, item, term, description, quote, pre, table, cell, note",
+        ),
+        _column(
+            "value",
+            _text,
+            "address of a link or picture, TeX of a formula, reading of a ruby, name of a footnote, ol, ul "
+            "or dl for a list, language of a pre, header for a cell of one",
+        ),
+        _column(
+            "text", _text, "alt text of a picture, title of a link, display for a formula on a line of its own"
+        ),
+        _column("number", _whole, "where a numbered list begins, the number of an item"),
+        _column("row", _whole, "row of a cell, from 0"),
+        _column("column", _whole, "column of a cell, from 0"),
+        _column("rows", _whole, "how many rows a cell covers"),
+        _column("columns", _whole, "how many columns a cell covers"),
+    ]
+)
 _REPAIR = pa.struct(
     [*_RANGE, _column("rule", _text, "the rule"), _column("original", _text, "the text before the repair")]
 )
@@ -264,6 +290,9 @@ DOCUMENTS = pa.schema(
         _required("parts", _text, "what the fingerprint is made of, a JSON object"),
         _required("signature", pa.binary(), "MinHash signature, little-endian unsigned 32-bit integers"),
         _column("restored_from", _whole, "the release whose state a rollback brought back"),
+        _column(
+            "structure", pa.list_(SPAN), "spans of the page text: links, formulas, pictures, lists, tables, ..."
+        ),
     ]
 )
 
@@ -332,7 +361,10 @@ def capture_batches(entries: Iterable[LedgerEntry], size: int = 20_000) -> Itera
 
 
 def table_to_versions(table: pa.Table | pa.RecordBatch) -> Iterator[Version]:
-    """The versions of rows that have all columns, or all of an older schema; ``blocks`` may be left out."""
+    """The versions of rows that have all columns, or all of an older schema.
+
+    ``blocks`` and ``structure`` may be left out.
+    """
     batches = table.to_batches() if isinstance(table, pa.Table) else [table]
     for batch in batches:
         yield from _versions(batch)
@@ -395,6 +427,7 @@ def _document_columns(rows: list[Version]) -> dict[str, Any]:
         "cuts": _lists([document.cuts for document in documents], partial(_cuts, documents)),
         "blocks": _lists([document.blocks for document in documents], partial(_structs, _BLOCK)),
         "repairs": _lists([document.repairs for document in documents], partial(_structs, _REPAIR)),
+        "structure": _lists([document.spans for document in documents], partial(_structs, SPAN)),
         "media": _lists([document.media for document in documents], _media),
         "decoding": _optional_structs(_DECODING, [document.decoding for document in documents]),
         "archive": _optional_structs(_ARCHIVE, [row.archive for row in rows]),
@@ -486,7 +519,7 @@ def _first_not_unicode(
 
 def _versions(batch: pa.RecordBatch) -> Iterator[Version]:
     there = set(batch.schema.names)
-    older = [name for name in ADDED if name not in there]
+    older = [name for name in ADDED if name not in there and name in _PLAIN]
     columns = {name: batch.column(name).to_pylist() for name in _PLAIN if name not in older}
     columns |= {name: [None] * batch.num_rows for name in older}
     cuts, removed = _cuts_of(batch.column("cuts"))
@@ -509,6 +542,7 @@ def _documents(
         "cuts": cuts,
         "blocks": _blocks(batch),
         "repairs": _tuples(batch.column("repairs"), partial(_objects, Repair)),
+        "spans": _spans(batch),
         "media": _tuples(batch.column("media"), _media_of),
         "metadata": map(Metadata, *(columns[name] for name in _OF_METADATA)),
         "decoding": _optional(Decoding, batch.column("decoding")),
@@ -524,6 +558,13 @@ def _blocks(batch: pa.RecordBatch) -> list[tuple[Block, ...]]:
     if "blocks" not in batch.schema.names:
         return [()] * batch.num_rows
     return _tuples(batch.column("blocks"), partial(_objects, Block))
+
+
+def _spans(batch: pa.RecordBatch) -> list[tuple[Span, ...]]:
+    """The spans of each row; none where their column was not read, or is of before they were."""
+    if "structure" not in batch.schema.names or batch.column("structure").null_count == batch.num_rows:
+        return [()] * batch.num_rows
+    return _tuples(batch.column("structure").fill_null([]), partial(_objects, Span))
 
 
 def _page_text(clean: str, cuts: Sequence[Cut], removed: Sequence[str]) -> str:

@@ -80,7 +80,9 @@ _BYTES = [
     *("key", "url", "canonical_url", "title", "description", "signature", "input"),
 ]
 _NUMBERS = [
-    f"{column}.list.element.{edge}" for column in ("cuts", "blocks", "repairs") for edge in ("start", "end")
+    f"{column}.list.element.{edge}"
+    for column in ("cuts", "blocks", "repairs", "structure")
+    for edge in ("start", "end")
 ]
 _ENCODINGS = {
     **dict.fromkeys(_BYTES, "DELTA_LENGTH_BYTE_ARRAY"),
