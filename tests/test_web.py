@@ -32,7 +32,7 @@ from cleancopy.sources.settings import Fetching, for_urls
 from cleancopy.sources.web.crawl import check_contact
 from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Outcome
 from cleancopy.sources.web.http import Answer, _fault
-from cleancopy.sources.web.http_cache import Validators, Visits, validators
+from cleancopy.sources.web.http_cache import HttpCache, Validators, validators
 from cleancopy.sources.web.robots import Rules, rules_of
 from cleancopy.sources.web.ssrf import ForbiddenAddress, check_address, check_url, open_session, user_agent
 from cleancopy.store.archive import Archive, ArchiveRef, Response, read_capture
@@ -168,7 +168,7 @@ def fetch(
 
     async def run() -> None:
         session = open_session(fetching, Names(known))
-        with Archive(root, "web") as archive, Visits(root / "visits.sqlite") as visits:
+        with Archive(root, "web") as archive, HttpCache(root / "visits.sqlite") as visits:
 
             def where(asked: str, url: str, payload: str) -> ArchiveRef | None:
                 return (held or {}).get(payload)
@@ -555,7 +555,7 @@ def test_every_hostile_answer_ends_as_it_should(
     # A host for each path: each has its own robots.txt here, and none waits for another.
     names = {path: f"http://z{number}.test:18666{path}" for number, path in enumerate(wanted)}
     fetching = quick(18666, total_seconds=2, read_seconds=1, hosts=50)
-    with Visits(tmp_path / "visits.sqlite") as visits:
+    with HttpCache(tmp_path / "visits.sqlite") as visits:
         for url in names.values():
             visits.keep_rules(url.rpartition(":18666")[0] + ":18666", Rules(""))
     with watched() as connected:
@@ -625,16 +625,16 @@ def test_only_validators_that_make_sense_are_kept() -> None:
 
 def test_visits_are_kept_and_a_damaged_file_is_named(tmp_path: Path) -> None:
     said = Validators('"v1"', None, "body", "payload")
-    with Visits(tmp_path / "v.sqlite") as visits:
+    with HttpCache(tmp_path / "v.sqlite") as visits:
         visits.remember("http://example.org/", said)
         visits.keep_rules("http://example.org", Rules("User-agent: *"))
         visits.keep_rules("http://down.test", Rules(None))
-    with Visits(tmp_path / "v.sqlite") as visits:
+    with HttpCache(tmp_path / "v.sqlite") as visits:
         assert visits.validators("http://example.org/") == said
         assert visits.rules("http://example.org") == Rules("User-agent: *")
         assert visits.rules("http://down.test") is None
     (tmp_path / "v.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(Exception, match="remove it"), Visits(tmp_path / "v.sqlite"):
+    with pytest.raises(Exception, match="remove it"), HttpCache(tmp_path / "v.sqlite"):
         pass
 
 

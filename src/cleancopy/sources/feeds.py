@@ -18,10 +18,10 @@ def read_feed(payload: bytes, url: str | None) -> UrlList:
     """
     import feedparser  # type: ignore[import-untyped]
 
-    said = {"content-type": "application/xml", **({"content-location": url} if url else {})}
+    headers = {"content-type": "application/xml", **({"content-location": url} if url else {})}
     # From a stream, never from a string: a string could name a file or an address.
     parsed = feedparser.parse(
-        io.BytesIO(payload), response_headers=said, resolve_relative_uris=False, sanitize_html=False
+        io.BytesIO(payload), response_headers=headers, resolve_relative_uris=False, sanitize_html=False
     )
     if not parsed.get("version"):
         raise Rejection(
@@ -50,17 +50,17 @@ def read_json_feed(payload: bytes, url: str | None) -> UrlList:
 
 
 def _whole(links: Iterable[str], url: str | None) -> tuple[str, ...]:
-    found: dict[str, None] = {}
+    addresses: dict[str, None] = {}
     for link in filter(None, map(str.strip, links)):
         try:
-            found.setdefault(urljoin(url or "", link))
+            addresses.setdefault(urljoin(url or "", link))
         except ValueError:
             # Kept as it is written, so that its refusal is counted where all addresses are vetted.
-            found.setdefault(link)
-    return tuple(found)
+            addresses.setdefault(link)
+    return tuple(addresses)
 
 
 def _cause(parsed: object) -> str:
     error = getattr(parsed, "bozo_exception", None)
-    said = str(error) if error else "no feed element in it"
-    return "".join(char if char.isprintable() else " " for char in said)[:120]
+    message = str(error) if error else "no feed element in it"
+    return "".join(char if char.isprintable() else " " for char in message)[:120]

@@ -116,10 +116,10 @@ def find_inputs(paths: Sequence[Path], raw: Path) -> Iterator[Input | RejectedIn
     """
     seen: set[str] = set()
     for path in sorted({Path(path) for path in paths} or {raw}, key=os.fsencode):
-        for found in _below(path, raw):
-            if found.name not in seen:
-                seen.add(found.name)
-                yield found
+        for entry in _below(path, raw):
+            if entry.name not in seen:
+                seen.add(entry.name)
+                yield entry
 
 
 def read_input(found: Input, limits: Limits) -> Iterator[Capture | RejectedInput]:
@@ -170,10 +170,10 @@ def described_by(found: Input) -> tuple[int, int, int] | None:
     if not found.described:
         return None
     try:
-        known = os.lstat(found.path.with_name(found.path.name + SIDECAR))
+        status = os.lstat(found.path.with_name(found.path.name + SIDECAR))
     except OSError:
         return None
-    return known.st_size, known.st_mtime_ns, known.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def read_bytes(found: Input, limits: Limits) -> bytes:
@@ -315,7 +315,7 @@ def _unreadable(name: str, error: OSError) -> RejectedInput:
         return RejectedInput(name, "", RejectReason.SPECIAL_FILE, f"{name}: {_SPECIAL}")
     why = error.strerror or str(error)
     return RejectedInput(
-        name, "", RejectReason.UNREADABLE, f"{name}: cannot be read ({why}); mend that and run again"
+        name, "", RejectReason.UNREADABLE, f"{name}: cannot be read ({why}); put that right and run again"
     )
 
 
@@ -360,12 +360,12 @@ def _is_archive(name: str, file: BufferedReader) -> bool:
 def _read_archive(found: Input, file: BinaryIO, limits: Limits) -> Iterator[Capture | RejectedInput]:
     """The captures of a web archive; of its sidecar only what can hold for all its pages."""
     facts = _file_facts(found)
-    known = {
+    fields = {
         key: value for key in ("site", "language", "licence") if (value := getattr(facts, key)) is not None
     }
     choice = found.source.choice if found.source else Choice()
-    for one in read_records(file, found.name, limits, choice):
-        yield replace(one, **known) if isinstance(one, Capture) else one
+    for item in read_records(file, found.name, limits, choice):
+        yield replace(item, **fields) if isinstance(item, Capture) else item
 
 
 def _whole(file: BinaryIO, limits: Limits) -> bytes:
@@ -496,16 +496,16 @@ def _toml(root: Path, path: Path) -> Mapping[str, object]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise Rejection(
-            RejectReason.BAD_SIDECAR, f"{printable(path.name)} cannot be used ({error}); mend or delete it"
+            RejectReason.BAD_SIDECAR, f"{printable(path.name)} cannot be used ({error}); correct or delete it"
         ) from error
 
 
-def _checked(settings: Mapping[str, object], known: Sequence[str], where: str) -> dict[str, str]:
+def _checked(settings: Mapping[str, object], allowed: Sequence[str], where: str) -> dict[str, str]:
     facts = {}
     for key, value in settings.items():
-        if key not in known:
+        if key not in allowed:
             raise Rejection(
-                RejectReason.BAD_SIDECAR, f"{where} has the unknown key {key!r}; known: {', '.join(known)}"
+                RejectReason.BAD_SIDECAR, f"{where} has the unknown key {key!r}; known: {', '.join(allowed)}"
             )
         check, meaning = _CHECKS[key]
         text = value.isoformat() if isinstance(value, date) else value

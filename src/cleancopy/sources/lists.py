@@ -30,19 +30,19 @@ def read_list(payload: bytes, url: str | None, limits: Limits) -> UrlList:
         payload = inflate(payload, "gzip", limits)
     start = _text_start(payload)
     if start.startswith("{"):
-        found = read_json_feed(payload, url)
+        urls = read_json_feed(payload, url)
     elif not start.startswith("<"):
-        found = read_text_list(payload)
+        urls = read_text_list(payload)
     else:
         check_entities(payload)
-        found = read_sitemap(payload) or read_feed(payload, url)
-    if len(found.pages) + len(found.lists) > MAX_URLS:
+        urls = read_sitemap(payload) or read_feed(payload, url)
+    if len(urls.pages) + len(urls.lists) > MAX_URLS:
         raise Rejection(
             RejectReason.TOO_MANY_URLS, f"names more than {MAX_URLS:,} addresses; split it into several lists"
         )
-    if not found.pages and not found.lists:
-        raise Rejection(RejectReason.NO_CONTENT, f"is a {found.kind} without any address; look at it")
-    return found
+    if not urls.pages and not urls.lists:
+        raise Rejection(RejectReason.NO_CONTENT, f"is a {urls.kind} without any address; look at it")
+    return urls
 
 
 def read_text_list(payload: bytes) -> UrlList:

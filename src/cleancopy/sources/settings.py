@@ -111,11 +111,13 @@ class Settings:
 
     def chosen(self, names: Iterable[str], where: str) -> tuple[Source, ...]:
         """The sources of these names; raises PolicyError for a name that is not there."""
-        known = {source.name: source for source in self.sources}
+        by_name = {source.name: source for source in self.sources}
         for name in names:
-            if name not in known:
-                raise PolicyError(f"{where}: there is no source {name!r}; it has: {', '.join(known) or 'none'}")
-        return tuple(known[name] for name in names)
+            if name not in by_name:
+                raise PolicyError(
+                    f"{where}: there is no source {name!r}; it has: {', '.join(by_name) or 'none'}"
+                )
+        return tuple(by_name[name] for name in names)
 
 
 def read_sources(path: Path) -> Settings:
@@ -125,7 +127,7 @@ def read_sources(path: Path) -> Settings:
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read ({error.strerror}); give --sources a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: is not valid TOML ({error}); mend that line") from error
+        raise PolicyError(f"{path}: is not valid TOML ({error}); correct that line") from error
     _known(content, ("fetch", "source"), str(path))
     tables = content.get("source", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -155,7 +157,7 @@ def allowed_pairs(fetching: Fetching) -> frozenset[tuple[str, int]]:
 def _fetching(table: object, where: str) -> Fetching:
     if not isinstance(table, Mapping):
         raise PolicyError(f"{where} is a table; write it as [fetch]")
-    _known(table, [one.name for one in fields(Fetching)], where)
+    _known(table, [setting.name for setting in fields(Fetching)], where)
     return replace(Fetching(), **{key: _FETCH[key](value, f"{where}.{key}") for key, value in table.items()})
 
 
@@ -169,7 +171,7 @@ def _source(table: Mapping[str, Any], number: int, path: Path) -> Source:
     if not any(table.get(key) for key in _NEEDS[kind]):
         raise PolicyError(f"{where}: a source of kind {kind} needs {' or '.join(_NEEDS[kind])}; add it")
     values = {key: _SOURCE[key](value, f"{where}: {key}") for key, value in table.items() if key in _SOURCE}
-    values["paths"] = tuple(path.parent / one for one in values.get("paths", ()))
+    values["paths"] = tuple(path.parent / path_name for path_name in values.get("paths", ()))
     if "list" in values:
         values["list"] = path.parent / values["list"]
     return Source(schedule=_schedule(table, where), **values)
@@ -177,19 +179,19 @@ def _source(table: Mapping[str, Any], number: int, path: Path) -> Source:
 
 def _schedule(table: Mapping[str, Any], where: str) -> tuple[tuple[str, str | float], ...]:
     """The keys of a schedule as they stand; only one of cron, interval and rrule."""
-    said = {key: _SCHEDULE[key](table[key], f"{where}: {key}") for key in _SCHEDULE if key in table}
-    kinds = [key for key in ("cron", "interval", "rrule") if key in said]
+    fields = {key: _SCHEDULE[key](table[key], f"{where}: {key}") for key in _SCHEDULE if key in table}
+    kinds = [key for key in ("cron", "interval", "rrule") if key in fields]
     if len(kinds) > 1:
         raise PolicyError(f"{where}: has {' and '.join(kinds)}; a schedule has one of them")
-    if said and not kinds:
-        raise PolicyError(f"{where}: has {', '.join(said)} but no schedule; add cron, interval or rrule")
-    return tuple(sorted(said.items()))
+    if fields and not kinds:
+        raise PolicyError(f"{where}: has {', '.join(fields)} but no schedule; add cron, interval or rrule")
+    return tuple(sorted(fields.items()))
 
 
 def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
     for key in table:
-        if key not in (known := list(keys)):
-            raise PolicyError(f"{where}: unknown key {key!r}; known here: {', '.join(known)}")
+        if key not in (allowed := list(keys)):
+            raise PolicyError(f"{where}: unknown key {key!r}; known here: {', '.join(allowed)}")
 
 
 def _required(table: Mapping[str, Any], key: str, where: str) -> str:

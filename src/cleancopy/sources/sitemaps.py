@@ -28,7 +28,7 @@ def read_sitemap(payload: bytes) -> UrlList | None:
         remove_comments=True,
         remove_pis=True,
     )
-    found: dict[str, None] = {}
+    addresses: dict[str, None] = {}
     root = ""
     try:
         for event, element in events:
@@ -38,25 +38,25 @@ def read_sitemap(payload: bytes) -> UrlList | None:
                 if root not in _ROOTS:
                     return None if root in _FEEDS else _no_list(events, root)
             elif event == "end":
-                _take(element, found)
+                _take(element, addresses)
     except etree.XMLSyntaxError as error:
         raise _malformed(error) from error
     if root == "sitemapindex":
-        return UrlList("sitemap index", lists=tuple(found))
-    return UrlList("sitemap", pages=tuple(found))
+        return UrlList("sitemap index", lists=tuple(addresses))
+    return UrlList("sitemap", pages=tuple(addresses))
 
 
 _FEEDS = frozenset(["rss", "feed", "rdf", "channel"])
 
 
-def _take(element: etree._Element, found: dict[str, None]) -> None:
+def _take(element: etree._Element, addresses: dict[str, None]) -> None:
     """Take the address of an entry that has ended, and let go of the entry."""
     name, parent = _local(element), element.getparent()
     if name == "loc" and parent is not None and _local(parent) in ("url", "sitemap"):
         # Pictures and videos have a loc of their own, in namespaces of their own.
         if _namespace(element) == _namespace(parent):
-            found.setdefault((element.text or "").strip())
-        if len(found) > MAX_URLS:
+            addresses.setdefault((element.text or "").strip())
+        if len(addresses) > MAX_URLS:
             raise Rejection(
                 RejectReason.TOO_MANY_URLS, f"names more than {MAX_URLS:,} addresses; split it into several"
             )
@@ -85,10 +85,10 @@ def _check_doctype(element: etree._Element) -> None:
 
 
 def _malformed(error: etree.XMLSyntaxError) -> Rejection:
-    said = "".join(char if char.isprintable() else " " for char in str(error.msg))[:120]
-    if "depth" in said.lower():
+    message = "".join(char if char.isprintable() else " " for char in str(error.msg))[:120]
+    if "depth" in message.lower():
         return Rejection(RejectReason.PARSE_DEPTH, "nests elements deeper than 256; no sitemap or feed does")
-    return Rejection(RejectReason.XML_MALFORMED, f"is XML that is not well formed ({said}); get it again")
+    return Rejection(RejectReason.XML_MALFORMED, f"is XML that is not well formed ({message}); get it again")
 
 
 def _local(element: etree._Element) -> str:

@@ -28,7 +28,7 @@ from cleancopy.sources.lists import read_list, read_text_list
 from cleancopy.sources.settings import LOCAL, Fetching, Source, allowed_pairs
 from cleancopy.sources.url_list import MAX_URLS, UrlList
 from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Held, Outcome
-from cleancopy.sources.web.http_cache import NAME, Visits
+from cleancopy.sources.web.http_cache import NAME, HttpCache
 from cleancopy.sources.web.links import read_links
 from cleancopy.sources.web.robots import Rules
 from cleancopy.sources.web.ssrf import check_url, open_session
@@ -109,27 +109,27 @@ def crawl(
     what the archive has, ``refused`` why the page of an address and site is not to be asked for (None: it may
     be). An address beyond ``fetching.allow`` is refused where no contact is named.
     """
-    front = _Front({source.name: source for source in sources}, fetching, found, refused, root)
-    asks, step = front.begin(), 0
+    frontier = _Frontier({source.name: source for source in sources}, fetching, found, refused, root)
+    asks, step = frontier.begin(), 0
     first = next(asks, None)
     if first is None:
         return
     with (
         Archive(root, f"{name}-web") as archive,
-        Visits(scratch_folder(root) / NAME) as visits,
+        HttpCache(scratch_folder(root) / NAME) as cache,
         asyncio.Runner() as runner,
     ):
         session = runner.run(_opened(fetching, resolver))
         try:
-            fetcher = Fetcher(session, archive, visits, fetching, limits, held)
+            fetcher = Fetcher(session, archive, cache, fetching, limits, held)
             while first is not None:
                 path = work / f"lists-{step:03d}"
                 with Spool(path) as spool:
-                    settle = partial(front.settle, spool=spool)
+                    settle = partial(frontier.settle, spool=spool)
                     runner.run(fetcher.fetch(_chained(first, asks), settle))
-                asks, step = front.expand(path, limits, workers), step + 1
+                asks, step = frontier.expand(path, limits, workers), step + 1
                 if (first := next(asks, None)) is None:
-                    asks = front.fall_back()
+                    asks = frontier.fall_back()
                     first = next(asks, None)
         finally:
             runner.run(session.close())
@@ -145,7 +145,7 @@ def _chained(first: Ask, rest: Iterator[Ask]) -> Iterator[Ask]:
 
 
 @dataclass(slots=True)
-class _Front:
+class _Frontier:
     """What was asked for, and what is to be asked next."""
 
     sources: Mapping[str, Source]
@@ -213,7 +213,7 @@ class _Front:
 
     def _of_site(self, source: Source, ask: Ask, rules: Rules) -> Iterator[Ask]:
         """A site's sitemaps, or where there are none its start pages."""
-        sitemaps = [urljoin(ask.url, one) for one in rules.sitemaps]
+        sitemaps = [urljoin(ask.url, sitemap) for sitemap in rules.sitemaps]
         if sitemaps:
             yield from self._asks(source, sitemaps, kind="list")
         else:
@@ -272,8 +272,8 @@ class _Front:
         hosts = {(urlsplit(url).hostname or "").removeprefix("www.") for url in source.urls}
         return (urlsplit(link).hostname or "").removeprefix("www.") in hosts
 
-    def _page(self, source: Source, name: str, got: Fetched, listed: str = "") -> Page:
-        return Page(name, source.name, got, source.site, source.language, source.licence, listed)
+    def _page(self, source: Source, name: str, fetched: Fetched, listed: str = "") -> Page:
+        return Page(name, source.name, fetched, source.site, source.language, source.licence, listed)
 
 
 def _short(url: str) -> str:
@@ -310,24 +310,24 @@ def read_dropped(
     """Sources of the pages that sitemaps and feeds among the files name; what became of the files is told."""
     sources: list[Source] = []
     read = partial(_read_dropped, limits=limits)
-    for one, named in run_isolated(read, lists, workers=workers, limits=limits):
+    for dropped, named in run_isolated(read, lists, workers=workers, limits=limits):
         if isinstance(named, Rejection):
-            message = named.message.removeprefix(f"{one.name}: ")
-            found(RejectedInput(one.name, "", named.kind, f"{one.name}: {message}"))
+            message = named.message.removeprefix(f"{dropped.name}: ")
+            found(RejectedInput(dropped.name, "", named.kind, f"{dropped.name}: {message}"))
         else:
             urls, digest = named
-            found(Listed(one, digest, str(urls)))
-            known = one.facts
+            found(Listed(dropped, digest, str(urls)))
+            facts = dropped.facts
             pages = Source(
-                one.name,
+                dropped.name,
                 "urls",
-                site=known.site,
-                language=known.language,
-                licence=known.licence,
+                site=facts.site,
+                language=facts.language,
+                licence=facts.licence,
                 pages=MAX_URLS,
             )
             of_pages = replace(pages, urls=urls.pages)
-            of_lists = replace(pages, name=f"{one.name}#lists", kind="sitemap", urls=urls.lists)
+            of_lists = replace(pages, name=f"{dropped.name}#lists", kind="sitemap", urls=urls.lists)
             sources += [source for source in (of_pages, of_lists) if source.urls]
     return sources
 
@@ -336,19 +336,19 @@ def open_page(root: StorePath, page: Page, limits: Limits) -> Capture | Rejected
     """The capture of a fetched page, read from the archive; or why there is none in its response."""
     member = io.BytesIO(read_member(root, page.got.ref))
     refused: RejectedInput | None = None
-    for one in read_records(member, page.name, limits):
-        if isinstance(one, Capture):
+    for item in read_records(member, page.name, limits):
+        if isinstance(item, Capture):
             return replace(
-                one,
+                item,
                 key=page.got.key,
                 url=page.got.url,
-                site=page.site or one.site,
+                site=page.site or item.site,
                 captured=page.got.captured,
                 source=page.source,
                 language=page.language,
                 licence=page.licence,
             )
-        refused = one if one.lost else refused
+        refused = item if item.lost else refused
     if refused is None:
         return RejectedInput(
             page.name, "", RejectReason.NOT_HTML, f"{page.name}: says nothing of its type and begins as no page"
@@ -361,15 +361,15 @@ def of_source(
     source: Source | None, captures: Iterable[Capture | RejectedInput]
 ) -> Iterator[Capture | RejectedInput]:
     """What a source of files or archives takes of what was read, with what it says of all its pages."""
-    for one in captures:
-        if source is None or isinstance(one, RejectedInput):
-            yield one
-        elif source.kind != "warc" or source.takes(one.url or ""):
+    for item in captures:
+        if source is None or isinstance(item, RejectedInput):
+            yield item
+        elif source.kind != "warc" or source.takes(item.url or ""):
             yield replace(
-                one,
-                site=source.site or one.site,
-                language=source.language or one.language,
-                licence=source.licence or one.licence,
+                item,
+                site=source.site or item.site,
+                language=source.language or item.language,
+                licence=source.licence or item.licence,
             )
 
 

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from cleancopy.errors import Rejection, RejectReason
 from cleancopy.sources.settings import Fetching
 from cleancopy.sources.web.http import PASSING, REDIRECTS, Answer, exchange, large_rooms, origin, payload_of
-from cleancopy.sources.web.http_cache import Validators, Visits, validators
+from cleancopy.sources.web.http_cache import HttpCache, Validators, validators
 from cleancopy.sources.web.robots import ALL, MAX_BYTES, Rules, rules_of
 from cleancopy.sources.web.ssrf import check_url
 from cleancopy.store.archive import Archive, ArchiveRef
@@ -123,12 +123,12 @@ class Fetcher:
         self,
         session: ClientSession,
         archive: Archive,
-        visits: Visits,
+        cache: HttpCache,
         fetching: Fetching,
         limits: Limits,
         held: Held,
     ) -> None:
-        self._session, self._archive, self._visits = session, archive, visits
+        self._session, self._archive, self._cache = session, archive, cache
         self._fetching, self._limits, self._held = fetching, limits, held
         self._hosts: dict[str, _Host] = {}
         self._ready: list[tuple[float, str]] = []
@@ -214,7 +214,7 @@ class Fetcher:
             place = origin(ask.url)
             if ask.owner is None and place not in host.rules:
                 host.asks.appendleft(ask)
-                kept = self._visits.rules(place)
+                kept = self._cache.rules(place)
                 host.rules[place] = kept
                 if kept is None:
                     url = f"{place}/robots.txt"
@@ -266,7 +266,7 @@ class Fetcher:
 
     async def _ask(self, host: _Host, ask: Ask) -> None:
         """Ask for a page or a list, and settle it, queue where it leads to, or queue it again."""
-        known, ref = self._known(ask)
+        stored, ref = self._known(ask)
         async with AsyncExitStack() as held:
             answer = await exchange(
                 self._session,
@@ -275,9 +275,9 @@ class Fetcher:
                 most=self._limits.payload_bytes,
                 rooms=self._rooms,
                 held=held,
-                headers=known.headers if known else None,
+                headers=stored.headers if stored else None,
             )
-            same = ref if known and answer.status == 200 and known.body == _digest(answer) else None
+            same = ref if stored and answer.status == 200 and stored.body == _digest(answer) else None
             kept = self._archived(answer, ref if answer.status == 304 else same)
             if self._again(host, ask, answer):
                 return
@@ -287,7 +287,7 @@ class Fetcher:
                 # Not raised: a fault that is raised and its answer would keep each other, and the body, alive.
                 self._settled(ask, answer.fault)
             else:
-                self._answered(ask, answer, kept, known.payload if known and ref else None)
+                self._answered(ask, answer, kept, stored.payload if stored and ref else None)
 
     def _answered(self, ask: Ask, answer: Answer, ref: ArchiveRef | None, payload: str | None) -> None:
         """Settle an ask by its answer, or queue where that leads to.
@@ -298,8 +298,8 @@ class Fetcher:
             if answer.status in REDIRECTS:
                 self._queue(self._redirected(ask, answer), first=True)
             elif answer.status in (404, 410) and ask.kind == "page":
-                said = f"answers {answer.status}: there is no such page any more"
-                self._settled(ask, Gone((ask.url, *ask.hops), said))
+                message = f"answers {answer.status}: there is no such page any more"
+                self._settled(ask, Gone((ask.url, *ask.hops), message))
             elif answer.status == 304 and payload and ref and answer.response:
                 self._settled(ask, Fetched(ask.url, payload, ref, answer.response.time, changed=False))
             else:
@@ -310,9 +310,9 @@ class Fetcher:
 
     def _known(self, ask: Ask) -> tuple[Validators | None, ArchiveRef | None]:
         """By what an address can be asked about again, and where the archive has what it gave."""
-        known = self._visits.validators(ask.url)
-        ref = self._held(ask.asked, ask.url, known.payload) if known else None
-        return (known, ref) if ref else (None, None)
+        stored = self._cache.validators(ask.url)
+        ref = self._held(ask.asked, ask.url, stored.payload) if stored else None
+        return (stored, ref) if ref else (None, None)
 
     def _archived(self, answer: Answer, same: ArchiveRef | None) -> ArchiveRef | None:
         return self._archive.append_response(answer.response, same) if answer.response else None
@@ -323,7 +323,7 @@ class Fetcher:
         assert answer.response is not None
         assert ref is not None
         digest = hashlib.sha256(payload).hexdigest()
-        self._visits.remember(ask.url, validators(answer.headers, _digest(answer), digest))
+        self._cache.remember(ask.url, validators(answer.headers, _digest(answer), digest))
         return Fetched(ask.url, digest, ref, answer.response.time), payload
 
     def _redirected(self, ask: Ask, answer: Answer) -> Ask:
@@ -331,11 +331,11 @@ class Fetcher:
         url = check_url(answer.location, self._fetching)
         hops = (*ask.hops, ask.url)
         if url in hops:
-            said = f"redirects in a circle, back to {url[:80]!r}; open it to see why"
-            raise Rejection(RejectReason.REDIRECT_LOOP, said)
+            why = f"redirects in a circle, back to {url[:80]!r}; open it to see why"
+            raise Rejection(RejectReason.REDIRECT_LOOP, why)
         if len(hops) > self._fetching.redirects:
-            said = f"redirects more than {self._fetching.redirects} times; list the address that it leads to"
-            raise Rejection(RejectReason.REDIRECT_LOOP, said)
+            why = f"redirects more than {self._fetching.redirects} times; list the address that it leads to"
+            raise Rejection(RejectReason.REDIRECT_LOOP, why)
         return replace(ask, url=url, hops=hops, tries=0)
 
     def _again(self, host: _Host, ask: Ask, answer: Answer) -> bool:
@@ -394,7 +394,7 @@ class Fetcher:
         name, place = ask.owner
         host = self._hosts[name]
         host.rules[place] = rules
-        self._visits.keep_rules(place, rules)
+        self._cache.keep_rules(place, rules)
         self._ready_again(host)
 
 

@@ -71,16 +71,16 @@ class Answer:
     @property
     def location(self) -> str:
         """Where a redirect leads; raises Rejection where it does not say."""
-        said = self.headers.get("location", "").strip()
-        if not said or self.response is None:
+        header = self.headers.get("location", "").strip()
+        if not header or self.response is None:
             raise Rejection(
                 RejectReason.HTTP_ERROR, f"answers {self.status} without saying where to; look at the page"
             )
         try:
-            return urljoin(self.response.url, said).partition("#")[0]
+            return urljoin(self.response.url, header).partition("#")[0]
         except ValueError as error:
             raise Rejection(
-                RejectReason.BAD_URL, f"redirects to {said[:80]!r}, no web address ({error})"
+                RejectReason.BAD_URL, f"redirects to {header[:80]!r}, no web address ({error})"
             ) from error
 
 
@@ -248,16 +248,16 @@ def _fault(error: Exception) -> tuple[Rejection, bool]:
 
     cause = getattr(error, "os_error", error)
     if isinstance(cause, ForbiddenAddress):
-        said = f"is not asked: {cause}"
-        return Rejection(RejectReason.FORBIDDEN_ADDRESS, said), False
+        message = f"is not asked: {cause}"
+        return Rejection(RejectReason.FORBIDDEN_ADDRESS, message), False
     if isinstance(error, (aiohttp.InvalidURL, UnicodeError)):
         return Rejection(RejectReason.BAD_URL, "is an address that cannot be asked for; check it"), False
     why = _one_line(str(cause) or type(error).__name__)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Rejection(RejectReason.UNRESOLVED, f"its host has no address ({why}); check the name"), False
     if isinstance(error, aiohttp.ClientSSLError):
-        said = f"its certificate or encryption is not sound ({why}); open it to see why"
-        return Rejection(RejectReason.INSECURE, said), False
+        message = f"its certificate or encryption is not sound ({why}); open it to see why"
+        return Rejection(RejectReason.INSECURE, message), False
     if isinstance(error, aiohttp.ClientPayloadError):
         return Rejection(RejectReason.TRUNCATED, f"its answer ended too early ({why}); try again later"), True
     if isinstance(error, (aiohttp.ServerDisconnectedError, OSError)):
@@ -270,14 +270,14 @@ def _one_line(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)[:160].strip()
 
 
-def _seconds(said: str) -> float | None:
+def _seconds(header: str) -> float | None:
     """Retry-After in seconds: it is a number of them or a date (RFC 9110, 10.2.3)."""
     from email.utils import parsedate_to_datetime
 
-    if re.fullmatch(r"\s*\d{1,9}\s*", said, re.ASCII):
-        return float(said)
+    if re.fullmatch(r"\s*\d{1,9}\s*", header, re.ASCII):
+        return float(header)
     try:
-        due = parsedate_to_datetime(said[:64])
+        due = parsedate_to_datetime(header[:64])
     except ValueError:
         return None
     due = due if due.tzinfo else due.replace(tzinfo=UTC)

@@ -1,8 +1,8 @@
-"""What earlier visits left: each page's validators, and each host's robots.txt for a day.
+"""What is kept of earlier visits: each page's validators, and each host's robots.txt for a day.
 
-    with Visits(path) as visits:
-        visits.validators(url)  visits.remember(url, Validators(...))
-        visits.rules(origin)    visits.keep_rules(origin, rules)
+    with HttpCache(path) as cache:
+        cache.validators(url)   cache.remember(url, Validators(...))
+        cache.rules(origin)     cache.keep_rules(origin, rules)
 
 One SQLite file below clean/. It only saves work: without it pages are asked for in full, so it may be removed
 at any time. A validator is never trusted alone; whoever uses it checks that the store has the payload.
@@ -53,8 +53,8 @@ class Validators:
     @property
     def headers(self) -> dict[str, str]:
         """The header fields of a conditional request (RFC 9110, 13.1)."""
-        said = {"If-None-Match": self.etag, "If-Modified-Since": self.modified}
-        return {name: value for name, value in said.items() if value}
+        fields = {"If-None-Match": self.etag, "If-Modified-Since": self.modified}
+        return {name: value for name, value in fields.items() if value}
 
 
 def validators(headers: Mapping[str, str], body: str, payload: str) -> Validators:
@@ -65,8 +65,8 @@ def validators(headers: Mapping[str, str], body: str, payload: str) -> Validator
     )
 
 
-class Visits:
-    """The file of visits; use it as a context manager."""
+class HttpCache:
+    """What earlier runs learned of pages and hosts; use it as a context manager."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -74,7 +74,7 @@ class Visits:
         self._fresh: dict[str, Rules] = {}
 
     def __enter__(self) -> Self:
-        with self._mendable():
+        with self._store_errors():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # Prefect runs the steps of an ingest in threads; one uses this at a time.
             self._file = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
@@ -85,19 +85,19 @@ class Visits:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._flush()
-        with self._mendable():
+        with self._store_errors():
             self._file.close()
 
     def validators(self, url: str) -> Validators | None:
         """What the last response of an address can be asked about again by."""
-        with self._mendable():
+        with self._store_errors():
             select = "select etag, modified, body, payload from pages where url = ?"
             row = self._file.execute(select, (url,)).fetchone()
         return Validators(*row) if row else None
 
-    def remember(self, url: str, said: Validators) -> None:
+    def remember(self, url: str, kept: Validators) -> None:
         """Keep the validators of an address."""
-        self._pages.append((url, said.etag, said.modified, said.body, said.payload))
+        self._pages.append((url, kept.etag, kept.modified, kept.body, kept.payload))
         if len(self._pages) >= _BATCH:
             self._flush()
 
@@ -105,7 +105,7 @@ class Visits:
         """The robots.txt of an origin, None where it is not known or was asked for more than a day ago."""
         if origin in self._fresh:
             return self._fresh[origin]
-        with self._mendable():
+        with self._store_errors():
             select = "select asked, text from robots where origin = ?"
             row = self._file.execute(select, (origin,)).fetchone()
         return Rules(row[1]) if row and 0 <= time.time() - row[0] < KEPT_SECONDS else None
@@ -120,14 +120,14 @@ class Visits:
     def _flush(self) -> None:
         """Write what is pending at once: runs of other sources write to the file, too."""
         robots = [(origin, time.time(), rules.text) for origin, rules in self._fresh.items()]
-        with self._mendable(), self._file:
+        with self._store_errors(), self._file:
             self._file.executemany("insert or replace into pages values (?, ?, ?, ?, ?)", self._pages)
             self._file.executemany("insert or replace into robots values (?, ?, ?)", robots)
         self._pages.clear()
         self._fresh.clear()
 
     @contextmanager
-    def _mendable(self) -> Iterator[None]:
+    def _store_errors(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:

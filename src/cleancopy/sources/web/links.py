@@ -35,16 +35,16 @@ def read_links(payload: bytes, url: str, limits: Limits) -> tuple[str, ...]:
     for meta in tree.iter("meta"):
         if (meta.get("name") or "").lower() == "robots" and "nofollow" in (meta.get("content") or "").lower():
             return ()
-    base = next((one.get("href") for one in tree.iter("base") if one.get("href")), None)
+    base = next((element.get("href") for element in tree.iter("base") if element.get("href")), None)
     start = _joined(url, base or "") or url
-    found: dict[str, None] = {}
+    links: dict[str, None] = {}
     for anchor in tree.iter("a"):
         link = _joined(start, (anchor.get("href") or "").strip())
         if link and "nofollow" not in (anchor.get("rel") or "").lower():
-            found.setdefault(link)
-            if len(found) >= MAX_LINKS:
+            links.setdefault(link)
+            if len(links) >= MAX_LINKS:
                 break
-    return tuple(found)
+    return tuple(links)
 
 
 def _joined(base: str, link: str) -> str | None:

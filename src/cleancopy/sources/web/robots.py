@@ -76,10 +76,10 @@ def _readable(body: bytes) -> str:
 
 
 def _for_us(line: str) -> str:
-    said = _AGENT_LINE.match(line)
-    if said is None:
+    field = _AGENT_LINE.match(line)
+    if field is None:
         return line[:4096]
-    name = said[2].strip().lower().split("/")[0].replace("*", "")
+    name = field[2].strip().lower().split("/")[0].replace("*", "")
     ours = not name or AGENT.startswith(name)
     return f"User-agent: {name or '*'}" if ours else "User-agent: another"
 

@@ -186,9 +186,9 @@ def _vetted_socket(info: tuple[Any, ...], allowed: frozenset[tuple[str, int]]) -
     """A socket for an address that was vetted; aiohttp connects it to exactly that address."""
     family, kind, protocol, _, place = info
     check_address(place[0], place[1], allowed)
-    made = socket.socket(family, kind, protocol)
-    made.setblocking(False)
-    return made
+    vetted = socket.socket(family, kind, protocol)
+    vetted.setblocking(False)
+    return vetted
 
 
 def _vetting(inner: AbstractResolver, allowed: frozenset[tuple[str, int]]) -> AbstractResolver:
@@ -199,13 +199,13 @@ def _vetting(inner: AbstractResolver, allowed: frozenset[tuple[str, int]]) -> Ab
         async def resolve(
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
         ) -> list[ResolveResult]:
-            found = await inner.resolve(host, port, family)
+            resolved = await inner.resolve(host, port, family)
             public: list[ResolveResult] = []
             refused: ForbiddenAddress | None = None
-            for one in found:
+            for host_address in resolved:
                 try:
-                    check_address(one["host"], port, allowed)
-                    public.append(one)
+                    check_address(host_address["host"], port, allowed)
+                    public.append(host_address)
                 except ForbiddenAddress as error:
                     refused = error
             if refused and not public:
