@@ -31,7 +31,6 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from cleancopy.errors import RejectReason
 from cleancopy.ingest.run import Run, Summary
 from cleancopy.store import chrome_profiles, tables
 from cleancopy.store.paths import StorePath, manifest_path
@@ -159,7 +158,7 @@ def _rejection(entry: LedgerEntry) -> dict[str, str]:
         "stage": _stage(entry),
         "kind": entry.kind or "",
         "message": cause or remedy,
-        "what to do": remedy if cause else RejectReason(entry.kind).remedy if entry.kind else "",
+        "what to do": remedy if cause else "",
     }
 
 

@@ -10,7 +10,7 @@ import os
 
 import typer
 
-from cleancopy.cli import chrome, corpus, decisions, documents, export, ingest, maintain, server
+from cleancopy.cli import captions, chrome, corpus, decisions, documents, export, ingest, maintain, server
 
 app = typer.Typer(
     name="cleancopy",
@@ -42,6 +42,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(chrome.chrome_app, name="chrome")
+app.add_typer(captions.captions_app, name="captions")
 app.add_typer(decisions.decisions_app, name="decisions")
 app.add_typer(server.schedule_app, name="schedule")
 

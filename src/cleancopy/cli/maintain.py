@@ -51,7 +51,7 @@ def maintain(
     for name in known["removed"]:
         out.print(Text(printable(f"  {name}")))
     out.print(f"{known['texts']} files of clean/text {would}written anew")
-    for name, what in (("index", "the index"), ("inputs", "the list of inputs")):
+    for name, what in (("index", "the index"), ("captions", "the captions"), ("inputs", "the list of inputs")):
         if known[name]:
             out.print(f"{what} {would}made again")
     if known.get("purged"):

@@ -23,6 +23,7 @@ from typing import Literal
 import pyarrow as pa
 
 from cleancopy.corpus import schema
+from cleancopy.corpus.captions import CaptionCluster, read_captions
 from cleancopy.corpus.trace import Piece, pieces, source_of
 from cleancopy.document import Document, doc_id
 from cleancopy.errors import StoreError
@@ -162,6 +163,10 @@ class Corpus:
         version = self.version(doc, as_of)
         source = source_of(version.document, payload_of(self.root, version))
         return pieces(version.document, source, start, start + 1 if end is None else end)
+
+    def captions(self) -> list[CaptionCluster]:
+        """The captions of the last release's live documents, those that most documents show first."""
+        return read_captions(self.root)
 
     def _last(self) -> int:
         manifest = releases.current(self.root)

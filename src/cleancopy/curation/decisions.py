@@ -16,7 +16,7 @@ from typing import Any
 from cleancopy.corpus import views
 from cleancopy.document import Document
 from cleancopy.errors import PolicyError
-from cleancopy.store import archive, releases, rows, tables, workdir
+from cleancopy.store import archive, caption_table, releases, rows, tables, workdir
 from cleancopy.store import decisions as record
 from cleancopy.store.decisions import RESTORED, Decision, Decisions, captures, cut_text, record_name
 from cleancopy.store.paths import StorePath
@@ -218,6 +218,7 @@ def _apply(
                 return Applied(one, None)
             _publish(root, release, one, partial(_changed, root, release, set(documents), one, change))
             views.refresh(root, release - 1, release, set(documents), [], {})
+            caption_table.refresh(root)
         return Applied(one, release, tuple(documents))
 
     return releases.again(decided)

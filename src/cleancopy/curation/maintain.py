@@ -1,7 +1,7 @@
 """Upkeep of a store, as commands and flows call it: its tables, and all that is made from them.
 
-What is made from the tables, and mended from them: the index of repetition, the text tree, the list of inputs,
-the exports in ``clean/exports``. Decisions are made by people alone, and can only be restored.
+What is made from the tables, and mended from them: the index of repetition, the captions, the text tree, the
+list of inputs, the exports in ``clean/exports``. Decisions are made by people alone, and can only be restored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from cleancopy.corpus import views
 from cleancopy.errors import StoreError
 from cleancopy.export import export, kept
-from cleancopy.store import archive, decisions, dedup_index, releases, vacuum, verify, workdir
+from cleancopy.store import archive, caption_table, decisions, dedup_index, releases, vacuum, verify, workdir
 from cleancopy.store.archive import ArchiveRef
 from cleancopy.store.paths import StorePath, archive_folder, manifest_path, published_releases
 from cleancopy.store.vacuum import KEEP_DAYS
@@ -29,9 +29,9 @@ def maintain(root: StorePath, *, keep_days: float = KEEP_DAYS, dry_run: bool = F
     """Compact and checkpoint the tables, remove what nobody needs, mend what is made from them; what was done.
 
     The fields are those of ``store.maintenance.Maintained``, then the files written anew: ``texts``, ``index``,
-    ``inputs``, then ``purged``, the records that a takedown that was cut short had left, and ``exports``, the
-    names of those that were brought to the last release. Raises PolicyError for fewer days than seven, Busy
-    where another run writes.
+    ``captions``, ``inputs``, then ``purged``, the records that a takedown that was cut short had left, and
+    ``exports``, the names of those that were brought to the last release. Raises PolicyError for fewer days
+    than seven, Busy where another run writes.
     """
     keep = partial(workdir.active_runs, root)
     with vacuum.maintaining(root, keep_days=keep_days, dry_run=dry_run, keep=keep) as done:
@@ -50,6 +50,7 @@ def _counted(root: StorePath) -> dict[str, int]:
     found = {
         "texts": views.check_tree(root),
         "index": dedup_index.faults(root),
+        "captions": caption_table.faults(root),
         "inputs": views.check_inputs(root),
     }
     counts = {name: sum(1 for _ in faults) for name, faults in found.items()}
@@ -62,6 +63,7 @@ def _mended(root: StorePath, release: int) -> dict[str, int]:
     return {
         "texts": views.mend_tree(root, release),
         "index": dedup_index.mend(root),
+        "captions": caption_table.mend(root),
         "inputs": views.mend_inputs(root),
         "purged": len(left),
     }
@@ -74,7 +76,7 @@ def faults(root: StorePath) -> Iterator[Fault]:
     """
     yield from verify.verify(root, workdir.active_runs(root), _purged(root))
     before = published_releases(root)
-    checks = (_of_decisions, _of_purges, _of_texts, _of_index, _of_inputs, _of_exports)
+    checks = (_of_decisions, _of_purges, _of_texts, _of_index, _of_captions, _of_inputs, _of_exports)
     found = [fault for check in checks for fault in _all(check(root))] if verify.is_idle(root) else []
     if published_releases(root) == before and verify.is_idle(root):
         yield from found
@@ -119,6 +121,10 @@ def _of_index(root: StorePath) -> Iterator[Fault]:
         # The manifest says how texts are signed, and else the policy alone.
         lost = path.name == "manifest.json"
         yield _fault(root, path, why, "run cleancopy ingest: it is made anew" if lost else _AGAIN)
+
+
+def _of_captions(root: StorePath) -> Iterator[Fault]:
+    return (_fault(root, path, why) for path, why in caption_table.faults(root))
 
 
 def _of_inputs(root: StorePath) -> Iterator[Fault]:

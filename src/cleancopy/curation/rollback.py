@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from cleancopy.corpus import views
-from cleancopy.store import decisions, releases, rows, tables, workdir
+from cleancopy.store import caption_table, decisions, releases, rows, tables, workdir
 from cleancopy.store.decisions import Decisions
 from cleancopy.store.paths import StorePath
 from cleancopy.store.releases import Manifest
@@ -67,6 +67,7 @@ def _rollback(root: StorePath, to: int) -> Rollback:
         _publish(root, release, (_stands(one, then) for one in versions), target)
         statuses = {doc: "duplicate" if then[doc].status == "duplicate" else "unchanged" for doc in back}
         views.refresh(root, release - 1, release, changed, [], statuses)
+        caption_table.refresh(root)
     return done
 
 

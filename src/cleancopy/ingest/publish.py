@@ -11,7 +11,7 @@ from cleancopy.ingest.plan import Plan, Planned, make_plan, read_cleaned
 from cleancopy.ingest.report import summarize
 from cleancopy.ingest.run import Run, Summary
 from cleancopy.stages.duplicates import Duplicate
-from cleancopy.store import chrome_profiles, decisions, releases, rows, tables
+from cleancopy.store import caption_table, chrome_profiles, decisions, releases, rows, tables
 from cleancopy.store.decisions import Decisions
 from cleancopy.store.rows import Status, Version
 from cleancopy.store.workdir import active_runs
@@ -50,6 +50,8 @@ def _publish(run: Run, shards: int) -> Summary:
         if doc not in plan.gone
     }
     views.refresh(run.root, run.release - 1, release, touched, plan.entries, statuses)
+    if release is not None or caption_table.is_missing(run.root):
+        caption_table.refresh(run.root, run.policy.captions)
     recleaned = sum(version.cleaned.stored > 0 for version in plan.versions)
     return summarize(run, release, plan.entries, plan.cleaned, recleaned, plan.overflow)
 

@@ -205,7 +205,7 @@ def _left(
         yield from _unnamed(root, table, before, manifests)
     yield from _unnamed_archives(root, before, keep)
     here = scratch_folder(root)
-    for folder in ("releases", "compactions", "archive", "chrome/*", "text/*", "index", ""):
+    for folder in ("releases", "compactions", "archive", "chrome/*", "text/*", "index", "captions", ""):
         yield from (path for path in here.glob(f"{folder}/.*.tmp" if folder else ".*.tmp") if path.is_file())
     if here != root:  # what was cut short before it was stored
         yield from (path for path in here.glob("tables/*/*.parquet") if _changed(path) < before)

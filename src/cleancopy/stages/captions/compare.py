@@ -365,13 +365,23 @@ def read_caption(text: str) -> Reading:
     text = _FURNITURE.sub(" ", text).strip(" #|·*•")
     body, credits = split_credits(text)
     credit = " ".join([*leading, *credits])
-    body = _LEAD.sub("", body)
-    cut_off = _CUT_OFF.search(body) is not None
-    body = _CUT_OFF.sub("", body)
+    return _reading(_LEAD.sub("", body), credit, text)
+
+
+@lru_cache(maxsize=4_096)
+def read_body(text: str) -> Reading:
+    """A caption whose credit was taken off before, as it is compared."""
+    body = _FURNITURE.sub(" ", _plain(text)).strip(" #|·*•")
+    return _reading(_LEAD.sub("", body), "", body)
+
+
+def _reading(body: str, credit: str, text: str) -> Reading:
+    """A caption's own words and its credit; one of signs only is its own credit: such are equal or not."""
+    cut_off = CUT_OFF.search(body) is not None
+    body = CUT_OFF.sub("", body)
     words = split_words(body)
     topic = _TOPIC.search(body)
-    if not words and not credit:  # signs only: they are equal or they are not
-        credit = text
+    credit = text if not words and not credit else credit
     small = {word.key for word in words if word.small}
     names = not small and any(c.islower() for c in body)
     return Reading(
@@ -426,7 +436,7 @@ _TAGS = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 # where icon fonts keep their pictures.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ue000-\uf8ff]")
 # A caption that was cut off: it ends in dots, perhaps with "read more" behind them.
-_CUT_OFF = re.compile(r"(?:…|\.{3,})\s*(?:\(?(?:read\s+)?more\)?)?\s*[\"”»']?$", re.IGNORECASE)
+CUT_OFF = re.compile(r"(?:…|\.{3,})\s*(?:\(?(?:read\s+)?more\)?)?\s*[\"”»']?$", re.IGNORECASE)
 # A label before a caption that only says that a picture follows.
 _LEAD = re.compile(r"(?i)^\s*(?:image|photo|picture|video|foto|bild|file(?:\s+photo)?)\s*(?:[:–—]|-\s)\s*")
 # What sets a topic apart from the caption behind it: a dash between spaces, a colon.

@@ -1,0 +1,181 @@
+"""The captions of a corpus as people and programs read them: clusters, their wordings, where each stands.
+
+    for caption in cleancopy.open("clean").captions():
+        caption.caption, caption.credit, caption.documents, caption.wordings
+
+A cluster is one caption in all its wordings, named by the id of the one that is kept: the fullest, then the
+earliest captured, then the lowest id. Its members were each compared with that one. Documents that are copies
+of others do not count: they show what their keeper shows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+from cleancopy.errors import PolicyError
+from cleancopy.stages.captions.compare import compare_captions
+from cleancopy.store import caption_table
+from cleancopy.store.paths import StorePath
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One document's caption: where it stands, and how often the page shows it."""
+
+    caption_id: str
+    doc_id: str
+    site: str | None
+    captured: str | None
+    text: str
+    credit: str | None
+    title: str | None
+    identifiers: tuple[str, ...]
+    pictures: tuple[str, ...]
+    occurrences: int
+    places: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionCluster:
+    """One caption of a corpus. ``members`` are all captions that are it, the kept one first.
+
+    ``related`` are the ids of other clusters that share an identifier with it though their captions differ.
+    """
+
+    members: tuple[Occurrence, ...]
+    related: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The id of the kept caption, 16 hex digits."""
+        return self.members[0].caption_id
+
+    @property
+    def caption(self) -> str:
+        """The kept wording."""
+        return self.members[0].text
+
+    @property
+    def credit(self) -> str | None:
+        """The longest credit that a member has; the first by alphabet among equals."""
+        credits = sorted({member.credit for member in self.members if member.credit})
+        return max(credits, key=len, default=None)
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """All identifiers of the members, sorted."""
+        return tuple(sorted({value for member in self.members for value in member.identifiers}))
+
+    @property
+    def documents(self) -> int:
+        """How many documents show it."""
+        return len({member.doc_id for member in self.members})
+
+    @property
+    def occurrences(self) -> int:
+        """How often it is shown, over all documents."""
+        return sum(member.occurrences for member in self.members)
+
+    @property
+    def wordings(self) -> Mapping[str, int]:
+        """Its wordings, each with the number of documents that have it, the kept one first."""
+        counts = Counter(member.text for member in self.members)
+        others = sorted(counts, key=lambda text: (-counts[text], text))
+        return {text: counts[text] for text in [self.caption, *(t for t in others if t != self.caption)]}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The cluster as plain values, for JSON."""
+        return {
+            "id": self.id,
+            "caption": self.caption,
+            "credit": self.credit,
+            "identifiers": list(self.identifiers),
+            "documents": self.documents,
+            "occurrences": self.occurrences,
+            "wordings": len(self.wordings),
+            "related": list(self.related),
+        }
+
+
+def read_captions(root: StorePath) -> list[CaptionCluster]:
+    """The captions of a store's live documents, those of the most documents first, then by id."""
+    found = caption_table.current(root)
+    rows = found.rows.drop_columns(["keys"]).to_pylist()
+    kept = found.clustering.kept.tolist()
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row, keeper in enumerate(kept):
+        groups[keeper].append(row)
+    related: dict[int, set[int]] = defaultdict(set)
+    for one, other in found.clustering.related.tolist():
+        related[one].add(other)
+        related[other].add(one)
+    clusters = [
+        CaptionCluster(
+            members=tuple(_occurrence(rows[row]) for row in _kept_first(group, keeper, rows)),
+            related=tuple(sorted(rows[other]["caption_id"] for other in related[keeper])),
+        )
+        for keeper, group in groups.items()
+    ]
+    return sorted(clusters, key=lambda one: (-one.documents, -one.occurrences, one.id))
+
+
+def caption_of(clusters: Iterable[CaptionCluster], name: str) -> CaptionCluster:
+    """The cluster with an id, or the one that a caption with this id is in; PolicyError where there is none."""
+    for cluster in clusters:
+        if cluster.id.startswith(name) or any(member.caption_id == name for member in cluster.members):
+            return cluster
+    raise PolicyError(f"{name}: there is no such caption; see cleancopy captions list")
+
+
+def marked_differences(kept: str, wording: str) -> str:
+    """A wording with what the kept one lacks in ``[+ +]`` and what only the kept one has in ``[- -]``."""
+    words, others = kept.split(), wording.split()
+    parts = []
+    for what, a, b, c, d in SequenceMatcher(None, words, others, autojunk=False).get_opcodes():
+        if what == "equal":
+            parts.append(" ".join(words[a:b]))
+            continue
+        parts += [f"[-{' '.join(words[a:b])}-]"] if a < b else []
+        parts += [f"[+{' '.join(others[c:d])}+]"] if c < d else []
+    return " ".join(parts)
+
+
+def evidence(kept: Occurrence, member: Occurrence) -> dict[str, Any]:
+    """Why a member is the caption of its cluster: what the comparison with the kept wording found."""
+    found = dict(compare_captions(kept.text, member.text).evidence)
+    shared = sorted({*kept.identifiers} & {*member.identifiers})
+    return found | ({"identifiers": ", ".join(shared)} if shared else {})
+
+
+def clusters_of_documents(root: StorePath) -> dict[str, dict[str, tuple[str, str, int]]]:
+    """For each document its captions by text: id, cluster, and how many documents share it."""
+    found: dict[str, dict[str, tuple[str, str, int]]] = defaultdict(dict)
+    for cluster in read_captions(root):
+        for member in cluster.members:
+            found[member.doc_id][member.text] = (member.caption_id, cluster.id, cluster.documents)
+    return found
+
+
+def _kept_first(group: Sequence[int], keeper: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    others = sorted((row for row in group if row != keeper), key=lambda row: str(rows[row]["caption_id"]))
+    return [keeper, *others]
+
+
+def _occurrence(row: Mapping[str, Any]) -> Occurrence:
+    return Occurrence(
+        caption_id=row["caption_id"],
+        doc_id=row["doc_id"],
+        site=row["site"],
+        captured=row["captured"],
+        text=row["text"],
+        credit=row["credit"],
+        title=row["title"],
+        identifiers=tuple(row["identifiers"]),
+        pictures=tuple(row["pictures"]),
+        occurrences=row["occurrences"],
+        places=tuple((place["start"], place["end"]) for place in row["places"]),
+    )

@@ -1,0 +1,287 @@
+"""Captions that several documents show: which are one, which wording is kept, and what becomes of the table."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import cleancopy
+from cleancopy.cli import app
+from cleancopy.corpus.captions import CaptionCluster, marked_differences
+from cleancopy.curation import decisions, maintain
+from cleancopy.curation.rollback import rollback
+from cleancopy.document import Block, Document, Media
+from cleancopy.ingest.pipeline import begin, ingest
+from cleancopy.policy import CaptionPolicy, Policy
+from cleancopy.stages.captions.clusters import NOTHING_KNOWN, Caption, captions_of, cluster, columns_of
+from cleancopy.stages.captions.wordings import APART, EQUAL, SAME, compare_wordings
+from cleancopy.store import caption_table
+
+POLICY = CaptionPolicy()
+SHIP = (
+    "Sailors aboard the guided-missile destroyer USS Harbor line the rails as the ship returns to its homeport "
+    "in Norfolk after seven months at sea, on May 4, 2021."
+)
+#: One press photo as six pages show it.
+WORDINGS = (
+    SHIP,
+    "Sailors aboard the guided-missile destroyer USS Harbor line the rails as the ship returns to its...",
+    f"NORFOLK, Va. (AP) — {SHIP}",
+    f"{SHIP} (U.S. Navy photo by Anna Berg)",
+    f"{SHIP} {SHIP}",
+    "Sailors aboard the guided-missile destroyer USS Harbor line rails as the ship returns to its homeport in "
+    "Norfolk after seven months at sea on May 4, 2021",
+)
+#: Another picture of the same event.
+PIER = (
+    "Families wait on the pier as the guided-missile destroyer USS Harbor returns to its homeport in Norfolk "
+    "after seven months at sea, on May 4, 2021."
+)
+
+
+def page(title: str, caption: str, seed: int) -> str:
+    """A page with a headline, prose of its own, and one figure."""
+    words = random.Random(seed)
+    letters = "abcdefghijklmnoprstuvw"
+    prose = " ".join("".join(words.choices(letters, k=words.randint(3, 9))) for _ in range(120))
+    figure = f'<figure><img src="/p/{seed}.jpg"><figcaption>{caption}</figcaption></figure>' if caption else ""
+    return (
+        f"<html><head><title>{title}</title></head><body><article><h1>{title}</h1>{figure}"
+        f"<p>The {prose}.</p><p>And the {prose[::-1]} came back.</p></article></body></html>"
+    )
+
+
+def site(raw: Path) -> dict[str, str]:
+    """Forty pages: twelve show one picture in six wordings, six another one of the event, the rest none."""
+    raw.mkdir(parents=True, exist_ok=True)
+    captions = [WORDINGS[i % 6] for i in range(12)] + [PIER] * 6 + [""] * 22
+    named = {}
+    for number, caption in enumerate(captions):
+        path = raw / f"page{number:02}.html"
+        path.write_text(page(f"Report number {number} of the week", caption, number), encoding="utf-8")
+        named[path.name] = caption
+    return named
+
+
+def run(raw: Path, clean: Path, policy: Policy | None = None, paths: list[Path] | None = None) -> None:
+    with begin(raw=raw, root=clean, paths=paths or (), workers=0, policy=policy) as under_way:
+        ingest(under_way)
+
+
+def shape(clusters: list[CaptionCluster]) -> list[tuple[str, list[str]]]:
+    """The kept wording and the documents of each cluster."""
+    return [(one.caption, sorted(member.doc_id for member in one.members)) for one in clusters]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("captions")
+    site(folder / "raw")
+    run(folder / "raw", folder / "clean")
+    return folder / "clean"
+
+
+# ---- wordings
+
+
+@pytest.mark.parametrize("wording", WORDINGS)
+def test_each_wording_of_one_press_photo_is_the_same_caption(wording):
+    assert compare_wordings(SHIP, wording.split(" (U.S.")[0], POLICY) in (SAME, EQUAL)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PIER,
+        SHIP.replace("May 4", "May 6"),
+        SHIP.replace("2021", "2022"),
+        SHIP.replace("Harbor", "Beacon"),
+        SHIP.replace("Norfolk", "San Diego"),
+        SHIP.replace("seven", "nine"),
+        f"{SHIP} Left: the captain.".replace("returns to", "leaves"),
+    ],
+)
+def test_another_date_name_place_or_number_is_another_caption(other):
+    assert compare_wordings(SHIP, other, POLICY) == APART
+
+
+def test_left_for_right_is_another_caption():
+    caption = "Ann Lee, left, shakes hands with Bo Ray, right, before the meeting on trade in the old town hall"
+    swapped = caption.replace("left", "x").replace("right", "left").replace("x", "right")
+    assert compare_wordings(caption, swapped, POLICY) == APART
+    assert compare_wordings(caption, caption.replace("Bo Ray, right", "Bo Ray, left"), POLICY) == APART
+
+
+def test_a_word_in_the_place_of_another_is_no_addition():
+    caption = (
+        "Tomato hornworms can seriously damage tomato plants unless wasps are allowed to live in the garden"
+    )
+    assert compare_wordings(caption, caption.replace("Tomato", "Potato"), POLICY) == APART
+
+
+def test_datelines_of_two_places_keep_captions_apart():
+    caption = "Protesters march through the streets of the old town against higher prices of bread and fuel"
+    assert compare_wordings(f"PARIS (AP) — {caption}", caption, POLICY) == EQUAL
+    assert compare_wordings(f"PARIS (AP) — {caption}", f"BERLIN (AP) — {caption}", POLICY) == APART
+
+
+def test_moved_sentences_are_the_same_caption():
+    one, other = "Anna Berg opens the new wing of the museum.", "Tom Reyes watches from the stairs outside."
+    assert compare_wordings(f"{one} {other}", f"{other} {one}", POLICY) == EQUAL
+
+
+# ---- clusters
+
+
+def rows_of(texts: list[str], identifiers: list[tuple[str, ...]] | None = None) -> list[Caption]:
+    """A row for each text, each of a document of its own."""
+    rows = []
+    for number, text in enumerate(texts):
+        media = Media(text, places=((0, len(text)),), identifiers=identifiers[number] if identifiers else ())
+        block = Block(0, len(text), "caption")
+        document = Document(f"file:{number:03}.html", text, (block,), media=(media,))
+        rows += captions_of(document, f"{number:032x}", None)
+    return rows
+
+
+def groups(rows: list[Caption]) -> set[frozenset[str]]:
+    """The clusters as sets of caption ids."""
+    kept = cluster(columns_of(rows), NOTHING_KNOWN, POLICY).kept.tolist()
+    ids = [row.caption_id for row in rows]
+    return {frozenset(ids[i] for i, keeper in enumerate(kept) if keeper == one) for one in set(kept)}
+
+
+def test_the_fullest_wording_is_kept_and_not_the_doubled_one():
+    rows = rows_of([WORDINGS[1], WORDINGS[4], SHIP])
+    kept = set(cluster(columns_of(rows), NOTHING_KNOWN, POLICY).kept.tolist())
+    assert [rows[at].text for at in kept] == [SHIP]
+
+
+def test_no_caption_joins_by_way_of_a_third():
+    short = "The mayor opens the new bridge over the river in the old town"
+    first = f"{short} together with Anna Berg of the council on Monday morning"
+    second = f"{short} while Tom Reyes of the builders looks on from the crowd"
+    rows = rows_of([short, first, second])
+    kept = cluster(columns_of(rows), NOTHING_KNOWN, POLICY).kept.tolist()
+    assert kept[1] != kept[2]
+    assert kept[0] in (kept[1], kept[2])
+
+
+def test_one_identifier_above_two_captions_is_related():
+    rows = rows_of([SHIP, PIER], [("VIRIN: 210504-N-AB123-1001",)] * 2)
+    found = cluster(columns_of(rows), NOTHING_KNOWN, POLICY)
+    assert found.kept.tolist() == [0, 1]
+    assert found.related.tolist() == [[0, 1]]
+
+
+def test_known_verdicts_are_not_asked_for_again(monkeypatch):
+    columns = columns_of(rows_of([*WORDINGS, PIER]))
+    first = cluster(columns, NOTHING_KNOWN, POLICY)
+
+    def never(*_: object) -> int:
+        raise AssertionError("a pair was compared twice")
+
+    monkeypatch.setattr("cleancopy.stages.captions.clusters.compare_wordings", never)
+    again = cluster(columns, first.new, POLICY)
+    assert (again.kept == first.kept).all()
+    assert not len(again.new.codes)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.permutations(range(len(WORDINGS) + 4)))
+def test_order_makes_no_difference(order):
+    rows = rows_of(
+        [*WORDINGS, PIER, PIER.replace("May 4", "May 5"), SHIP.replace("Harbor", "Beacon"), "A ship"]
+    )
+    assert groups([rows[i] for i in order]) == groups(rows)
+
+
+# ---- a site
+
+
+def test_a_site_of_forty_pages_has_two_clusters(store: Path) -> None:
+    clusters = cleancopy.open(store).captions()
+    assert [(one.documents, one.occurrences, len(one.wordings)) for one in clusters] == [(12, 12, 5), (6, 6, 1)]
+    assert [one.caption for one in clusters] == [SHIP, PIER]
+
+
+def test_increments_come_to_what_one_batch_does(store: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    site(raw)
+    pages = sorted(raw.iterdir())
+    random.Random(5).shuffle(pages)
+    for start in range(0, 40, 9):
+        run(raw, tmp_path / "clean", paths=pages[start : start + 9])
+    incremental = cleancopy.open(tmp_path / "clean").captions()
+    assert shape(incremental) == shape(cleancopy.open(store).captions())
+
+
+def test_a_document_that_goes_takes_its_captions_along(tmp_path: Path) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    run(tmp_path / "raw", clean)
+    kept = cleancopy.open(clean).captions()[1].members[0]
+    decisions.takedown(clean, kept.doc_id)
+    after = cleancopy.open(clean).captions()
+    assert [one.documents for one in after] == [12, 5]
+    rows = caption_table.load(clean, POLICY).rows
+    assert kept.doc_id not in rows["doc_id"].to_pylist()
+    rollback(clean, 1)
+    assert [one.documents for one in cleancopy.open(clean).captions()] == [12, 5]
+
+
+def test_a_damaged_table_is_found_and_made_again(tmp_path: Path) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    run(tmp_path / "raw", clean)
+    before = shape(cleancopy.open(clean).captions())
+    (rows,) = (clean / "captions").glob("rows-*.parquet")
+    rows.write_bytes(rows.read_bytes()[:-40])
+    assert [fault.what for fault in maintain.faults(clean)] == [f"captions/{rows.name}"]
+    assert shape(cleancopy.open(clean).captions()) == before
+    assert maintain.maintain(clean)["captions"] == 1
+    assert not list(maintain.faults(clean))
+    assert shape(cleancopy.open(clean).captions()) == before
+
+
+def test_a_store_without_a_table_gets_one(tmp_path: Path) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    run(tmp_path / "raw", clean)
+    for path in (clean / "captions").iterdir():
+        path.unlink()
+    assert len(cleancopy.open(clean).captions()) == 2
+    run(tmp_path / "raw", clean)
+    assert (clean / "captions" / "manifest.json").exists()
+
+
+def test_a_row_has_the_address_of_its_picture(store: Path) -> None:
+    rows = caption_table.load(store, POLICY).rows.to_pylist()
+    assert len(rows) == 18
+    assert all(len(row["pictures"]) == 1 and row["pictures"][0].endswith(".jpg") for row in rows)
+
+
+def test_the_list_is_a_line_a_cluster(store: Path) -> None:
+    result = CliRunner().invoke(app, ["captions", "list", "--clean", str(store), "--json"])
+    lines = [json.loads(line) for line in result.output.splitlines()]
+    assert [line["documents"] for line in lines] == [12, 6]
+    assert lines[0].keys() >= {"id", "caption", "credit", "identifiers", "documents", "occurrences", "wordings"}
+    assert lines[0]["credit"] == "U.S. Navy photo by Anna Berg"
+
+
+def test_a_caption_is_shown_with_what_differs(store: Path) -> None:
+    clusters = cleancopy.open(store).captions()
+    result = CliRunner().invoke(app, ["captions", "show", clusters[0].id, "--clean", str(store)])
+    assert result.exit_code == 0
+    assert "[+NORFOLK, Va. (AP) —+]" in result.output
+    assert clusters[0].members[-1].doc_id in result.output
+
+
+def test_differing_words_are_marked():
+    assert marked_differences("a b c", "a x c d") == "a [-b-] [+x+] c [+d+]"
