@@ -22,7 +22,7 @@ _DEFAULTS = {
 def _prepare() -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    if "PREFECT_API_URL" in os.environ or _profile_names_a_server():
+    if "PREFECT_API_URL" in os.environ or profile_names_a_server():
         return
     kept = server.running()
     address = kept or server.Address()
@@ -33,7 +33,8 @@ def _prepare() -> None:
             os.environ.setdefault("PREFECT_API_AUTH_STRING", server.secret())
 
 
-def _profile_names_a_server() -> bool:
+def profile_names_a_server() -> bool:
+    """Whether the user's Prefect profile says where the server is."""
     try:
         known = tomllib.loads((server.home() / "profiles.toml").read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
-from cleancopy_flows.launch import LONGEST, checked, guarded, labels, launch, naming
+from cleancopy_flows.launch import LONGEST, guarded, launch, naming
+from cleancopy_flows.parameters import checked, labels
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import server
+from cleancopy_flows.parameters import P, now
+from cleancopy_flows.process import this_process
 from httpx import HTTPError
 from prefect import Flow, tags
 from prefect.client.orchestration import get_client
@@ -22,9 +20,9 @@ from prefect.context import TagsContext
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.states import Completed, Failed
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from cleancopy.errors import Busy, CleancopyError, PolicyError
+from cleancopy.errors import Busy, CleancopyError
 
 
 def launch(flow: Flow[Any, Any], labels: Sequence[str], parameters: Any) -> Any:
@@ -66,23 +64,6 @@ def launch(flow: Flow[Any, Any], labels: Sequence[str], parameters: Any) -> Any:
 LONGEST = 7 * 86_400
 
 
-def now() -> str:
-    """The time as it stands in a run's name."""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-
-
-P = TypeVar("P", bound=BaseModel)
-
-
-def checked(kind: type[P], given: Mapping[str, Any]) -> P:
-    """The parameters of a flow; raises PolicyError, in one line, for those that it does not take."""
-    try:
-        return kind(**given)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise PolicyError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}; correct it") from None
-
-
 def naming(kind: type[P], subject: Callable[[P], str]) -> Callable[[], str]:
     """How a flow names its runs, whoever starts them: what they are of, and when they began."""
 
@@ -95,11 +76,6 @@ def naming(kind: type[P], subject: Callable[[P], str]) -> Callable[[], str]:
         return known if known.startswith(f"{what} 2") else f"{what} {now()}"
 
     return name
-
-
-def labels(name: str, kind: str, site: str | None = None) -> list[str]:
-    """The tags of a source's runs: source, kind, and site where it is known."""
-    return [f"source:{name}", f"kind:{kind}"] + ([f"site:{site}"] if site else [])
 
 
 def guarded(work: Callable[[], Any]) -> Any:
@@ -125,44 +101,6 @@ def _signed() -> Iterator[None]:
             attempt = client.read_flow_run(UUID(flow_run.id)).run_count
             client.update_flow_run_labels(flow_run.id, this_process() | {"cleancopy.attempt": attempt})
     yield
-
-
-def this_process() -> dict[str, bool | int | float | str]:
-    """The labels that name this process: host, id, and when it began (process ids are used again)."""
-    return {
-        "cleancopy.host": _here(),
-        "cleancopy.process": os.getpid(),
-        "cleancopy.began": server.began(os.getpid()) or 0,
-    }
-
-
-def _here() -> str:
-    """This machine, and the namespace of its process ids: a container has its own under the same host name."""
-    try:
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
-
-
-def gone(labels: dict[str, Any]) -> bool:
-    """Whether labels name a process of this machine that no longer runs."""
-    if labels.get("cleancopy.host") != _here():
-        return False
-    now = server.began(int(labels["cleancopy.process"]))
-    return now is None or (now != 0 and now != int(labels["cleancopy.began"]))
-
-
-def interrupt(labels: dict[str, Any]) -> bool:
-    """Stop the process that labels name; whether there is one on this machine.
-
-    By SIGTERM: what a script started in its background does not heed SIGINT.
-    """
-    if labels.get("cleancopy.host") != _here() or gone(labels):
-        return False
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(int(labels["cleancopy.process"]), signal.SIGTERM)
-        return True
-    return False
 
 
 def skipped(state: State[Any]) -> bool:

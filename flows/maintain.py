@@ -10,7 +10,8 @@ import sys
 from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
-from cleancopy_flows.launch import LONGEST, checked, guarded, labels, launch, naming
+from cleancopy_flows.launch import LONGEST, guarded, launch, naming
+from cleancopy_flows.parameters import checked, labels
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE

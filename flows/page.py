@@ -8,28 +8,19 @@
     release-manifest    where the release's manifest is
     ingest-progress     how far the reading of a shard is, while it works
 
-Prefect shows of an artifact's card key and description only, so that each description has the numbers.
+Prefect shows of an artifact's card key and description only, so that each description has the numbers. Nothing
+here talks to Prefect: ``tell`` puts an artifact on a run's page, and a run that no server watches notes it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
-from typing import Any
+from typing import Any, NamedTuple
 
-import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 import pyarrow.compute as pc
-from prefect.artifacts import (
-    Artifact,
-    create_link_artifact,
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
 
 from cleancopy.ingest.run import Run, Summary
 from cleancopy.store import chrome_profiles, tables
@@ -41,8 +32,17 @@ from cleancopy.store.slugs import site_slug
 ROWS, LINES = 500, 40
 #: Documents that changed most, and those that are looked at to find them.
 CHANGED, CANDIDATES = 3, 200
-#: Seconds after which a shard has a progress artifact, and between two of its moves.
-PATIENCE, PACE = 2.0, 3.0
+#: How the key of the table of cuts begins; the run before has one under the same key to compare with.
+CUTS = "ingest-cut-"
+
+
+class Shown(NamedTuple):
+    """An artifact as Prefect stores it: ``type`` is markdown or table; a table's ``data`` are rows in JSON."""
+
+    key: str
+    type: str
+    data: str
+    description: str
 
 
 def headline(summary: Summary) -> str:
@@ -52,32 +52,26 @@ def headline(summary: Summary) -> str:
     return f"{summary.captures} captures: {counts}; {release}, {summary.live} live documents"
 
 
-def show(run: Run, summary: Summary) -> None:
-    """Put on the run's page what it has done."""
-    said = headline(summary)
-    create_markdown_artifact(key="ingest-summary", markdown=_markdown(run, summary), description=said)
+def of_run(run: Run, summary: Summary) -> Iterator[Shown]:
+    """What a run has done."""
+    yield Shown("ingest-summary", "markdown", _markdown(run, summary), headline(summary))
     rows = [{"source": source, **counts} for source, counts in summary.sources.items()]
-    _table("ingest-sources", rows, f"{len(rows)} sources, {summary.captures} captures")
+    yield from _table("ingest-sources", rows, f"{len(rows)} sources, {summary.captures} captures")
     rejected = [_rejection(entry) for entry in summary.rejections[:ROWS]]
-    _table("ingest-rejections", rejected, f"{len(summary.rejections)} rejections")
-    key = cut_key(run)
-    cut = cut_rows(summary.sites, _last_cut(key) if summary.sites else [])
-    _table(key, cut, f"{sum(summary.cut.values()):,} characters cut, {summary.kept:,} kept")
+    yield from _table("ingest-rejections", rejected, f"{len(summary.rejections)} rejections")
+    cut = f"{sum(summary.cut.values()):,} characters cut, {summary.kept:,} kept"
+    yield from _table(cut_key(run), cut_rows(summary.sites), cut)
     if summary.release is not None:
-        _link(manifest_path(run.root, summary.release), summary.release)
+        manifest = manifest_path(run.root, summary.release)
+        where = manifest.absolute().as_uri() if hasattr(manifest, "as_uri") else str(manifest)
+        link = f"[Manifest of release {summary.release}]({where})"
+        yield Shown("release-manifest", "markdown", link, where)
 
 
-def _table(key: str, rows: list[dict[str, Any]], description: str) -> None:
-    """A table on the run's page; none where it would be empty."""
+def _table(key: str, rows: list[dict[str, Any]], description: str) -> Iterator[Shown]:
+    """A table; none where it would be empty."""
     if rows:
-        create_table_artifact(key=key, table=rows[:ROWS], description=description)
-
-
-def _link(manifest: StorePath, release: int) -> None:
-    where = manifest.absolute().as_uri() if hasattr(manifest, "as_uri") else str(manifest)
-    create_link_artifact(
-        link=where, link_text=f"Manifest of release {release}", key="release-manifest", description=where
-    )
+        yield Shown(key, "table", json.dumps(rows[:ROWS]), description)
 
 
 # ---- the summary
@@ -180,40 +174,40 @@ def cut_key(run: Run) -> str:
     """The key of the table of cuts: one for each source of each store, so that runs of one can be compared."""
     store = hashlib.sha256(str(run.root.absolute() if hasattr(run.root, "absolute") else run.root).encode())
     name = "".join(char if char.isalnum() and char.isascii() else "-" for char in site_slug(run.source).lower())
-    return f"ingest-cut-{name}-{store.hexdigest()[:6]}"
+    return f"{CUTS}{name}-{store.hexdigest()[:6]}"
 
 
-def _last_cut(key: str) -> list[Mapping[str, Any]]:
-    """The rows of the last run's table, if there was one."""
-    import json
-
-    found: Any = Artifact.get(key)
-    rows = json.loads(found.data) if found and isinstance(found.data, str) else []
-    return rows if isinstance(rows, list) else []
-
-
-def cut_rows(
-    sites: Mapping[str, Mapping[str, int]], before: Iterable[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Characters cut by site and stage, their share of the site's pages, and how it has changed."""
-    earlier = {(row["site"], row["stage"]): float(str(row["share"]).rstrip(" %")) for row in before}
+def cut_rows(sites: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    """Characters cut by site and stage, and their share of the site's pages."""
     rows = []
     for site, counts in sites.items():
         total = max(1, sum(counts.values()))
         for stage in sorted(counts.keys() - {"kept"}):
-            share = round(100 * counts[stage] / total, 1)
-            last = earlier.get((site, stage))
-            change = "" if last is None else f"{share - last:+.1f} points"
-            row = {"site": site, "stage": stage, "characters": counts[stage], "share": f"{share:.1f} %"}
-            rows.append(row | {"since the last run": change})
+            share = f"{100 * counts[stage] / total:.1f} %"
+            rows.append({"site": site, "stage": stage, "characters": counts[stage], "share": share})
     return rows
+
+
+def with_change(shown: Shown, before: str | None) -> Shown:
+    """A table of cuts with how each share has changed since the table of the run before, ``before``."""
+    known = json.loads(before) if before else []
+    earlier = {(row["site"], row["stage"]): _points(row) for row in known if isinstance(row, dict)}
+    rows = json.loads(shown.data)
+    for row in rows:
+        last = earlier.get((row["site"], row["stage"]))
+        row["since the last run"] = "" if last is None else f"{_points(row) - last:+.1f} points"
+    return shown._replace(data=json.dumps(rows))
+
+
+def _points(row: Mapping[str, Any]) -> float:
+    return float(str(row["share"]).rstrip(" %"))
 
 
 # ---- chrome
 
 
-def show_chrome(run: Run) -> int:
-    """Put on the run's page what it has learned anew of each site's chrome; how many blocks that is."""
+def of_chrome(run: Run) -> tuple[int, list[Shown]]:
+    """What the run has newly learned of each site's chrome: how many blocks, and the table of them."""
     rows: list[dict[str, Any]] = []
     for site, chrome in sorted(run.snapshot.learned_chromes.items()):
         last = chrome_profiles.current(run.root, site)
@@ -222,32 +216,4 @@ def show_chrome(run: Run) -> int:
             if entry.status == "cut" and entry.key not in known:
                 row = {"site": site, "block": entry.example[:300], "pages": entry.pages, "of": chrome.pages}
                 rows.append(row | {"id": entry.id, "where": ", ".join(entry.positions)})
-    _table("ingest-chrome", rows, f"{len(rows)} new blocks of chrome")
-    return len(rows)
-
-
-# ---- progress
-
-
-@contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A function that is told how far a shard is, and shows it on the run's page where that takes a while."""
-    began = moved = time.monotonic()
-    shown: Any = None
-    of = 0
-
-    def tell(done: int, all_of_it: int) -> None:
-        nonlocal moved, shown, of
-        of, now = all_of_it, time.monotonic()
-        if now - began < PATIENCE or now - moved < PACE:
-            return
-        moved = now
-        said = f"{what}: {done} of {of} inputs"
-        if shown is None:
-            shown = create_progress_artifact(100 * done / of, key="ingest-progress", description=said)
-        else:
-            update_progress_artifact(shown, 100 * done / of, description=said)
-
-    yield tell
-    if shown is not None:
-        update_progress_artifact(shown, 100.0, description=f"{what}: all {of} inputs")
+    return len(rows), list(_table("ingest-chrome", rows, f"{len(rows)} new blocks of chrome"))

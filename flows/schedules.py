@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import server
 from cleancopy_flows.export import ExportParameters, export
-from cleancopy_flows.ingest import IngestParameters, ingest
-from cleancopy_flows.launch import labels, now
+from cleancopy_flows.ingest import ingest
 from cleancopy_flows.maintain import MaintainParameters, maintain
+from cleancopy_flows.parameters import IngestParameters, labels, now
 from cleancopy_flows.reclean import RecleanParameters, reclean
 from prefect import Flow
 from prefect.client.orchestration import PrefectClient, get_client

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
 from cleancopy_flows import server
-from cleancopy_flows.launch import gone, interrupt
+from cleancopy_flows.noted import waiting
+from cleancopy_flows.process import gone, interrupt
 from cleancopy_flows.schedules import Place, catch_up, deployments, find, missed, others, retire
 from cleancopy_flows.server import Address
 from httpx import HTTPError
@@ -136,6 +137,7 @@ async def _keep(
     async with get_client() as client:
         await bury(client)
         await _deploy(client, kept, sources)
+    await asyncio.to_thread(_write_history)
     print(f"The UI is at {address.url}", flush=True)
     if password:
         print(f"It asks for the user:password in {server.secret_file()}", flush=True)
@@ -180,6 +182,19 @@ async def _deploy(client: PrefectClient, kept: _Kept, sources: Sequence[Source])
             print(f"{one.name}: was due while nothing ran; it runs once now", flush=True)
 
 
+def _write_history() -> None:
+    """Write the runs that no server watched into the history; in a process of its own, as that takes 60 MB."""
+    if next(waiting(), None) is None:
+        return
+    command = [sys.executable, "-m", "cleancopy_flows.history"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        why = done.stderr.strip().rpartition("\n")[2]
+        print(f"Earlier runs are not in the history yet, as that failed: {why}", file=sys.stderr, flush=True)
+    elif done.stdout.strip() != "0":
+        print(f"Earlier runs that are in the history now: {done.stdout.strip()}", flush=True)
+
+
 def _changed(path: Path) -> float:
     try:
         return path.stat().st_mtime
@@ -197,6 +212,7 @@ async def _watch(kept: _Kept) -> None:
                 kept.server = await asyncio.to_thread(server.start, kept.address, kept.password)
                 server.announce(kept.address, kept.server)
                 await asyncio.to_thread(server.wait, kept.address, kept.server)
+            await asyncio.to_thread(_write_history)
             async with get_client() as client:
                 await bury(client)
                 if (now := _changed(kept.place.sources)) != kept.read:

@@ -90,8 +90,9 @@ def ingest(
         if plain:
             summary = _at_once(one, settings, as_json, **given)
         else:
-            said = {"urls": list(urls) or None, "source": one.name if one and not urls else None}
-            summary = flows("ingest").run(**_as_text(given | {"sources": file}), **said)
+            named = {"urls": list(urls) or None, "source": one.name if one and not urls else None}
+            with _progress(as_json) as progress:
+                summary = flows("start").ingest(progress, **_as_text(given | {"sources": file}), **named)
         if as_json:
             print(as_json_text(summary), flush=True)
         else:
