@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ from cleancopy_flows.parameters import IngestParameters, checked
 
 from cleancopy.policy import read_policy
 
-#: What is said where the history comes later.
-LATER = "No Prefect server runs: this run enters the history at the next `cleancopy up`."
+LATER = "Prefect's history has this run from the next `cleancopy up` on."
 
 
-def ingest(progress: noted.Progress, **parameters: Any) -> dict[str, Any]:
-    """Run an ingest once; the summary as a dictionary.
+def ingest(progress: noted.Progress, **parameters: Any) -> tuple[dict[str, Any], str | None]:
+    """Run an ingest once; its summary, and a line on where its history is if that comes later.
 
     Raises CleancopyError with the reason where it refused its input or the store, or where a server that is set
     up does not answer.
@@ -29,10 +27,8 @@ def ingest(progress: noted.Progress, **parameters: Any) -> dict[str, Any]:
         from cleancopy_flows import ingest as flow
 
         summary: dict[str, Any] = flow.run(**parameters)
-        return summary
-    summary = noted.ingest(given, progress)
-    print(LATER, file=sys.stderr, flush=True)
-    return summary
+        return summary, None
+    return noted.ingest(given, progress), LATER
 
 
 def prefect_is_set_up() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,13 @@ import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when im
 from cleancopy_flows.page import CUTS, Shown, with_change
 from cleancopy_flows.steps import Step
 from prefect import get_run_logger
-from prefect.artifacts import Artifact, create_progress_artifact, update_progress_artifact
+from prefect.artifacts import (
+    Artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 
 #: Seconds after which a shard has a progress artifact, and between two of its moves.
 FIRST, PACE = 2.0, 3.0
@@ -30,7 +37,10 @@ def put(shown: Shown) -> None:
     if shown.key.startswith(CUTS):
         before: Any = Artifact.get(shown.key)
         shown = with_change(shown, before.data if before and isinstance(before.data, str) else None)
-    Artifact(key=shown.key, type=shown.type, data=shown.data, description=shown.description).create()
+    if shown.type == "table":
+        create_table_artifact(json.loads(shown.data), key=shown.key, description=shown.description)
+    else:
+        create_markdown_artifact(shown.data, key=shown.key, description=shown.description)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -22,6 +23,7 @@ from cleancopy.cli.terminal import (
     Workers,
     as_json_text,
     clear_errors,
+    counted,
     err,
     fail,
     flows,
@@ -87,16 +89,19 @@ def ingest(
         if dry_run:
             _preview(one, settings, as_json, **given)
             return
+        later = None
         if plain:
             summary = _at_once(one, settings, as_json, **given)
         else:
             named = {"urls": list(urls) or None, "source": one.name if one and not urls else None}
             with _progress(as_json) as progress:
-                summary = flows("start").ingest(progress, **_as_text(given | {"sources": file}), **named)
+                summary, later = flows("start").ingest(progress, **_as_text(given | {"sources": file}), **named)
         if as_json:
             print(as_json_text(summary), flush=True)
         else:
             _print_summary(summary, clean)
+        if later:
+            err.print(Text(later))
 
     _for_each(chosen or (for_urls(urls) if urls else None,), work)
 
@@ -215,6 +220,8 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _print_summary(summary: dict[str, Any], clean: StorePath) -> None:
+    from cleancopy.store.paths import local_folder
+
     counts = summary["counts"]
     table = Table(box=None, pad_edge=False)
     for column in ("inputs", "captures", *counts):
@@ -240,9 +247,26 @@ def _print_summary(summary: dict[str, Any], clean: StorePath) -> None:
         )
     if summary["release"] is None:
         out.print("nothing new: the last release stands" if summary["content_root"] else "nothing to publish")
-    else:
-        said = f"release {summary['release']}: {summary['live']} live documents"
-        from cleancopy.store.paths import local_folder
+        return
+    live = counted(summary["live"], "live document")
+    folder = local_folder(clean)
+    where = f", text in {folder / 'text'}/" if folder else ""
+    out.print(Text(f"release {summary['release']}: {live}{where}"))
+    if summary["release"] == 1 and folder:
+        _show_where_to_look(folder)
 
-        folder = local_folder(clean)
-        out.print(Text(said + (f", text in {folder / 'text'}/" if folder else "")))
+
+def _show_where_to_look(clean: Path) -> None:
+    """After the first release: how a clean text begins, and the commands that show it and what was cut."""
+    sites = [folder for folder in (clean / "text").iterdir() if folder.is_dir()]
+    file = min((path for site in sites for path in site.glob("*.txt")), default=None)
+    if file is None:
+        return
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    out.print(Text(f"\n{printable(str(file))} begins:"))
+    for line in lines[:4]:
+        out.print(Text(f"    {line[:100]}{'...' if len(line) > 100 else ''}"))
+    option = "" if clean == Path("clean") else f" --clean {shlex.quote(str(clean))}"
+    name = shlex.quote(file.name)
+    out.print(Text(f"\nread it all:               cleancopy show {name}{option}"))
+    out.print(Text(f"see what was cut and why:  cleancopy explain {name}{option}"))

@@ -105,6 +105,12 @@ def short(value: object) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
+def counted(number: int, what: str) -> str:
+    """A number and what it counts, in the singular or plural: ``1 entry``, ``2,000 entries``."""
+    many = what if number == 1 else what[:-1] + "ies" if what.endswith("ry") else what + "s"
+    return f"{number:,} {many}"
+
+
 def flows(name: str) -> Any:
     """A module of the flows, which import Prefect; nothing else here does."""
     if not sys.stderr.isatty() and "PREFECT_LOGGING_COLORS" not in os.environ:
