@@ -30,6 +30,7 @@ from cleancopy.store.paths import (
     StorePath,
     archive_folder,
     atomic_write,
+    make_folder,
     move_into_place,
     read_range,
     scratch_folder,
@@ -71,15 +72,21 @@ class Response:
 class Archive:
     """A writer of one archive file; use it as a context manager, the file appears when the block ends well.
 
+    ``temporary`` is where it is written until then; a file that is given there stays when the block fails.
     ``known`` says where a payload is that is archived already, by SHA-256: they, and payloads that this writer
     has seen, are not written again. A file of the same name is replaced: name it after the release.
     """
 
     def __init__(
-        self, root: StorePath, name: str, known: Callable[[str], ArchiveRef | None] = lambda _: None
+        self,
+        root: StorePath,
+        name: str,
+        known: Callable[[str], ArchiveRef | None] = lambda _: None,
+        temporary: Path | None = None,
     ) -> None:
         self.path = archive_folder(root) / f"{name}.warc.gz"
-        self._temporary = _unfinished(root) / f".{self.path.name}{TEMPORARY}"
+        self._temporary = temporary or _unfinished(root) / f".{self.path.name}{TEMPORARY}"
+        self._keep = temporary is not None
         self._known = known
         self._written: dict[str, ArchiveRef] = {}
         self._opened = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -98,7 +105,15 @@ class Archive:
             self._complete(self._file)
         else:
             self._file.close()
-            self._temporary.unlink(missing_ok=True)
+            if not self._keep:
+                self._temporary.unlink(missing_ok=True)
+
+    def flush(self) -> int:
+        """Hand what is written to the system, so that it outlives this process; its bytes so far."""
+        if self._file is not None:
+            with store_errors(self._temporary, "archiving a capture"):
+                self._file.flush()
+        return self._offset
 
     def append(self, capture: Capture) -> ArchiveRef:
         """Where the capture's payload is archived, after writing it unless it is known."""
@@ -145,10 +160,17 @@ class Archive:
 
     def _complete(self, file: BinaryIO) -> None:
         with store_errors(self._temporary, "completing the archive file"):
-            with file:
-                file.flush()
-                os.fsync(file.fileno())
-            move_into_place(self._temporary, self.path)
+            file.close()
+        complete_archive(self._temporary, self.path)
+
+
+def complete_archive(temporary: Path, path: StorePath) -> None:
+    """Bring an archive file that was written to the end, and closed, to its place: on the disk and whole."""
+    with store_errors(temporary, "completing the archive file"):
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        make_folder(path.parent)
+        move_into_place(temporary, path)
 
 
 def _unfinished(root: StorePath) -> Path:

@@ -5,6 +5,8 @@
 It goes in steps: everything known is asked for, then what came back and names more (sitemaps, feeds, pages of a
 site that is followed) is read in processes of its own, and the next step asks for what that named. So the order
 in which hosts answer does not change what is taken.
+
+What comes is kept as it comes (``crawl_log``): the next run goes on where one was killed or stopped.
 """
 
 from __future__ import annotations
@@ -27,12 +29,13 @@ from cleancopy.sources.files import Input, printable, read_bytes
 from cleancopy.sources.lists import read_list, read_text_list
 from cleancopy.sources.settings import LOCAL, Fetching, Source, allowed_pairs
 from cleancopy.sources.url_list import MAX_URLS, UrlList
+from cleancopy.sources.web.crawl_log import CrawlLog
 from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Held, Outcome
 from cleancopy.sources.web.http_cache import NAME, HttpCache
 from cleancopy.sources.web.links import read_links
 from cleancopy.sources.web.robots import Rules
 from cleancopy.sources.web.ssrf import check_url, open_session
-from cleancopy.store.archive import Archive, read_capture, read_member
+from cleancopy.store.archive import read_capture, read_member
 from cleancopy.store.paths import StorePath, scratch_folder
 from cleancopy.store.spool import Spool, read_spool
 from cleancopy.warc.reader import RejectedInput, read_records
@@ -115,18 +118,20 @@ def crawl(
     if first is None:
         return
     with (
-        Archive(root, f"{name}-web") as archive,
+        CrawlLog(root, work / "crawl", name) as log,
         HttpCache(scratch_folder(root) / NAME) as cache,
         asyncio.Runner() as runner,
     ):
         session = runner.run(_opened(fetching, resolver))
         try:
-            fetcher = Fetcher(session, archive, cache, fetching, limits, held)
+            fetcher = Fetcher(session, log.archive, cache, fetching, limits, held)
             while first is not None:
                 path = work / f"lists-{step:03d}"
                 with Spool(path) as spool:
-                    settle = partial(frontier.settle, spool=spool)
-                    runner.run(fetcher.fetch(_chained(first, asks), settle))
+                    settle = partial(_settle, frontier, log, spool)
+                    runner.run(
+                        fetcher.fetch(_not_yet_asked(_chained(first, asks), frontier, log, spool), settle)
+                    )
                 asks, step = frontier.expand(path, limits, workers), step + 1
                 if (first := next(asks, None)) is None:
                     asks = frontier.fall_back()
@@ -137,6 +142,23 @@ def crawl(
 
 async def _opened(fetching: Fetching, resolver: AbstractResolver | None) -> ClientSession:
     return open_session(fetching, resolver)
+
+
+def _settle(
+    frontier: _Frontier, log: CrawlLog, spool: Spool, ask: Ask, outcome: Outcome, payload: bytes
+) -> None:
+    log.add(ask, outcome)
+    frontier.settle(ask, outcome, payload, spool)
+
+
+def _not_yet_asked(asks: Iterable[Ask], frontier: _Frontier, log: CrawlLog, spool: Spool) -> Iterator[Ask]:
+    """The asks that no earlier attempt of the run has an outcome of; the others are settled by that."""
+    for ask in asks:
+        outcome = log.outcome(ask)
+        if outcome is None:
+            yield ask
+        else:
+            frontier.settle(ask, outcome, b"", spool)
 
 
 def _chained(first: Ask, rest: Iterator[Ask]) -> Iterator[Ask]:

@@ -33,8 +33,9 @@ create table if not exists pages (
 create table if not exists robots (origin text primary key, asked real not null, text text not null)
     without rowid;
 """
-#: So many changes are written at once.
+#: So many changes are written at once, or what came in so many seconds: what a killed run loses.
 _BATCH = 1_000
+_SECONDS = 1.0
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,1000}"')
 
 
@@ -71,6 +72,7 @@ class HttpCache:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._pages: list[tuple[str | None, ...]] = []
+        self._flushed = time.monotonic()
         self._fresh: dict[str, Rules] = {}
 
     def __enter__(self) -> Self:
@@ -98,8 +100,7 @@ class HttpCache:
     def remember(self, url: str, kept: Validators) -> None:
         """Keep the validators of an address."""
         self._pages.append((url, kept.etag, kept.modified, kept.body, kept.payload))
-        if len(self._pages) >= _BATCH:
-            self._flush()
+        self._flush_if_due()
 
     def rules(self, origin: str) -> Rules | None:
         """The robots.txt of an origin, None where it is not known or was asked for more than a day ago."""
@@ -114,8 +115,12 @@ class HttpCache:
         """Keep the robots.txt of an origin; that it could not be had is not kept."""
         if rules.text is not None:
             self._fresh[origin] = rules
-            if len(self._fresh) >= _BATCH:
-                self._flush()
+            self._flush_if_due()
+
+    def _flush_if_due(self) -> None:
+        pending = len(self._pages) + len(self._fresh)
+        if pending >= _BATCH or time.monotonic() - self._flushed >= _SECONDS:
+            self._flush()
 
     def _flush(self) -> None:
         """Write what is pending at once: runs of other sources write to the file, too."""
@@ -125,6 +130,7 @@ class HttpCache:
             self._file.executemany("insert or replace into robots values (?, ?, ?)", robots)
         self._pages.clear()
         self._fresh.clear()
+        self._flushed = time.monotonic()
 
     @contextmanager
     def _store_errors(self) -> Iterator[None]:
