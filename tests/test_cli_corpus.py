@@ -208,3 +208,19 @@ def test_what_is_wrong_is_one_clear_line_and_an_exit_code(
     assert result.exit_code == code, result.output
     assert said in result.stderr.replace("\n", " ")
     assert "Traceback" not in result.output
+
+
+def test_a_copy_says_so_before_its_text(tmp_path: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    raw.mkdir()
+    options = ["--raw", str(raw), "--clean", str(clean)]
+    for name in ("a.txt", "b.txt"):
+        (raw / name).write_text(TIDES)
+    run("ingest", "--plain", "--workers", "0", *options)
+    told = [runner.invoke(app, ["show", name, *options]) for name in ("a.txt", "b.txt")]
+    assert [one.stdout for one in told] == [TIDES, TIDES]
+    (copy,) = [one for one in told if one.stderr]
+    assert copy.stderr.startswith("duplicate of ")
+    assert copy.output.startswith("duplicate of ")
+    first = [runner.invoke(app, ["explain", name, *options]).output for name in ("a.txt", "b.txt")]
+    assert sum(text.startswith("duplicate of ") for text in first) == 1

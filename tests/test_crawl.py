@@ -102,6 +102,8 @@ def test_a_page_that_is_gone_leaves_the_corpus_and_may_come_back(server: Server,
     (document,) = tables.heads(tmp_path / "clean")
     assert [one.status for one in tables.history(tmp_path / "clean", document)] == ["live", "gone"]
     assert not list((tmp_path / "clean" / "text").glob("*/*.txt"))
+    told = CliRunner().invoke(app, ["show", document, "--clean", str(tmp_path / "clean")])
+    assert told.stderr.startswith("gone since release 2 (its server says so)")
     assert run(tmp_path, [source], fetching).release is None
     server.pages["/tides"] = page
     back = run(tmp_path, [source], fetching)

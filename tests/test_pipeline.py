@@ -458,6 +458,27 @@ def test_a_tree_that_a_kill_left_behind_is_caught_up(raw: Path, tmp_path: Path) 
     assert len(list(views.inputs(clean))) == 7
 
 
+def test_people_s_own_files_in_the_text_tree_stay_and_a_folder_there_stops_nothing(
+    raw: Path, tmp_path: Path
+) -> None:
+    clean = tmp_path / "clean"
+    run(raw, clean)
+    before = texts(clean)
+    folder = (clean / next(iter(before))).parent
+    (folder / "my notes.txt").write_text("mine")
+    (folder / "drafts-0123456789ab.txt").mkdir()
+    taken = clean / next(iter(before))
+    taken.unlink()
+    taken.mkdir()
+    (clean / "text" / ".release").unlink()  # so that the whole tree is made again
+    (raw / "more.txt").write_text(ARTICLE)
+    assert run(raw, clean).counts["new"] == 1
+    assert (folder / "my notes.txt").read_text() == "mine"
+    assert (folder / "drafts-0123456789ab.txt").is_dir()
+    faults = [(path, why) for path, why, _ in views.check_tree(clean)]
+    assert faults == [(taken, "is missing")]
+
+
 def test_clean_may_not_lie_inside_what_is_read(raw: Path) -> None:
     with pytest.raises(PolicyError, match="lies inside"), begin(raw=raw, root=raw / "clean"):
         pass

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from fastwarc.stream_io import BrotliWriter, ZstdWriter
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cleancopy.document import Capture
@@ -243,11 +243,19 @@ def test_odd_names_are_shown_escaped_and_make_a_key(tmp_path: Path, name: bytes,
     assert (found.name, capture.key) == (shown, key)
 
 
+@example(["\x85", os.fsdecode(b"\x85")])
+@example(["\xa0.html", os.fsdecode(b"\xa0.html")])
 @given(st.lists(st.text(st.characters(codec="utf-8")) | st.binary().map(os.fsdecode), min_size=2, unique=True))
 def test_shown_names_are_printable_and_differ_where_names_do(names: list[str]) -> None:
     shown = [printable(name) for name in names]
     assert all(name.isprintable() for name in shown)
     assert len(set(shown)) == len(shown)
+
+
+def test_two_files_whose_names_print_alike_are_two_inputs(tmp_path: Path) -> None:
+    for name in ("a\x85.html".encode(), b"a\x85.html"):
+        put(tmp_path / os.fsdecode(name), PAGE)
+    assert len(list(find_inputs([], tmp_path))) == 2
 
 
 # ---- sidecars
@@ -419,6 +427,15 @@ def page(number: int) -> bytes:
 
 def archive(folder: Path, content: bytes, name: str = "a.warc") -> list[Capture | RejectedInput]:
     return list(read_warc(put(folder / name, content), LIMITS, name=name))
+
+
+def test_robots_txt_in_an_archive_is_no_page(tmp_path: Path) -> None:
+    rules = http(b"User-agent: *\nDisallow: /private/\n", content_type="text/plain")
+    records = record(1, rules, url="https://example.test/robots.txt") + record(2)
+    put(tmp_path / "a.warc", records)
+    (found,) = find_inputs([], tmp_path)
+    assert isinstance(found, Input)
+    assert pages(list(read_input(found, LIMITS))) == [page(2)]
 
 
 def pages(outcomes: list[Capture | RejectedInput]) -> list[bytes]:

@@ -18,6 +18,7 @@ from cleancopy.cli.terminal import (
     Raw,
     as_json_text,
     clear_errors,
+    err,
     fail,
     find,
     out,
@@ -48,7 +49,9 @@ def show(doc: Doc, as_of: AsOf = None, raw: Raw = RAW, clean: Clean = CLEAN, as_
         known = {**views.provenance(version), "text": version.document.clean}
         print(as_json_text(known))
         return
-    sys.stdout.write(printable(_with_text(version, doc).document.clean))
+    _with_text(version, doc)
+    _print_standing(version)
+    sys.stdout.write(printable(version.document.clean))
 
 
 @clear_errors
@@ -64,10 +67,9 @@ def explain(
         for cut in views.cuts(version):
             print(as_json_text(cut))
         return
+    _print_standing(version)
     for line in _explained(version.document):
         out.print(line)
-    if version.duplicate_of:
-        out.print(Text(f"duplicate of {version.duplicate_of}: {version.match.get('reason', '')}", "bold"))
 
 
 def _version(clean: StorePath, doc: str, as_of: int | None) -> Version:
@@ -91,6 +93,16 @@ def _with_text(version: Version, doc: str) -> Version:
         )
         fail(before, 1)
     return version
+
+
+def _print_standing(version: Version) -> None:
+    """Say, before its text, that a document is gone or a copy; beside the output, which is the text alone."""
+    if version.status == "gone":
+        why = {"source": "its server says so", "restored": "a rollback"}.get(version.change, version.change)
+        err.print(Text(f"gone since release {version.release} ({why}); this is its last text", "bold"))
+    if version.duplicate_of:
+        reason = version.match.get("reason", "")
+        err.print(Text(f"duplicate of {version.duplicate_of}: {printable(str(reason))}", "bold"))
 
 
 def _explained(document: Document) -> Iterator[Text]:

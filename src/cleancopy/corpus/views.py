@@ -69,8 +69,8 @@ def write_tree(root: Path, documents: set[str] | None) -> None:
         old = there.pop(version.doc_id[:_ID_DIGITS], [])
         path = text_path(root, version)
         if version.status == "live":
-            atomic_write(path, version.document.clean.encode(), durable=False)
-            atomic_write(path.with_suffix(".json"), _lines(provenance(version)), durable=False)
+            _write_file(path, version.document.clean.encode())
+            _write_file(path.with_suffix(".json"), _lines(provenance(version)))
         for file in old:
             if version.status != "live" or file.with_suffix("") != path.with_suffix(""):
                 file.unlink()
@@ -78,6 +78,15 @@ def write_tree(root: Path, documents: set[str] | None) -> None:
         for files in there.values():
             for file in files:
                 file.unlink()
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    """Write a file of the tree, unless something of another kind stands in its place, which people put there.
+
+    The tree is a view: ``verify`` names what it lacks, and no run fails for it.
+    """
+    if not path.is_dir() and (path.parent.is_dir() or not path.parent.exists()):
+        atomic_write(path, content, durable=False)
 
 
 def check_tree(root: StorePath) -> Iterator[tuple[Path, str, str | None]]:
@@ -88,7 +97,7 @@ def check_tree(root: StorePath) -> Iterator[tuple[Path, str, str | None]]:
     folder = local_folder(root)
     if folder is None:
         return
-    there = {file for files in _files(folder).values() for file in files if _NAMED.search(file.name)}
+    there = {file for files in _files(folder).values() for file in files}
     for version in _latest(root, None):
         if version.status != "live":
             continue
@@ -172,11 +181,12 @@ def _latest(root: StorePath, documents: set[str] | None) -> Iterator[Version]:
 
 
 def _files(root: Path) -> dict[str, list[Path]]:
-    """The files of the tree by the digits of the id at the end of their names."""
-    found: dict[str, list[Path]] = {}
+    """The files of the tree by the digits of the id at the end of their names; people's own are left out."""
+    files: dict[str, list[Path]] = {}
     for file in (root / "text").glob("*/*"):
-        found.setdefault(file.stem.rpartition("-")[2], []).append(file)
-    return found
+        if _NAMED.search(file.name) and not file.is_dir():
+            files.setdefault(file.stem.rpartition("-")[2], []).append(file)
+    return files
 
 
 def _lines(content: Mapping[str, Any]) -> bytes:

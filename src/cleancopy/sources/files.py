@@ -298,7 +298,8 @@ def _name(before: str, parts: tuple[str, ...]) -> str:
 
 def _escaped(char: str) -> str:
     code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
+    # A byte that is no UTF-8. Not where the character of that number is shown as \xNN, too: U+0085 is.
+    if 0xDC80 <= code <= 0xDCFF and chr(code - 0xDC00).isprintable():
         return f"\\x{code - 0xDC00:02x}"
     if char == "\\" or not char.isprintable():
         return "\\\\" if char == "\\" else char.encode("unicode_escape").decode()
@@ -365,7 +366,10 @@ def _read_archive(found: Input, file: BinaryIO, limits: Limits) -> Iterator[Capt
     }
     choice = found.source.choice if found.source else Choice()
     for item in read_records(file, found.name, limits, choice):
-        yield replace(item, **fields) if isinstance(item, Capture) else item
+        if isinstance(item, RejectedInput):
+            yield item
+        elif urlsplit(item.url or "").path != "/robots.txt":  # crawlers archive it; it is for them, and no page
+            yield replace(item, **fields)
 
 
 def _whole(file: BinaryIO, limits: Limits) -> bytes:
