@@ -51,7 +51,7 @@ from numpy.typing import NDArray
 from cleancopy.minhash import Overlap, Signing, estimates, normalise, shingles, sign, slot_conflict, warm_up
 from cleancopy.policy import DuplicatePolicy
 from cleancopy.stages.duplicates import Candidate, DuplicateSet, Fact, find_duplicates, signing
-from cleancopy.store import dedup_index
+from cleancopy.store import dedup_index, index_files
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WCXB = SHARED / "corpora" / "wcxb" / "ground-truth"
@@ -459,7 +459,7 @@ def invented(first: int, count: int) -> tuple[list[str], NDArray[np.uint32]]:
     return [sha256(str(first + i).encode()).hexdigest() for i in range(count)], rows
 
 
-def facts(known: dedup_index.Index, start: int) -> dict[tuple[str, str], Fact]:
+def facts(known: index_files.Index, start: int) -> dict[tuple[str, str], Fact]:
     """Facts of the pairs that match and of which the later text has at least the number ``start``."""
     digests = [digest.hex() for digest in known.digests.to_pylist()]
     proposed = dedup_index.propose(known, [Candidate(d, d, 500, None, False) for d in digests])
@@ -544,7 +544,7 @@ def add_and_tell(folder: str, size: int, commit: bool) -> None:
     )
 
 
-def measure_duckdb(known: dedup_index.Index) -> dict[str, float] | None:
+def measure_duckdb(known: index_files.Index) -> dict[str, float] | None:
     """CPU seconds in which DuckDB finds, in the same files, the keys that several texts share."""
     if not importlib.util.find_spec("duckdb"):
         return None

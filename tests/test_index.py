@@ -23,7 +23,7 @@ from cleancopy.ingest.pipeline import begin, ingest
 from cleancopy.minhash import Signing, candidates, union
 from cleancopy.policy import DuplicatePolicy
 from cleancopy.stages.duplicates import BUCKET, Candidate, DuplicateSet, bands_of, find_duplicates, signing
-from cleancopy.store import dedup_index, tables
+from cleancopy.store import dedup_index, index_files, tables
 from test_duplicates import POLICY, changed, corpus, families, of, words
 
 SIGNING = signing(POLICY)
@@ -141,7 +141,7 @@ def test_texts_that_the_index_lacks_cannot_be_proposed(tmp_path):
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
 def test_partitions_make_up_the_whole(tmp_path, partitions, monkeypatch):
-    monkeypatch.setattr(dedup_index, "ROW_GROUP", 64)
+    monkeypatch.setattr(index_files, "ROW_GROUP", 64)
     texts, documents = alike(60)
     for seen in (20, 40, 60):
         run(tmp_path, documents[:seen], texts)
@@ -313,8 +313,9 @@ def killed(root: Path, documents: list[Candidate], texts: dict[str, str], step: 
 
         return count
 
-    for name in ("_write", "_write_manifest", "_sweep", "commit"):
+    for name in ("write_file", "_write_manifest", "sweep", "commit"):
         setattr(dedup_index, name, deadly(getattr(dedup_index, name)))
+    index_files.write_file = deadly(index_files.write_file)  # as merging calls it
     for name in ("fsync", "replace", "unlink"):
         setattr(os, name, deadly(getattr(os, name)))
     run(root, documents, texts)

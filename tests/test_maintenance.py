@@ -31,6 +31,7 @@ from cleancopy.store import (
     archive,
     chrome_profiles,
     compaction,
+    data_files,
     dedup_index,
     paths,
     releases,
@@ -40,8 +41,8 @@ from cleancopy.store import (
     verify,
 )
 from cleancopy.store import decisions as record
+from cleancopy.store.data_files import DataFile
 from cleancopy.store.rows import LedgerEntry, Version
-from cleancopy.store.tables import DataFile
 from test_store import page
 
 RELEASES = 6
@@ -474,7 +475,7 @@ def forge_text(root: Path) -> None:
     with open(path, "wb") as file:
         pq.write_table(table.set_column(where, table.schema.field("text"), pa.array(texts)), file)
     manifest = json.loads(paths.manifest_path(root, 2).read_text())
-    manifest["files"]["documents"] = [asdict(tables.describe(path))]
+    manifest["files"]["documents"] = [asdict(data_files.describe(path))]
     paths.manifest_path(root, 2).write_text(json.dumps(manifest))
 
 

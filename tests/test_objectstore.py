@@ -28,7 +28,7 @@ from cleancopy.errors import Busy, ConflictError, PolicyError, StoreError
 from cleancopy.ingest.pipeline import begin, clean_shard, discover, ingest, learn, read_shard
 from cleancopy.ingest.publish import publish as publish_run
 from cleancopy.ingest.run import Summary
-from cleancopy.store import compaction, lease, paths, releases, tables, vacuum, verify, workdir
+from cleancopy.store import compaction, data_files, lease, paths, releases, tables, vacuum, verify, workdir
 from cleancopy.store import decisions as record
 from cleancopy.store.objects import ObjectPath, object_path
 from conftest import ROOT
@@ -372,7 +372,7 @@ def test_what_a_killed_run_decided_is_finished_by_the_next(
     assert list(verify.verify(root)) == []
 
 
-def _files(root: ObjectPath) -> list[tables.DataFile]:
+def _files(root: ObjectPath) -> list[data_files.DataFile]:
     return list(releases.expected(root, "documents").values())
 
 
@@ -400,13 +400,13 @@ def test_writers_that_are_taken_for_dead_again_and_again_harm_nobody(
     """No holder renews its lease, each sleeps longer than it lasts, and all write the same documents."""
     monkeypatch.setattr(lease, "LEASE", 0.1)
     monkeypatch.setattr(lease._Lease, "keep", lambda _: None)
-    chance, honest, overtaken = random.Random(7), tables.write_file, []
+    chance, honest, overtaken = random.Random(7), data_files.write_file, []
 
     def drowsy(*arguments: Any) -> Any:
         time.sleep(chance.uniform(0, 0.5))
         return honest(*arguments)
 
-    monkeypatch.setattr(tables, "write_file", drowsy)
+    monkeypatch.setattr(data_files, "write_file", drowsy)
 
     def write(number: int) -> None:
         batch = tuple(page(f"{number}/{n}") for n in range(2))

@@ -24,7 +24,7 @@ from cleancopy.corpus.trace import Source, byte_offset, character_origins, piece
 from cleancopy.curation import decisions
 from cleancopy.curation.rollback import rollback
 from cleancopy.extract.encoding import restore
-from cleancopy.store import paths, releases, rows, tables
+from cleancopy.store import data_files, paths, releases, rows, schemas, tables
 from cleancopy.store.rows import Version
 from conftest import CASES, EXAMPLES, ROOT, SHARED
 from test_pipeline import ARTICLE, run
@@ -293,7 +293,7 @@ def test_the_schema_is_documented_as_it_is() -> None:
 
 def test_every_field_has_a_meaning_and_added_ones_may_be_null() -> None:
     known = schema.as_json()
-    assert known["version"] == rows.SCHEMA_VERSION
+    assert known["version"] == schemas.SCHEMA_VERSION
     for table in known["tables"].values():
         for field in table:
             assert len(field["meaning"]) > 3
@@ -302,9 +302,9 @@ def test_every_field_has_a_meaning_and_added_ones_may_be_null() -> None:
 
 def as_version_1(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write as the first version did: without the columns that were added since."""
-    first = pa.schema([field for field in rows.DOCUMENTS if field.name not in rows.ADDED])
-    monkeypatch.setattr(rows, "DOCUMENTS", first)
-    monkeypatch.setitem(tables.SCHEMAS, "documents", first)
+    first = pa.schema([field for field in schemas.DOCUMENTS if field.name not in schemas.ADDED])
+    monkeypatch.setattr(schemas, "DOCUMENTS", first)
+    monkeypatch.setitem(data_files.SCHEMAS, "documents", first)
 
 
 def test_a_table_of_an_older_schema_is_read_and_written_on(
@@ -316,7 +316,7 @@ def test_a_table_of_an_older_schema_is_read_and_written_on(
         publish(tmp_path, old, page("b", "b"))
     folder = paths.table_folder(tmp_path, "documents")
     (path,) = tables.data_files(tmp_path, "documents")
-    assert set(rows.ADDED).isdisjoint(pq.read_schema(path).names)
+    assert set(schemas.ADDED).isdisjoint(pq.read_schema(path).names)
 
     corpus = cleancopy.open(tmp_path)
     assert corpus.document("a") == old
@@ -327,7 +327,7 @@ def test_a_table_of_an_older_schema_is_read_and_written_on(
     rollback(tmp_path, 1)
     assert [version.restored_from for version in corpus.history("a")] == [None, None, 1]
     assert corpus.document("a") == old
-    assert {field.name for field in DeltaTable(folder).schema().fields} == set(rows.DOCUMENTS.names)
+    assert {field.name for field in DeltaTable(folder).schema().fields} == set(schemas.DOCUMENTS.names)
     read_by_delta = DeltaTable(folder).to_pyarrow_table(columns=["key", "restored_from"]).to_pylist()
     assert sorted(row["restored_from"] or 0 for row in read_by_delta) == [0, 0, 0, 1]
 

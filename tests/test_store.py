@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from cleancopy.document import Block, Capture, Cut, Decoding, Document, Media, Metadata, Repair
 from cleancopy.errors import StoreError
-from cleancopy.store import archive, paths, releases, rows, tables
+from cleancopy.store import archive, data_files, paths, releases, rows, schemas, tables
 from cleancopy.store.rows import LedgerEntry, Version
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -131,7 +131,7 @@ def test_a_data_file_holds_versions_without_loss(
 ) -> None:
     root = tmp_path_factory.mktemp("store")
     stored = [replace(version, release=1) for version in stored]
-    (file,) = tables.write_file(root, "documents", 1, rows.document_batches(stored, size=2))
+    (file,) = data_files.write_file(root, "documents", 1, rows.document_batches(stored, size=2))
     table = pq.read_table(paths.table_folder(root, "documents") / file.path)
     assert list(rows.table_to_versions(table)) == stored
 
@@ -143,7 +143,7 @@ def test_a_text_that_is_not_unicode_is_refused_by_name() -> None:
 
 
 def test_every_column_says_what_it_holds() -> None:
-    for schema in (rows.DOCUMENTS, rows.CAPTURES):
+    for schema in (schemas.DOCUMENTS, schemas.CAPTURES):
         assert all(field.metadata[b"comment"] for field in schema)
 
 
@@ -199,7 +199,7 @@ def test_an_empty_store_reads_as_empty(tmp_path: Path) -> None:
     assert releases.current(tmp_path) is None
     assert tables.heads(tmp_path) == {}
     assert tables.captures(tmp_path).num_rows == 0
-    assert tables.latest(tmp_path).schema == rows.DOCUMENTS
+    assert tables.latest(tmp_path).schema == schemas.DOCUMENTS
     assert tables.document(tmp_path, "0" * 32) is None
 
 
@@ -652,5 +652,5 @@ def test_reading_captures_needs_no_heavy_library() -> None:
 def test_the_ledger_can_be_read_by_anyone(tmp_path: Path) -> None:
     publish(tmp_path, page("a"))
     (path,) = tables.data_files(tmp_path, "captures")
-    assert pa.schema(pq.read_schema(path)).names == rows.CAPTURES.names
+    assert pa.schema(pq.read_schema(path)).names == schemas.CAPTURES.names
     assert json.loads(paths.manifest_path(tmp_path, 1).read_text())["release"] == 1

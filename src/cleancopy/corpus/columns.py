@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleancopy.store.rows import DOCUMENTS
+from cleancopy.store.schemas import DOCUMENTS
 
 _text, _whole, _long = pa.string(), pa.int32(), pa.int64()
 

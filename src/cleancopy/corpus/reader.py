@@ -30,7 +30,8 @@ from cleancopy.errors import StoreError
 from cleancopy.store import archive, releases, tables
 from cleancopy.store.paths import StorePath, store_path
 from cleancopy.store.releases import Manifest
-from cleancopy.store.rows import SCHEMA_VERSION, Change, Status, Version
+from cleancopy.store.rows import Change, Status, Version
+from cleancopy.store.schemas import SCHEMA_VERSION
 
 #: Changes of what a page says; by the others only cleancopy's view of the page changed.
 CONTENT: frozenset[Change] = frozenset(["new", "source", "restored", "takedown"])

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from cleancopy.corpus.columns import BLOCK, kept_blocks
 from cleancopy.store.paths import StorePath, archive_folder
-from cleancopy.store.rows import ADDED, CAPTURES, DOCUMENTS, SCHEMA_VERSION
+from cleancopy.store.schemas import ADDED, CAPTURES, DOCUMENTS, SCHEMA_VERSION
 
 
 def _column(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -> pa.Field:

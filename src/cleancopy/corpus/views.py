@@ -21,7 +21,7 @@ import orjson
 
 from cleancopy.document import doc_id
 from cleancopy.errors import StoreError
-from cleancopy.store import rows, tables
+from cleancopy.store import rows, schemas, tables
 from cleancopy.store.paths import StorePath, atomic_write, local_folder, read_versioned, write_if_unchanged
 from cleancopy.store.rows import FROM_ARCHIVE, LedgerEntry, Version
 from cleancopy.store.slugs import site_slug, slug
@@ -29,7 +29,7 @@ from cleancopy.store.slugs import site_slug, slug
 _MARK = ".release"
 _ID_DIGITS = 12
 #: All that the tree shows of a version; its blocks, by far the most values, are not shown.
-_SHOWN = [name for name in rows.DOCUMENTS.names if name not in ("blocks", "structure")]
+_SHOWN = [name for name in schemas.DOCUMENTS.names if name not in ("blocks", "structure")]
 _NAMED = re.compile(rf"-[0-9a-f]{{{_ID_DIGITS}}}\.(txt|json)$")
 
 

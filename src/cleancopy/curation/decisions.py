@@ -23,9 +23,6 @@ from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import Version
 from cleancopy.version import fingerprint
 
-#: Seconds to wait while a run publishes.
-PATIENCE = 600.0
-
 
 def annotated(document: Document) -> Iterator[tuple[str, str]]:
     """Each block's verdict, ``keep`` or ``cut:stage``, and text; one that is cut in part gives several."""
@@ -137,7 +134,7 @@ def takedown(root: StorePath, target: str, note: str = "", *, purge: bool = Fals
     made = replace(made, purged=tuple(map(record_name, refs)))
     done = _apply(root, made, lambda: _there(root, record.taken_down(root, meant)), rows.taken_down)
     with releases.writing(
-        root, PATIENCE, keep=partial(workdir.active_runs, root)
+        root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)
     ):  # one purge of a file at a time
         archive.purge(root, refs)
     read_from = {row["doc_id"] for row in rows_of_it if row["outcome"] != "rejected"}
@@ -209,7 +206,9 @@ def _apply(
     written: list[Decision] = []
 
     def decided() -> Applied:
-        with releases.writing(root, PATIENCE, keep=partial(workdir.active_runs, root)) as release:
+        with releases.writing(
+            root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)
+        ) as release:
             documents = about()
             if not written:
                 written.append(record.append(root, made))

@@ -26,8 +26,6 @@ from cleancopy.store.releases import Manifest
 from cleancopy.store.rows import Version
 from cleancopy.version import fingerprint
 
-#: Seconds to wait while a run publishes.
-PATIENCE = 600.0
 _STATE = ["doc_id", "seq", "version_id", "status", "duplicate_of"]
 
 
@@ -53,7 +51,7 @@ def rollback(root: StorePath, to: int) -> Rollback:
 
 
 def _rollback(root: StorePath, to: int) -> Rollback:
-    with releases.writing(root, PATIENCE, keep=partial(workdir.active_runs, root)) as release:
+    with releases.writing(root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)) as release:
         target = releases.read(root, to)
         made = decisions.read(root)
         down = decisions.taken_down(root, made) | decisions.taken_down(root, made, as_of=to)

@@ -196,7 +196,7 @@ def _outputs(run: Run, summary: Summary | None) -> list[Event]:
 
 
 def _schema(table: str) -> Event:
-    from cleancopy.store.rows import CAPTURES, DOCUMENTS
+    from cleancopy.store.schemas import CAPTURES, DOCUMENTS
 
     fields = [
         {"name": one.name, "type": str(one.type)[:200], "description": one.metadata[b"comment"].decode()}

@@ -22,6 +22,7 @@ from cleancopy.minhash import sign
 from cleancopy.stages.duplicates import BUCKET, Candidate, Duplicate, DuplicateSet, find_duplicates, signing
 from cleancopy.store import decisions, dedup_index, rows, tables
 from cleancopy.store.decisions import Decisions
+from cleancopy.store.index_files import Index
 from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import FROM_ARCHIVE, Change, LedgerEntry, Outcome
 from cleancopy.store.spool import Spool, read_at, read_spool
@@ -336,7 +337,7 @@ def _find_duplicates(run: Run, heads: Mapping[str, Head]) -> DuplicateSet:
     return found
 
 
-def _updated_index(run: Run, live: Iterable[Candidate], heads: Mapping[str, Head]) -> dedup_index.Index:
+def _updated_index(run: Run, live: Iterable[Candidate], heads: Mapping[str, Head]) -> Index:
     """The index, with the texts that it lacks: those of the run, and stored ones where it is new."""
     index = dedup_index.load(run.root, signing(run.policy.duplicates))
     documents = {candidate.text_sha256: candidate.doc_id for candidate in live if candidate.words}

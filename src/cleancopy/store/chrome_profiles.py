@@ -15,8 +15,8 @@ from cleancopy.stages.chrome.profile import ChromeDecision
 from cleancopy.store.paths import StorePath, atomic_write, create_exclusive, glob_sorted, is_shared, locked
 from cleancopy.store.slugs import site_slug
 
-#: Seconds that a decision waits for a run that is writing to the store.
-_WAIT = 10.0
+#: Seconds that a decision waits for the lock of a run that is writing to the store.
+_LOCK_TIMEOUT = 10.0
 
 
 def path(root: StorePath, chrome: SiteChrome) -> StorePath:
@@ -57,7 +57,7 @@ def decide(root: StorePath, site: str, entry: str, decision: ChromeDecision | No
     ``entry`` is an id that ``chrome show`` prints, or the line itself; ``day`` an ISO date. Takes the writing
     lock; raises PolicyError where the site or the entry is not known.
     """
-    with locked(root, _WAIT):
+    with locked(root, _LOCK_TIMEOUT):
         chrome = current(root, site)
         if chrome is None:
             raise PolicyError(f"{site}: no chrome was learned for this site; see cleancopy chrome list")

@@ -40,7 +40,8 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from cleancopy.errors import ConflictError, StoreError
-from cleancopy.store import tables
+from cleancopy.store import data_files, tables
+from cleancopy.store.data_files import DataFile, TableName
 from cleancopy.store.paths import (
     StorePath,
     atomic_write,
@@ -55,7 +56,6 @@ from cleancopy.store.paths import (
     sync_file,
     table_folder,
 )
-from cleancopy.store.tables import DataFile, TableName
 
 #: A file of this many bytes is left alone; as many are compacted into one, which bounds the memory (a file of
 #: documents takes up to six times its size while it is rewritten).
@@ -186,16 +186,16 @@ def _note(root: StorePath, record: Compaction) -> None:
 def check(root: StorePath, table: TableName, file: DataFile) -> None:
     """Raise StoreError unless a data file has the digest that it was written with."""
     path = table_folder(root, table) / file.path
-    if tables.describe(path) != file:
+    if data_files.describe(path) != file:
         raise StoreError(f"{path}: is not the file that was written; restore it from a backup of clean/tables")
 
 
 def _rows(root: StorePath, table: TableName, group: Sequence[DataFile]) -> pa.Table:
     """The rows of data files as readers see them."""
-    schema = tables.SCHEMAS[table]
+    schema = data_files.SCHEMAS[table]
     found = []
     for one in group:
-        with tables.parquet(table_folder(root, table) / one.path) as file:
+        with data_files.parquet(table_folder(root, table) / one.path) as file:
             found.append(_adapted(file.read(), schema))
     return pa.concat_tables(found).combine_chunks()
 
@@ -213,9 +213,9 @@ def _adapted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 def _write(root: StorePath, table: TableName, rows: pa.Table) -> DataFile:
     """The rows in one new file on the disk, sorted, read back and compared."""
     order = pc.sort_indices(rows, sort_keys=_ORDER[table])
-    (added,) = tables.write_file(root, table, None, _groups(rows, order, GROUP[table]))
+    (added,) = data_files.write_file(root, table, None, _groups(rows, order, GROUP[table]))
     path = table_folder(root, table) / added.path
-    with rollback_on_error(partial(path.unlink, missing_ok=True)), tables.parquet(path) as file:
+    with rollback_on_error(partial(path.unlink, missing_ok=True)), data_files.parquet(path) as file:
         for number, group in enumerate(_groups(rows, order, GROUP[table])):
             written = file.read_row_group(number).cast(rows.schema)
             if not written.equals(pa.Table.from_batches([group])):
@@ -240,7 +240,7 @@ def _swap(root: StorePath, record: Compaction) -> bool:
     place, now = table_folder(root, record.table), int(time.time() * 1000)
     add = record.added
     confirm_lock(root)
-    with tables.readable(place):
+    with data_files.readable(place):
         delta = tables.open_table(place)
         if delta.version() != record.version:
             return False
@@ -251,7 +251,7 @@ def _swap(root: StorePath, record: Compaction) -> bool:
                     AddAction(add.path, add.size, {}, now, False, json.dumps({"numRecords": add.rows})),
                 ],
                 "append",
-                tables.SCHEMAS[record.table],
+                data_files.SCHEMAS[record.table],
                 commit_properties=CommitProperties(
                     max_commit_retries=0,
                     custom_metadata={"compaction": record.number, "release": record.release},
@@ -266,7 +266,7 @@ def _swap(root: StorePath, record: Compaction) -> bool:
 
 def _version(root: StorePath, table: TableName) -> int:
     place = table_folder(root, table)
-    with tables.readable(place):
+    with data_files.readable(place):
         return tables.open_table(place).version()
 
 

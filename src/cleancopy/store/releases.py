@@ -34,7 +34,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from cleancopy.errors import ConflictError, StoreError
-from cleancopy.store import archive, compaction, tables
+from cleancopy.store import archive, compaction, data_files, tables
+from cleancopy.store.data_files import DataFile, TableName
 from cleancopy.store.paths import (
     StorePath,
     atomic_write,
@@ -48,12 +49,13 @@ from cleancopy.store.paths import (
     store_errors,
     table_folder,
 )
-from cleancopy.store.rows import SCHEMA_VERSION
-from cleancopy.store.tables import DataFile, TableName
+from cleancopy.store.schemas import SCHEMA_VERSION
 
 TABLES: tuple[TableName, ...] = ("documents", "captures")
 OUTCOMES = ("new", "unchanged", "duplicate", "rejected")
 _ID_BYTES = 32
+#: Seconds that a command or run waits for another one that is publishing.
+PUBLISH_TIMEOUT = 600.0
 #: What a release's content is counted by.
 _STATE = ["doc_id", "seq", "version_id", "status", "release"]
 _DATA_FILE = re.compile(r"(\d{6,})-[0-9a-f]{32}\.parquet")
@@ -128,9 +130,9 @@ def commit(
     store again and plan the run anew.
     """
     _check_next(root, release)
-    files = {"documents": tables.write_file(root, "documents", release, documents)}
+    files = {"documents": data_files.write_file(root, "documents", release, documents)}
     with rollback_on_error(partial(_discard, root, files)):
-        files["captures"] = tables.write_file(root, "captures", release, captures)
+        files["captures"] = data_files.write_file(root, "captures", release, captures)
         manifest = Manifest(
             release=release,
             parent=release - 1 or None,
@@ -258,14 +260,14 @@ def _discard(root: StorePath, files: Mapping[str, list[DataFile]]) -> None:
 
 def _read(root: StorePath, table: TableName, files: Iterable[DataFile], columns: list[str]) -> pa.Table:
     """Columns of data files that are written but not committed."""
-    schema = pa.schema([tables.SCHEMAS[table].field(name) for name in columns])
+    schema = pa.schema([data_files.SCHEMAS[table].field(name) for name in columns])
     paths = [table_folder(root, table) / file.path for file in files]
-    with tables.readable(table_folder(root, table)):
+    with data_files.readable(table_folder(root, table)):
         return pa.concat_tables([schema.empty_table(), *(_columns(path, columns) for path in paths)])
 
 
 def _columns(path: StorePath, columns: list[str]) -> pa.Table:
-    with tables.parquet(path) as file:
+    with data_files.parquet(path) as file:
         return file.read(columns=columns)
 
 
@@ -375,7 +377,7 @@ def unpublished(root: StorePath) -> list[int]:
     for table in TABLES:
         folder = table_folder(root, table)
         if (folder / "_delta_log").is_dir():
-            with tables.readable(folder):
+            with data_files.readable(folder):
                 last = max(last, tables.committed(tables.open_table(folder)))
     return sorted(set(range(1, last + 1)) - set(published_releases(root)))
 
@@ -410,7 +412,7 @@ def _files_of(root: StorePath, table: TableName, release: int) -> list[DataFile]
     paths = [path for path in tables.data_files(root, table) if release_of(path) == release]
     taken = [file for record in compaction.records(root) if record.table == table for file in record.removed]
     gone = [file for file in taken if release_of(Path(file.path)) == release]
-    return sorted([*map(tables.describe, paths), *gone], key=lambda file: file.path)
+    return sorted([*map(data_files.describe, paths), *gone], key=lambda file: file.path)
 
 
 def release_of(path: PurePath) -> int | None:

@@ -24,7 +24,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from cleancopy.errors import Busy, PolicyError
-from cleancopy.store import compaction, releases, tables
+from cleancopy.store import compaction, data_files, releases, tables
+from cleancopy.store.data_files import DataFile, TableName
 from cleancopy.store.paths import (
     StorePath,
     archive_folder,
@@ -40,7 +41,6 @@ from cleancopy.store.paths import (
     total_size,
 )
 from cleancopy.store.releases import Manifest
-from cleancopy.store.tables import TableName
 
 #: The least number of days that a file stays which a reader or an older log entry may still name.
 KEEP_DAYS = 7
@@ -134,7 +134,7 @@ def _name(root: StorePath, path: StorePath) -> str:
     return path.relative_to(root if path.is_relative_to(root) else scratch_folder(root)).as_posix()
 
 
-def _groups(root: StorePath, table: TableName, manifests: Sequence[Manifest]) -> list[list[tables.DataFile]]:
+def _groups(root: StorePath, table: TableName, manifests: Sequence[Manifest]) -> list[list[DataFile]]:
     """The groups of a table's files to compact: of those that log and manifests both know."""
     known, there = releases.expected(root, table, manifests), compaction.active(root, table)
     return compaction.plan([file for path, file in known.items() if path in there])
@@ -167,7 +167,7 @@ def _due(root: StorePath, table: TableName) -> bool:
 def _checkpoint(root: StorePath, table: TableName) -> None:
     """Write a checkpoint and put it on the disk before a power cut can leave the log naming half of one."""
     folder = table_folder(root, table)
-    with tables.readable(folder):
+    with data_files.readable(folder):
         tables.open_table(folder).create_checkpoint()
         for number in checkpoints(root, table)[-1:]:
             sync_file(folder / "_delta_log" / f"{number:020d}.checkpoint.parquet")

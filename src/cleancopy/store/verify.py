@@ -32,9 +32,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleancopy.errors import Busy, CleancopyError, StoreError
-from cleancopy.store import archive, chrome_profiles, compaction, paths, releases, rows, tables, vacuum
+from cleancopy.store import (
+    archive,
+    chrome_profiles,
+    compaction,
+    data_files,
+    paths,
+    releases,
+    rows,
+    vacuum,
+)
 from cleancopy.store.archive import ArchiveRef
 from cleancopy.store.compaction import Compaction
+from cleancopy.store.data_files import DataFile, TableName
 from cleancopy.store.paths import (
     StorePath,
     archive_folder,
@@ -47,7 +57,6 @@ from cleancopy.store.paths import (
     table_folder,
 )
 from cleancopy.store.releases import Manifest
-from cleancopy.store.tables import DataFile, TableName
 
 _BACKUP = "restore it from a backup of clean/"
 _RERUN = "run cleancopy maintain"
@@ -298,7 +307,7 @@ def _data_file(root: StorePath, table: TableName, file: DataFile) -> Fault | Non
 def _rows(root: StorePath, table: TableName, path: StorePath, last: int, seen: _Seen) -> Iterator[Fault]:
     """The faults of a data file's rows, up to the last release."""
     try:
-        with tables.parquet(path) as file:
+        with data_files.parquet(path) as file:
             for batch in file.iter_batches(batch_size=256 if table == "documents" else 20_000):
                 here = batch.filter(pc.less_equal(batch.column("release"), last))
                 if table == "captures":

@@ -33,8 +33,6 @@ from cleancopy.store.paths import (
 
 _PLAN = "plan.json"
 _DAY = 86_400.0
-#: Seconds that a run waits at its begin while another one publishes.
-PATIENCE = 600.0
 
 
 @contextmanager
@@ -50,7 +48,7 @@ def claim_workdir(root: StorePath, source: str, plan: str, name: str) -> Iterato
         place.mkdir(parents=True, exist_ok=True)
     try:
         with _alone(root, place):
-            with releases.writing(root, PATIENCE, keep=partial(active_runs, root)):
+            with releases.writing(root, releases.PUBLISH_TIMEOUT, keep=partial(active_runs, root)):
                 taken_up = _taken_up(root, place, plan)
                 if is_shared(root):
                     atomic_write(_mark(root, place, taken_up or name), b"{}\n")
