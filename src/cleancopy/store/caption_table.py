@@ -39,7 +39,7 @@ from cleancopy.stages.captions.clusters import (
     captions_of,
     cluster,
 )
-from cleancopy.store import tables
+from cleancopy.store import data_files, tables
 from cleancopy.store.paths import (
     StorePath,
     atomic_write,
@@ -49,7 +49,8 @@ from cleancopy.store.paths import (
     remove,
     store_errors,
 )
-from cleancopy.store.rows import DOCUMENTS, table_to_versions
+from cleancopy.store.rows import table_to_versions
+from cleancopy.store.schemas import DOCUMENTS
 
 FORMAT = 1
 MOST_FILES = 8  # of a kind: then they become one
@@ -402,7 +403,7 @@ def _written(root: StorePath, kind: str, table: pa.Table) -> tuple[File, ...]:
 
 
 def _read(root: StorePath, file: File) -> pa.Table:
-    with tables.parquet(folder(root) / file.name) as opened:
+    with data_files.parquet(folder(root) / file.name) as opened:
         return opened.read(use_threads=False)
 
 
