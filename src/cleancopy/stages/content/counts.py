@@ -11,22 +11,52 @@ import numpy.typing as npt
 
 from cleancopy.extract.html import Page
 
-#: A word as tokens are looked up: letters first, no figure.
-WORD = re.compile(r"[^\W\d]\w*")
+#: Letters of scripts that are written without spaces between words: Thai, Lao, Burmese, Khmer, Kana, Han.
+UNSPACED = (
+    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF),
+)  # fmt: skip
+#: So many words is such a letter worth: a Chinese word has 1.6 letters in running text.
+LETTER_WORDS = 0.6
+# A word as tokens are looked up: letters first, no figure.
+_WORD = re.compile(r"[^\W\d]\w*")
+_UNSPACED_RUN = re.compile("([" + "".join(f"{chr(low)}-{chr(high)}" for low, high in UNSPACED) + "]+)")
+
+
+def word_tokens(text: str) -> list[str]:
+    """The words of a text in lower case; scripts without spaces give overlapping pairs of letters."""
+    words = _WORD.findall(text.lower())
+    if text.isascii() or not _UNSPACED_RUN.search(text):
+        return words
+    tokens: list[str] = []
+    for word in words:
+        for number, part in enumerate(_UNSPACED_RUN.split(word)):
+            if number % 2:
+                tokens += [part[at : at + 2] for at in range(max(1, len(part) - 1))]
+            elif part:
+                tokens.append(part)
+    return tokens
 
 
 @cache
 def _classes() -> npt.NDArray[np.uint8]:
-    """For each code point to U+FFFF the sum of 1 word, 2 capital, 4 digit, 8 punctuation, 16 full stop."""
+    """For each code point to U+FFFF a sum of bits.
+
+    1 word, 2 capital, 4 digit, 8 punctuation, 16 ends a sentence, 32 letter of a script without spaces,
+    64 ends a sentence though no space follows.
+    """
     table = np.zeros(0x10000, np.uint8)
     for code in range(0x10000):
         sign = chr(code)
         if sign.isalnum():
             table[code] = 1 + 2 * sign.isupper() + 4 * sign.isdigit()
+    for low, high in UNSPACED:
+        table[low : high + 1] |= 32 * (table[low : high + 1] & 1)
     for sign in ".,;:!?、。，；：！？؟،۔।":
         table[ord(sign)] |= 8
     for sign in ".!?。！？؟۔।":
         table[ord(sign)] |= 16
+    for sign in "。！？":
+        table[ord(sign)] |= 64
     return table
 
 
@@ -37,11 +67,14 @@ def text_counts(page: Page) -> dict[str, Any]:
     starts = np.array([block.start for block in page.blocks], np.int64)
     ends = np.array([block.end for block in page.blocks], np.int64)
     inside = (kinds & 1).astype(bool)
-    first = inside.copy()
-    first[1:] &= ~inside[:-1]
+    unspaced = (kinds & 32) > 0
+    spaced_script = inside & ~unspaced
+    first = spaced_script.copy()
+    first[1:] &= ~spaced_script[:-1]
     spaced = np.empty(len(codes), bool)
     spaced[-1:] = True
     spaced[:-1] = codes[1:] <= 32
+    spaced |= (kinds & 64) > 0
     sums = np.zeros(len(codes) + 1, np.int64)
 
     def count(which: npt.NDArray[Any]) -> Any:
@@ -49,7 +82,7 @@ def text_counts(page: Page) -> dict[str, Any]:
         return (sums[ends] - sums[starts]).astype(np.float64)
 
     length = (ends - starts).astype(np.float64)
-    words = np.maximum(count(first), 1e-9)
+    words = np.maximum(count(first) + (LETTER_WORDS * count(unspaced) if unspaced.any() else 0.0), 1e-9)
     links = np.array([block.link_share for block in page.blocks], np.float64)
     return {
         "letters": length,

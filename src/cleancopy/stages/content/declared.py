@@ -11,7 +11,7 @@ from itertools import chain
 from lxml import html
 
 from cleancopy.extract.html import Page
-from cleancopy.stages.content.counts import WORD
+from cleancopy.stages.content.counts import word_tokens
 
 #: schema.org types that tell what kind of page it is.
 PAGE_TYPES = (
@@ -94,7 +94,7 @@ def _unquoted(string: str) -> str:
 
 
 def _letters(text: str) -> str:
-    return "".join(WORD.findall(text.lower()))
+    return "".join(word_tokens(text))
 
 
 def shares_with_declared(words: Sequence[Sequence[str]], declared: Declared) -> Iterator[list[float]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from cleancopy.extract.html import Page
 from cleancopy.stages.content.arrays import Floats, Ints, shifted
-from cleancopy.stages.content.counts import WORD, text_counts
+from cleancopy.stages.content.counts import text_counts, word_tokens
 from cleancopy.stages.content.declared import (
     DECLARED,
     PAGE_TYPES,
@@ -29,6 +29,15 @@ _KINDS = {kind: code for code, kind in enumerate(_KIND_NAMES.split())}
 #: How far up the tree a block's containers are measured.
 _UPS = (1, 2, 3, 4, 6)
 _AROUND = (-3, -2, -1, 1, 2, 3)
+#: What tells a page that is a list from a page that has one, in any language: words of prose on the page, in
+#: the element or parent that holds most, in the 15 blocks from the headline on, in the densest seven blocks;
+#: the share of prose in prose and linked words; how many blocks with text are built alike, and their share of
+#: the words; how many short unlinked rows; how far down the headline stands. With them listings keep their F1
+#: (.73; without .70), though news pages in five languages teach that lists of links go.
+PAGE_SHAPES = (
+    "prose_words", "main_prose", "headline_prose", "dense_prose", "prose_links", "cards", "cards_text", "rows",
+    "headline",
+)  # fmt: skip
 #: So many words of a block are looked up, in its first so many characters.
 _WORDS, _READ_TO = 40, 280
 _STOP_WORDS = """
@@ -57,6 +66,7 @@ MEASURES: tuple[tuple[str, str], ...] = (
     *((f"type_{name}", "page") for name in PAGE_TYPES), ("og_article", "page"), ("og_product", "page"),
     *((f"page_{what}", "page") for what in DECLARED), *((f"in_{what}", "declared") for what in DECLARED),
     ("prose_held", "container"), ("prose_steps", "container"), ("prose_depth", "page"),
+    *((f"page_{what}", "page") for what in PAGE_SHAPES),
     *(
         (f"{what}{step:+d}", "neighbours")
         for step in _AROUND
@@ -92,7 +102,7 @@ def read_layout(page: Page) -> Layout:
     tree = ElementTree(page.elements)
     text = page.text
     texts = [text[b.start : b.end] for b in page.blocks]
-    words = [WORD.findall(tokens[:_READ_TO].lower())[:_WORDS] for tokens in texts]
+    words = [word_tokens(block_text[:_READ_TO])[:_WORDS] for block_text in texts]
     counts, declared = text_counts(page), read_declared(page)
     alike = np.unique(tree.paths[tree.of_blocks], return_inverse=True)[1]
     places = (tree.flags[tree.of_blocks][:, None] >> np.arange(len(PLACES))) & 1
@@ -106,6 +116,7 @@ def read_layout(page: Page) -> Layout:
         *_page_columns(page, counts, places, declared),
         *shares_with_declared(words, declared),
         *_prose_columns(tree, counts),
+        *_page_shapes(page, tree, words, counts, alike),
     ):
         if column is places:
             measures[:, at : at + len(PLACES)] = column
@@ -185,7 +196,7 @@ def _position_columns(
 
 def _title_words(page: Page) -> frozenset[str]:
     title = "" if page.tree is None else page.tree.findtext(".//title") or ""
-    return frozenset(WORD.findall(title[:400].lower()))
+    return frozenset(word_tokens(title[:400]))
 
 
 def _title_shares(words: list[list[str]], title: frozenset[str]) -> tuple[list[float], list[float]]:
@@ -254,3 +265,26 @@ def _prose_columns(tree: ElementTree, counts: Mapping[str, Any]) -> Iterator[Any
     yield held[up]
     yield steps[tree.of_blocks]
     yield np.full(len(prose), depth)
+
+
+def _page_shapes(
+    page: Page, tree: ElementTree, words: list[list[str]], counts: Mapping[str, Any], alike: Ints
+) -> Iterator[float]:
+    """``PAGE_SHAPES``, each one number for the whole page."""
+    number, sizes, links = len(page.blocks), counts["words"], counts["links"]
+    prose = sizes * ((counts["sentences"] > 0) & (sizes >= 10) & (links < 0.3))
+    parents = np.maximum(np.array(tree.parents, np.int64), 0)
+    in_element = np.bincount(tree.of_blocks, prose)
+    in_parent = np.bincount(parents[tree.of_blocks], prose)
+    headline = _headline_index(page, *_title_shares(words, _title_words(page)))
+    yield np.log1p(float(prose.sum()))
+    yield np.log1p(float(max(in_element.max(initial=0.0), in_parent.max(initial=0.0))))
+    yield np.log1p(float(prose[headline : headline + 15].sum())) if headline >= 0 else -1.0
+    yield np.log1p(float(np.convolve(prose, np.ones(7), "same").max(initial=0.0)))
+    linked = float((sizes * (links > 0.5)).sum())
+    yield float(prose.sum()) / max(float(prose.sum()) + linked, 1.0)
+    cards = np.bincount(alike, ((sizes >= 8) & (links < 0.5)).astype(float))
+    yield np.log1p(float(cards.max(initial=0.0)))
+    yield float(np.bincount(alike, sizes)[int(cards.argmax())]) / max(float(sizes.sum()), 1.0)
+    yield np.log1p(float(((sizes < 8) & (links < 0.5)).sum())) - np.log1p(number)
+    yield headline / number if headline >= 0 else -1.0
