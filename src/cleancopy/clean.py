@@ -18,8 +18,10 @@ from cleancopy.document import Capture, Cut, Decoding, Document, Metadata
 from cleancopy.errors import Rejection, RejectReason
 from cleancopy.extract.encoding import decode, looks_binary
 from cleancopy.extract.html import is_markup, read_html, read_plain
+from cleancopy.extract.language import Language, confidence_in, decide_language, detect_language
 from cleancopy.extract.limits import check_markup
 from cleancopy.extract.metadata import read_metadata, read_text_metadata
+from cleancopy.extract.page import Page
 from cleancopy.policy import Policy
 from cleancopy.stages.chrome.cut import SiteChrome, is_error_page
 from cleancopy.stages.content.select import score_blocks
@@ -47,18 +49,19 @@ def read(capture: Capture, policy: Policy) -> Document:
     else:
         page = read_plain(text, repair=policy.repair)
         metadata = Metadata()
+    language = detect_language(_paragraphs(page))
     return Document(
         key=capture.key,
         text=page.text,
         blocks=page.blocks,
         repairs=page.repairs,
-        metadata=_known(metadata, capture),
+        metadata=_known(metadata, capture, language),
         url=capture.url,
         site=_site(capture, metadata),
         media_type="text/html" if markup else "text/plain",
         decoding=decoding,
         payload_sha256=capture.sha256,
-        notes=page.notes,
+        notes=(*page.notes, *_mixed(language)),
         spans=page.spans,
     )
 
@@ -120,11 +123,27 @@ def _decode(capture: Capture, policy: Policy) -> tuple[str, Decoding]:
     return text, decoding
 
 
-def _known(metadata: Metadata, capture: Capture) -> Metadata:
+def _known(metadata: Metadata, capture: Capture, detected: Language) -> Metadata:
     """The page's metadata, with what the capture's source says of language and licence put first."""
+    language = capture.language or decide_language(metadata.language, detected)
     return metadata._replace(
-        language=capture.language or metadata.language, licence=capture.licence or metadata.licence
+        language=language,
+        language_declared=capture.language or metadata.language,
+        language_confidence=confidence_in(language, detected),
+        licence=capture.licence or metadata.licence,
     )
+
+
+def _paragraphs(page: Page) -> Iterator[str]:
+    """The texts of the blocks that are likely content, or of all where none is."""
+    likely = [block for block in page.blocks if block.score is None or block.score >= 0.5]
+    return (page.text[block.start : block.end] for block in likely or page.blocks)
+
+
+def _mixed(language: Language) -> tuple[str, ...]:
+    if not language.also:
+        return ()
+    return (f"is written in more than one language: {', '.join([str(language.tag), *language.also])}",)
 
 
 def _closed(document: Document) -> Document:

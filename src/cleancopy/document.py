@@ -121,7 +121,9 @@ class Metadata(NamedTuple):
     """What a page says of itself. Dates are ISO 8601, languages BCP 47, None where the page is silent.
 
     ``canonical_url`` is what the page declares; provenance stays with the capture's own URL. ``licence``
-    is an URL or a short name, ``"conflict"`` where the page contradicts itself.
+    is an URL or a short name, ``"conflict"`` where the page contradicts itself. ``language`` is what the text
+    is written in, ``language_declared`` what page or source declare, ``language_confidence`` the share of the
+    text that speaks for ``language``, 0 to 1, None where there is too little text to tell.
     """
 
     title: str | None = None
@@ -132,6 +134,8 @@ class Metadata(NamedTuple):
     language: str | None = None
     licence: str | None = None
     canonical_url: str | None = None
+    language_declared: str | None = None
+    language_confidence: float | None = None
 
 
 class Decoding(NamedTuple):

@@ -53,6 +53,7 @@ EXPORT = pa.schema(
         _column("warc_record_id", _text, "its WARC-Record-ID"),
         _column("blocks", pa.list_(BLOCK), "blocks of the clean text, in order", False),
         *map(_stored, ["cuts", "media"]),
+        *map(_stored, ["language_declared", "language_confidence"]),
     ]
 )
 

@@ -78,12 +78,20 @@ def decide_language(declared: str | None, detected: Language) -> str | None:
     """The language of a page: what it declares, unless its text is plainly in another one."""
     if detected.tag is None or declared is None:
         return declared or detected.tag
-    if _are_near(declared.partition("-")[0], detected.tag.partition("-")[0]):
+    if _are_near(declared, detected.tag):
         return declared
     return detected.tag if detected.confidence >= OVERRULES else declared
 
 
+def confidence_in(language: str | None, detected: Language) -> float | None:
+    """The share of a text that speaks for a language, to two digits; None where none was detected."""
+    if language is None or detected.tag is None:
+        return None
+    return round(detected.confidence, 2) if _are_near(language, detected.tag) else 0.0
+
+
 def _are_near(one: str, other: str) -> bool:
+    one, other = one.partition("-")[0], other.partition("-")[0]
     return one == other or any(one in group and other in group for group in _NEAR)
 
 

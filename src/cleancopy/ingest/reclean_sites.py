@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from cleancopy.document import Capture
+from cleancopy.document import Capture, Metadata
 from cleancopy.errors import PolicyError
 from cleancopy.ingest.clean_shard import clean_shard, is_version_current, reclean
 from cleancopy.ingest.entries import entry_of_stored
@@ -89,6 +89,16 @@ def _latest_captures(root: StorePath) -> dict[str, _LatestCapture]:
     }
 
 
+def _given_language(metadata: Metadata) -> str | None:
+    """The language that a stored document's source or page declared, as far as its text did not overrule it.
+
+    Rows of before languages were detected say only ``language``, which was declared then.
+    """
+    if metadata.language_confidence is None:
+        return metadata.language
+    return metadata.language if metadata.language == metadata.language_declared else None
+
+
 def _from_archive(root: StorePath, version: Version, entry: LedgerEntry, where: ArchiveRef) -> Capture:
     """A stored document's capture as it was read first, as far as it is known."""
     document = version.document
@@ -100,6 +110,6 @@ def _from_archive(root: StorePath, version: Version, entry: LedgerEntry, where: 
         media_type=document.media_type,
         charset=document.decoding.declared if document.decoding else None,
         captured=entry.captured,
-        language=document.metadata.language,
+        language=_given_language(document.metadata),
         licence=document.metadata.licence,
     )

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 3
 #: Columns by the schema version that added them; the others are of version 1.
-ADDED = {"restored_from": 2, "structure": 3}
+ADDED = {"restored_from": 2, "structure": 3, "language_declared": 3, "language_confidence": 3}
 
 
 def _column(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -> pa.Field:
@@ -126,7 +126,7 @@ DOCUMENTS = pa.schema(
         _column("date", _text, "publication date, ISO 8601"),
         _column("site_name", _text, "name of the site"),
         _column("description", _text, "description"),
-        _column("language", _text, "language, BCP 47"),
+        _column("language", _text, "the language that the text is written in, BCP 47"),
         _column(
             "licence", _text, "licence, an URL or a short name; conflict where the page contradicts itself"
         ),
@@ -151,6 +151,8 @@ DOCUMENTS = pa.schema(
         _column(
             "structure", pa.list_(SPAN), "spans of the page text: links, formulas, pictures, lists, tables, ..."
         ),
+        _column("language_declared", _text, "the language that the page, or its source, declares, BCP 47"),
+        _column("language_confidence", pa.float64(), "the share of the text that speaks for language, 0 to 1"),
     ]
 )
 
