@@ -155,7 +155,12 @@ def provenance(version: Version) -> dict[str, Any]:
         "site": document.site,
         "media_type": document.media_type,
         "captured": version.captured,
-        "metadata": fields_of(document.metadata),
+        # Rows of before a field was added leave it out, so that their files stay as they were written.
+        "metadata": {
+            name: value
+            for name, value in fields_of(document.metadata).items()
+            if value is not None or name not in rows.ADDED
+        },
         "media": [fields_of(one) for one in document.media],
         "cuts": cuts(version),
         "repairs": [fields_of(one) for one in document.repairs],
