@@ -159,7 +159,7 @@ def provenance(version: Version) -> dict[str, Any]:
         "metadata": {
             name: value
             for name, value in fields_of(document.metadata).items()
-            if value is not None or name not in rows.ADDED
+            if value is not None or name not in schemas.ADDED
         },
         "media": [fields_of(one) for one in document.media],
         "cuts": cuts(version),
