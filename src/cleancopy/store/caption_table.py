@@ -39,18 +39,22 @@ from cleancopy.stages.captions.clusters import (
     captions_of,
     cluster,
 )
-from cleancopy.store import data_files, tables
+from cleancopy.store import data_files, releases, tables
 from cleancopy.store.paths import (
     StorePath,
     atomic_write,
     file_digest,
     is_shared,
     list_names,
+    published_releases,
     remove,
     store_errors,
 )
 from cleancopy.store.rows import table_to_versions
 from cleancopy.store.schemas import DOCUMENTS
+
+#: The schema of the first releases that have a table of captions.
+SINCE_SCHEMA = 3
 
 FORMAT = 1
 MOST_FILES = 8  # of a kind: then they become one
@@ -204,7 +208,7 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
     if manifest is None:
         if (home / "manifest.json").exists():
             yield home / "manifest.json", "is not a manifest of captions"
-        elif _having_captions(root):
+        elif not _is_of_before(root) and _having_captions(root):
             yield home / "manifest.json", "is missing"
         return
     files = [File(**file) for kind in ("rows", "verdicts") for file in manifest[kind]]
@@ -258,6 +262,12 @@ def _captioned(root: StorePath) -> dict[str, str]:
         chosen = batch.select(["doc_id", "version_id"]).filter(some)
         found |= zip(chosen.column("version_id").to_pylist(), chosen.column("doc_id").to_pylist(), strict=True)
     return found
+
+
+def _is_of_before(root: StorePath) -> bool:
+    """Whether the last release was made before there was a table of captions: the next publish makes it."""
+    number = max(published_releases(root), default=0)
+    return number > 0 and releases.read(root, number).schema < SINCE_SCHEMA
 
 
 def _having_captions(root: StorePath) -> set[str]:
