@@ -105,7 +105,7 @@ def cleaned(source: Source, scores: Scores) -> tuple[Made, Made]:
     seam = nullcontext() if scores is None else patch("cleancopy.stages.content.select.judge", judged)
     with seam:
         on = _made(source, Policy())
-        off = _made(source, Policy(content=ContentPolicy(headline=False)))
+        off = _made(source, Policy(content=ContentPolicy(headline="model")))
     return on, off
 
 

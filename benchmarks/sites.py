@@ -41,7 +41,7 @@ from cleancopy.extract.html import Page, read_html, read_plain
 from cleancopy.policy import ChromePolicy, ContentPolicy, Policy
 from cleancopy.stages.chrome import placement
 from cleancopy.stages.chrome.cut import SiteChrome, cut_chrome, learn_chrome
-from cleancopy.stages.content.select import _with_headline, score_blocks
+from cleancopy.stages.content.select import score_blocks
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 RESULTS = Path(__file__).with_name("results")
@@ -89,9 +89,7 @@ def _scored(page: Page, name: str, scores: BlockScores | None) -> Page:
     if not scores:
         return replace(page, blocks=score_blocks(page, ContentPolicy()))
     blocks = zip(page.blocks, scores[name], strict=True)
-    return replace(
-        page, blocks=tuple(_with_headline(page, [block._replace(score=score) for block, score in blocks]))
-    )
+    return replace(page, blocks=tuple(block._replace(score=score) for block, score in blocks))
 
 
 def document(page: Page, url: str, site: str, *, html: bool) -> Document:

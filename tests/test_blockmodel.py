@@ -9,15 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleancopy.extract.html import Page, read_html
-from cleancopy.policy import ContentPolicy
+from cleancopy.extract.html import read_html
 from cleancopy.stages.content import scores as scoring
-from cleancopy.stages.content import select
 from cleancopy.stages.content.declared import declares_article
 from cleancopy.stages.content.features import MEASURES, read_layout
 from cleancopy.stages.content.model import FOLDER, judge, measures_of, model
 from cleancopy.stages.content.scores import best_cut, centred, final_scores
-from cleancopy.stages.content.select import score_blocks
 from cleancopy.stages.content.tokens import page_tokens
 from cleancopy.stages.content.trees import GROUPS
 
@@ -85,29 +82,6 @@ DECLARED_ARTICLES = [
 def test_a_page_says_that_it_is_an_article(declared: str) -> None:
     assert declares_article(read_html(ARTICLE.replace("<title>", declared + "<title>")))
     assert not declares_article(read_html(ARTICLE))
-
-
-def test_an_unlikely_headline_stays_unless_the_page_declares_an_article(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def doubtful(page: Page) -> list[tuple[float, str]]:
-        return [(0.9, "") if "rose by" in page.text[b.start : b.end] else (0.1, "no") for b in page.blocks]
-
-    monkeypatch.setattr(select, "judge", doubtful)
-    declared = ARTICLE.replace("<title>", DECLARED_ARTICLES[0] + "<title>")
-    kept = {
-        (markup is ARTICLE, headline): [
-            page.text[b.start : b.end]
-            for b in score_blocks(page, ContentPolicy(headline=headline))
-            if (b.score or 0) >= select.KEEP_FROM
-        ]
-        for markup in (ARTICLE, declared)
-        for headline in (True, False)
-        if (page := read_html(markup))
-    }
-    assert "The river rose in the night" in kept[True, True]
-    assert "The river rose in the night" not in kept[True, False] + kept[False, True] + kept[False, False]
-    assert all("What happens next" not in texts for texts in kept.values())
 
 
 def test_the_way_to_the_prose_leads_down_in_the_article_and_up_elsewhere() -> None:

@@ -29,6 +29,15 @@ def test_the_documented_settings_are_the_defaults_and_complete(tmp_path: Path) -
             assert {inner.name for inner in fields(value)} == set(known[field.name])
 
 
+@pytest.mark.parametrize(
+    ("written", "read"), [("true", "always"), ("false", "model"), ('"never"', "never")], ids=str
+)
+def test_the_headline_setting_of_before_is_read_on(tmp_path: Path, written: str, read: str) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(f"[content]\nheadline = {written}\n")
+    assert read_policy(path).content.headline == read
+
+
 def test_another_setting_is_another_digest(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_text("[captions]\nmin_words = 9\n")

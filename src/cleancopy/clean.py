@@ -23,7 +23,8 @@ from cleancopy.extract.limits import check_markup
 from cleancopy.extract.metadata import read_metadata, read_text_metadata
 from cleancopy.extract.page import Page
 from cleancopy.policy import Policy
-from cleancopy.stages.chrome.cut import SiteChrome, is_error_page
+from cleancopy.stages.chrome.cut import SiteChrome, is_error_page, pinned_blocks
+from cleancopy.stages.content.headline import apply_headline
 from cleancopy.stages.content.select import score_blocks
 
 Stage = Callable[[Document, Policy, SiteChrome | None], Document]
@@ -74,14 +75,17 @@ def apply_stages(document: Document, policy: Policy, chrome: SiteChrome | None =
     document = document.undecided()
     for name in policy.stages:
         document = stage(name)(document, policy, chrome)
-    document = _titled(_closed(document))
-    if not re.search(r"\w", document.clean):
-        raise Rejection(RejectReason.NO_CONTENT, _nothing_left(document))
+    document = _titled(document)
+    _check_words(document)
     if document.media_type == "text/html" and is_error_page(document):
         raise Rejection(
             RejectReason.NO_CONTENT,
             "is an error page that a server sent in place of the page; capture it again",
         )
+    # After the check: a page of which the stages leave nothing is no text for having a headline.
+    pinned = pinned_blocks(document, policy.chrome, chrome)
+    document = _closed(apply_headline(document, policy.content, pinned))
+    _check_words(document)
     return document
 
 
@@ -191,6 +195,12 @@ def _runs(cuts: Sequence[Cut]) -> Iterator[tuple[int, int]]:
 def _line_ends(text: str, end: int) -> int:
     """How many line ends stand right before an offset, two at most."""
     return 2 if text[max(0, end - 2) : end] == "\n\n" else int(text[end - 1 : end] == "\n")
+
+
+def _check_words(document: Document) -> None:
+    """Raise Rejection(no_content) where no word of a document is left."""
+    if not re.search(r"\w", document.clean):
+        raise Rejection(RejectReason.NO_CONTENT, _nothing_left(document))
 
 
 def _nothing_left(document: Document) -> str:

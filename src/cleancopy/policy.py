@@ -32,14 +32,14 @@ class ContentPolicy:
     """Which blocks are main content.
 
     ``method``: ``model``, ``trafilatura``, or ``all`` to keep every block. ``comments``: whether readers'
-    comments are content where they are apart from the page's own text. ``headline``: whether the page's
-    headline stays with its text, whatever the model says of it; on a page that declares itself an article the
-    model decides.
+    comments are content where they are apart from the page's own text. ``headline``: ``always`` keeps the
+    headline that a page shows, whatever a stage makes of it; ``model`` lets the stages decide; ``never`` leaves
+    it to the metadata.
     """
 
     method: Literal["model", "trafilatura", "all"] = "model"
     comments: bool = False
-    headline: bool = True
+    headline: Literal["always", "model", "never"] = "always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,10 @@ def _build(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
     """A settings dataclass from a TOML table, every key and type checked."""
     hints = get_type_hints(kind)
     known = [f.name for f in fields(kind)]
+    headline = settings.get("headline")
+    if kind is ContentPolicy and isinstance(headline, bool):
+        # Policies were written so while the setting was a switch.
+        settings = {**settings, "headline": "always" if headline else "model"}
     for key in settings:
         if key not in known:
             raise PolicyError(f"{where}: unknown key {key!r}; known here: {', '.join(known)}")

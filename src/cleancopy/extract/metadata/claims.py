@@ -24,6 +24,7 @@ class Claims:
     metas: dict[str, list[str]] = field(default_factory=dict)
     links: list[HtmlElement] = field(default_factory=list)
     headings: list[tuple[HtmlElement, str]] = field(default_factory=list)
+    subheadings: list[HtmlElement] = field(default_factory=list)
     anchors: list[HtmlElement] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     times: list[HtmlElement] = field(default_factory=list)
@@ -48,7 +49,7 @@ def _anchors(tree: HtmlElement) -> list[HtmlElement]:
 def read_claims(tree: HtmlElement) -> Claims:
     """The claims of one pass; each kind has a budget, so that a flood of them costs little."""
     claims = Claims()
-    for element in tree.iter("meta", "link", "title", "h1", "time", "script"):
+    for element in tree.iter("meta", "link", "title", "h1", "h2", "h3", "time", "script"):
         tag = element.tag
         if tag == "meta":
             _take_meta(element, claims.metas)
@@ -64,6 +65,8 @@ def read_claims(tree: HtmlElement) -> Claims:
             claims.titles.extend(filter(None, [plain_text(element.text, TITLE_CAP)]))
         elif tag == "h1" and len(claims.headings) < BODY_BUDGET and (text := shown_text(element, TITLE_CAP)):
             claims.headings.append((element, text))
+        elif tag in ("h2", "h3") and len(claims.subheadings) < BODY_BUDGET:
+            claims.subheadings.append(element)
     claims.anchors.extend(_anchors(tree))
     return claims
 

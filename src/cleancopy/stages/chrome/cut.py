@@ -82,11 +82,23 @@ def cut_chrome(document: Document, policy: ChromePolicy, chrome: SiteChrome | No
 
 def protected_blocks(document: Document, policy: ChromePolicy, chrome: SiteChrome | None) -> Set[int]:
     """The starts of the blocks that people have said are no chrome: no stage but captions may cut them."""
-    if chrome is None or not any(entry.status == "dropped" for entry in chrome.entries):
+    return _decided_blocks(document, policy, chrome, "dropped")
+
+
+def pinned_blocks(document: Document, policy: ChromePolicy, chrome: SiteChrome | None) -> Set[int]:
+    """The starts of the blocks that people have said are chrome, be they the page's headline."""
+    return _decided_blocks(document, policy, chrome, "pinned")
+
+
+def _decided_blocks(
+    document: Document, policy: ChromePolicy, chrome: SiteChrome | None, status: str
+) -> Set[int]:
+    """The starts of the blocks whose entry has a status that people gave it."""
+    if chrome is None or not any(entry.status == status for entry in chrome.entries):
         return frozenset()
     exact = [exact_form(document.text_of(block)) for block in document.blocks]
     matches = zip(document.blocks, _matches(exact, _index(chrome, policy.near), policy.near), strict=True)
-    return {block.start for block, match in matches if match is not None and match[0].status == "dropped"}
+    return {block.start for block, match in matches if match is not None and match[0].status == status}
 
 
 def _site_cuts(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> tuple[dict[int, Why], set[int]]:

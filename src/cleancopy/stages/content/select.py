@@ -6,7 +6,6 @@ from cleancopy.document import Block, Cut, Document
 from cleancopy.extract.html import DECLARED, Page
 from cleancopy.policy import ContentPolicy
 from cleancopy.stages.content.by_trafilatura import block_shares, extract_pieces, trafilatura_pieces
-from cleancopy.stages.content.declared import declares_article
 from cleancopy.stages.content.model import judge
 
 #: From this share of its characters on a block is content.
@@ -48,20 +47,7 @@ def _judged(page: Page, policy: ContentPolicy, url: str | None) -> tuple[Block, 
         )
         for block, (score, why) in zip(page.blocks, verdicts, strict=True)
     ]  # fmt: skip
-    return tuple(_with_headline(page, blocks) if policy.headline else blocks)
-
-
-def _with_headline(page: Page, blocks: list[Block]) -> list[Block]:
-    """The blocks with the page's headline kept: the last level-1 heading down to the first block that is kept.
-
-    A page that declares an article is left to the model: what is gold of articles begins below the headline as
-    often as with it, and the metadata have it.
-    """
-    first = next((n for n, block in enumerate(blocks) if (block.score or 0) >= KEEP_FROM), 0)
-    above = [n for n, block in enumerate(blocks[: first + 1]) if block.kind == "heading" and block.level == 1]
-    if above and not declares_article(page):
-        blocks[above[-1]] = blocks[above[-1]]._replace(score=1.0, why="")
-    return blocks
+    return tuple(blocks)
 
 
 def cut_content(document: Document) -> tuple[Cut, ...]:
