@@ -34,7 +34,7 @@ def write_file(chosen: Plan, out: Path, lines: Lines, compression: str) -> None:
     with building_file(out) as (file, work), stream(file, compression) as packed:
         packed.write(lines.header)
         for _, table in shard_tables(chosen, range(len(chosen.shards)), work):
-            _write(packed, lines, table)
+            _write_rows(packed, lines, table)
             del table
 
 
@@ -42,10 +42,11 @@ def write_shard(path: Path, table: pa.Table, lines: Lines, compression: str) -> 
     """Write the documents of one shard to a file of its own."""
     with writing(path) as file, stream(file, compression) as packed:
         packed.write(lines.header)
-        _write(packed, lines, table)
+        _write_rows(packed, lines, table)
 
 
-def _write(packed: IO[bytes], lines: Lines, table: pa.Table) -> None:
+def _write_rows(packed: IO[bytes], lines: Lines, table: pa.Table) -> None:
+    """Write the lines of a table to an open, compressing file."""
     for part in lines.encode(table):
         packed.write(part)
 

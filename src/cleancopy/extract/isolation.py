@@ -317,6 +317,7 @@ _usual: list[tuple[int, int, int]] = []
 
 
 def _pickled(value: object) -> bytes:
+    """A task or result as bytes for the pipe between this process and a worker."""
     return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 

@@ -343,11 +343,13 @@ class PairVerifier:
         return Fact(Overlap(shared, a, b), None if conflict < 0 else bool(conflict))
 
     def _text_of(self, row: int) -> str:
+        """The text of a document; reads it, with all that are wanted, where it is not held."""
         if row not in self._texts:
             self._texts |= self._read(sorted(self._wanted if row in self._wanted else [row]))
         return self._texts[row]
 
     def _hashes_of(self, row: int) -> Hashes:
+        """The shingle hashes of a document; reads and hashes it, and what comes next, where they are not held."""
         if row not in self._hashes:
             self._hash([(row, self._text_of(row))] if row in self._wanted else self._read(self._ahead(row)))
         if row not in self._hashes:  # texts without spaces have more shingles than words: it was pushed out
@@ -375,6 +377,7 @@ class PairVerifier:
             self._hashes.update(zip((row for row, _ in batch), hashes, strict=True))
 
     def _read(self, rows: Sequence[int]) -> Iterator[tuple[int, str]]:
+        """Texts by row, from whoever gave ``texts``: the store, or a run's spool files."""
         ids = {self._documents[row].doc_id: row for row in rows}
         for doc_id, text in self._texts_of(list(ids)):
             yield ids[doc_id], text

@@ -178,6 +178,7 @@ def _of_place(facts: _Facts, block: int) -> str:
 
 
 def _of_container(facts: _Facts, block: int) -> str:
+    """How much of what holds a block is links, or text, in words."""
     near, far = facts.measure["up1_links"][block], facts.measure["up2_links"][block]
     if near > 0.5 or far > 0.5:
         return f"links make {max(near, far):.0%} of what holds it"
@@ -185,6 +186,7 @@ def _of_container(facts: _Facts, block: int) -> str:
 
 
 def _of_headline(facts: _Facts, block: int) -> str:
+    """Where a block stands to the headline, in words."""
     after = facts.measure["after_headline"][block]
     if after < 0:
         return "no headline on the page" if after == -999 else "above the headline"
