@@ -349,7 +349,7 @@ class PairVerifier:
         return self._texts[row]
 
     def _hashes_of(self, row: int) -> Hashes:
-        """The shingle hashes of a document; reads and hashes it, and what comes next, where they are not held."""
+        """The shingle hashes of a document; reads it, and what comes next, where they are not held."""
         if row not in self._hashes:
             self._hash([(row, self._text_of(row))] if row in self._wanted else self._read(self._ahead(row)))
         if row not in self._hashes:  # texts without spaces have more shingles than words: it was pushed out
