@@ -7,19 +7,20 @@ Exit codes: 0 the command did what it says (an ingest with rejected inputs inclu
 from __future__ import annotations
 
 import os
+from typing import Annotated
 
 import typer
 
-from cleancopy.cli import captions, chrome, corpus, decisions, documents, export, ingest, maintain, server
+from cleancopy.cli import captions, chrome, corpus, decisions, documents, export, ingest, init, maintain, server
 
 app = typer.Typer(
     name="cleancopy",
-    help="Turn raw web captures into clean, versioned text, and show for every removed line why it went.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 for command in (
+    init.init,
     ingest.ingest,
     corpus.status,
     corpus.releases,
@@ -45,6 +46,29 @@ app.add_typer(chrome.chrome_app, name="chrome")
 app.add_typer(captions.captions_app, name="captions")
 app.add_typer(decisions.decisions_app, name="decisions")
 app.add_typer(server.schedule_app, name="schedule")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import cleancopy
+
+        print(f"cleancopy {cleancopy.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Turn raw web captures into clean, versioned text, and show for every removed line why it went.
+
+    Example: cleancopy ingest
+
+    Example: cleancopy explain gauge.html
+    """
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import unified_diff
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,12 +17,15 @@ from cleancopy.cli.terminal import (
     WORKERS,
     AsJson,
     Clean,
+    PolicyFile,
     Raw,
     Workers,
     as_json_text,
     clear_errors,
+    counted,
     fail,
     out,
+    policy_file,
     printable,
     published,
     short,
@@ -45,11 +47,13 @@ Entry = Annotated[
 
 @chrome_app.command("list")
 @clear_errors
-def chrome_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """The sites whose chrome was learned."""
+def chrome_list(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """The sites whose chrome was learned.
+
+    Example: cleancopy chrome list
+    """
     from cleancopy.store import chrome_profiles
 
-    del raw
     known = [
         {"site": c.site, "version": c.version, "pages": c.pages, "entries": len(c.entries)}
         for c in chrome_profiles.sites(clean)
@@ -67,19 +71,21 @@ def chrome_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -
 
 @chrome_app.command("show")
 @clear_errors
-def chrome_show(site: Site, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """What was learned of one site's chrome, and what people decided on it."""
+def chrome_show(site: Site, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """What was learned of one site's chrome, and what people decided on it.
+
+    Example: cleancopy chrome show example.org
+    """
     from cleancopy.stages.chrome.cut import chrome_to_json
     from cleancopy.store import chrome_profiles
 
-    del raw
     chrome = chrome_profiles.current(clean, site)
     if chrome is None:
         fail(f"{site}: no chrome was learned for this site; see cleancopy chrome list", 2)
     if as_json:
         print(chrome_to_json(chrome))
         return
-    out.print(Text(f"{chrome.site}, version {chrome.version}, learned from {chrome.pages} pages"))
+    out.print(Text(f"{chrome.site}, version {chrome.version}, learned from {counted(chrome.pages, 'page')}"))
     for entry in chrome.entries:
         out.print(Text(_told(entry, chrome.pages)))
 
@@ -87,7 +93,8 @@ def chrome_show(site: Site, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJso
 def _told(entry: ChromeEntry, pages: int) -> str:
     """An entry in words: its id, status, frequency, positions, dates and example, its DOM paths below."""
     status = f"{entry.status}, else {entry.learned}" if entry.learned else entry.status
-    facts = [f"on {entry.pages} of {pages} pages" if entry.pages else "on no page yet", *entry.positions]
+    where = f"on {entry.pages} of {counted(pages, 'page')}" if entry.pages else "on no page yet"
+    facts = [where, *entry.positions]
     seen = (entry.first_seen, entry.last_seen)
     facts += [f"seen {seen[0]} to {seen[1]}"] if all(seen) else []
     facts += [f"decided {entry.decided}"] if entry.decided else []
@@ -97,25 +104,31 @@ def _told(entry: ChromeEntry, pages: int) -> str:
 
 @chrome_app.command("pin")
 @clear_errors
-def chrome_pin(site: Site, entry: Entry, raw: Raw = RAW, clean: Clean = CLEAN) -> None:
-    """Have an entry cut wherever it stands, whatever is learned of it."""
-    del raw
+def chrome_pin(site: Site, entry: Entry, clean: Clean = CLEAN) -> None:
+    """Have an entry cut wherever it stands, whatever is learned of it.
+
+    Example: cleancopy chrome pin example.org "Subscribe to our newsletter"
+    """
     _decide(clean, site, entry, "pinned")
 
 
 @chrome_app.command("drop")
 @clear_errors
-def chrome_drop(site: Site, entry: Entry, raw: Raw = RAW, clean: Clean = CLEAN) -> None:
-    """Have an entry never cut: it is content, whatever is learned of it."""
-    del raw
+def chrome_drop(site: Site, entry: Entry, clean: Clean = CLEAN) -> None:
+    """Have an entry never cut: it is content, whatever is learned of it.
+
+    Example: cleancopy chrome drop example.org 4f1d
+    """
     _decide(clean, site, entry, "dropped")
 
 
 @chrome_app.command("undo")
 @clear_errors
-def chrome_undo(site: Site, entry: Entry, raw: Raw = RAW, clean: Clean = CLEAN) -> None:
-    """Take a pin or drop back: what is learned of the entry holds again."""
-    del raw
+def chrome_undo(site: Site, entry: Entry, clean: Clean = CLEAN) -> None:
+    """Take a pin or drop back: what is learned of the entry holds again.
+
+    Example: cleancopy chrome undo example.org 4f1d
+    """
     _decide(clean, site, entry, None)
 
 
@@ -141,10 +154,15 @@ def reclean(
         bool, typer.Option("--dry-run", help="Show what would change, and publish nothing.")
     ] = False,
     workers: Workers = WORKERS,
-    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
+    policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Clean stored documents again where policy, code or site chrome changed; nothing is fetched."""
+    """Clean stored documents again where policy, code or site chrome changed; nothing is fetched.
+
+    Example: cleancopy reclean --dry-run
+
+    Example: cleancopy reclean example.org
+    """
     from cleancopy.ingest.pipeline import begin, reclean_sites
     from cleancopy.ingest.preview import differences
     from cleancopy.ingest.publish import publish
@@ -152,7 +170,7 @@ def reclean(
     from cleancopy.store.rows import FROM_ARCHIVE
 
     published(clean)
-    settings = read_policy(policy)
+    settings = read_policy(policy_file(policy))
     with begin(raw=raw, root=clean, policy=settings, workers=workers, source=FROM_ARCHIVE) as run:
         shards = reclean_sites(run, sites or ())
         if dry_run:
@@ -163,7 +181,7 @@ def reclean(
         print(as_json_text(summary.as_dict()))
         return
     release = "nothing changed" if summary.release is None else f"release {summary.release}"
-    out.print(f"{release}: {summary.recleaned} documents have a new text")
+    out.print(f"{release}: {counted(summary.recleaned, 'document')} with a new text")
     for alarm in summary.alarms:
         out.print(Text(f"alarm: {printable(alarm.message)}"))
 
@@ -184,5 +202,6 @@ def _print_differences(found: Iterable[Difference], as_json: bool) -> None:
         out.print(Text(printable("\n".join(lines[2:]))))
     if not as_json:
         out.print(
-            f"{documents} documents would change: {gone} lines go, {come} come back; nothing was published"
+            f"would change: {counted(documents, 'document')}; "
+            f"{counted(gone, 'line')} would go, {come:,} come back; nothing was published"
         )

@@ -10,12 +10,11 @@ from rich.text import Text
 
 from cleancopy.cli.terminal import (
     CLEAN,
-    RAW,
     AsJson,
     Clean,
-    Raw,
     as_json_text,
     clear_errors,
+    counted,
     fail,
     out,
     printable,
@@ -32,12 +31,15 @@ def status(
     as_of: Annotated[
         int | None, typer.Option("--as-of", metavar="RELEASE", help="As it was in this release.", min=1)
     ] = None,
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the store holds, or what became of each input."""
-    del raw
+    """Say what the store holds, or what became of each input.
+
+    Example: cleancopy status
+
+    Example: cleancopy status --inputs
+    """
     if inputs:
         if as_of is not None:
             fail("--inputs says what became of each input by now; it has no --as-of", 2)
@@ -90,11 +92,13 @@ def _print_inputs(clean: StorePath, as_json: bool) -> None:
 
 
 @clear_errors
-def releases(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """List the releases: number, time, inputs by outcome, live documents, content root."""
+def releases(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """List the releases: number, time, inputs by outcome, live documents, content root.
+
+    Example: cleancopy releases
+    """
     from cleancopy.corpus import reader
 
-    del raw
     names = ("release", "parent", "time", "run", "counts", "live", "content_root", "fingerprint", "recovered")
     manifests = reader.open(clean).releases()
     if as_json:
@@ -112,15 +116,16 @@ def releases(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> N
 @clear_errors
 def rollback(
     release: Annotated[int, typer.Argument(min=1, help="The release to go back to.")],
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a new release in which all documents stand as they did in an older one."""
+    """Publish a new release in which all documents stand as they did in an older one.
+
+    Example: cleancopy rollback 3
+    """
     from cleancopy.corpus.views import fields_of
     from cleancopy.curation import rollback as roll
 
-    del raw
     published(clean)
     done = roll.rollback(clean, release)
     if as_json:
@@ -129,10 +134,10 @@ def rollback(
     if done.release is None:
         out.print(Text(f"nothing to do: the documents stand as in release {release}"))
     else:
-        said = f"release {done.release}: {done.restored} documents as in release {release}, {done.gone} gone"
-        out.print(Text(said))
+        restored = counted(done.restored, "document")
+        out.print(Text(f"release {done.release}: {restored} as in release {release}, {done.gone} gone"))
     if done.kept_down:
-        out.print(Text(f"{done.kept_down} documents were taken down since and stay down"))
+        out.print(Text(f"taken down since, and not brought back: {counted(done.kept_down, 'document')}"))
 
 
 @clear_errors
@@ -140,7 +145,10 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="As docs/schema.md has it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the fields of the store: type, nullability and meaning of each."""
+    """Print the fields of the store: type, nullability and meaning of each.
+
+    Example: cleancopy schema --json
+    """
     from cleancopy.corpus import schema as described
 
     if markdown:

@@ -11,13 +11,12 @@ from rich.text import Text
 
 from cleancopy.cli.terminal import (
     CLEAN,
-    RAW,
     AsJson,
     Clean,
     Doc,
-    Raw,
     as_json_text,
     clear_errors,
+    counted,
     find,
     out,
     printable,
@@ -37,14 +36,15 @@ def restore(
     doc: Doc,
     cut: Annotated[int | None, typer.Option(min=1, help="A cut, by its number in cleancopy explain.")] = None,
     note: Note = "",
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Let a cut stay in a document's text; without --cut, let a copy stand by itself."""
+    """Let a cut stay in a document's text; without --cut, let a copy stand by itself.
+
+    Example: cleancopy restore gauge.html --cut 3 --note "a caption that the text needs"
+    """
     from cleancopy.curation import decisions
 
-    del raw
     document = find(clean, doc).doc_id
     if cut is None:
         _say(decisions.restore(clean, document, note), as_json)
@@ -53,11 +53,13 @@ def restore(
 
 
 @clear_errors
-def pin(doc: Doc, note: Note = "", raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """Let a document's text stay as it is, whatever its page or the pipeline becomes."""
+def pin(doc: Doc, note: Note = "", clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """Let a document's text stay as it is, whatever its page or the pipeline becomes.
+
+    Example: cleancopy pin gauge.html
+    """
     from cleancopy.curation import decisions
 
-    del raw
     _say(decisions.pin(clean, find(clean, doc).doc_id, note), as_json)
 
 
@@ -71,14 +73,17 @@ def takedown(
         bool, typer.Option("--purge", help="Overwrite what the archive has of it; that cannot be undone.")
     ] = False,
     note: Note = "",
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Take a document, an address or a site out of every export and later release, and read it no more."""
+    """Take a document, an address or a site out of every export and later release, and read it no more.
+
+    Example: cleancopy takedown url:https://example.org/page
+
+    Example: cleancopy takedown site:example.org --purge --note "asked to by its owner"
+    """
     from cleancopy.curation import decisions
 
-    del raw
     published(clean)
     named = target.partition(":")[0] in ("url", "site", "capture")
     done = decisions.takedown(clean, target if named else find(clean, target).doc_id, note, purge=purge)
@@ -108,11 +113,13 @@ def _say_what_stays(clean: StorePath, done: Applied) -> None:
 
 @decisions_app.command("list")
 @clear_errors
-def decisions_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """Every decision, in the order they were made."""
+def decisions_list(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """Every decision, in the order they were made.
+
+    Example: cleancopy decisions list
+    """
     from cleancopy.store import decisions
 
-    del raw
     holding = {one.number for one in decisions.read(clean).made}
     for one in decisions.read_all(clean):
         if as_json:
@@ -129,14 +136,15 @@ def decisions_list(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False
 def decisions_undo(
     number: Annotated[int, typer.Argument(metavar="N", help="The decision, by its number.")],
     note: Note = "",
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Let a decision hold no more: a restored cut goes, and a page comes back, at the next ingest."""
+    """Let a decision hold no more: a restored cut goes, and a page comes back, at the next ingest.
+
+    Example: cleancopy decisions undo 4
+    """
     from cleancopy.curation import decisions
 
-    del raw
     _say(decisions.undo(clean, number, note), as_json)
 
 
@@ -145,18 +153,19 @@ def decisions_undo(
 def decisions_case(
     doc: Doc,
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="The annotated case to write.")],
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
 ) -> None:
-    """Write a document as an annotated test case: each block marked keep or cut, as decided."""
+    """Write a document as an annotated test case: each block marked keep or cut, as decided.
+
+    Example: cleancopy decisions case gauge.html --out gauge.case
+    """
     from cleancopy.curation.decisions import as_case
     from cleancopy.store.paths import store_errors
 
-    del raw
     version = find(clean, doc)
     with store_errors(file, "writing the case"):
         file.write_text(as_case(version.document), encoding="utf-8")
-    out.print(Text(f"{file}: {len(version.document.blocks)} blocks"))
+    out.print(Text(f"{file}: {counted(len(version.document.blocks), 'block')}"))
 
 
 def _say(done: Applied, as_json: bool) -> None:

@@ -11,11 +11,9 @@ from rich.text import Text
 
 from cleancopy.cli.terminal import (
     CLEAN,
-    RAW,
     AsJson,
     Clean,
     Doc,
-    Raw,
     as_json_text,
     clear_errors,
     err,
@@ -39,9 +37,13 @@ AsOf = Annotated[
 
 
 @clear_errors
-def show(doc: Doc, as_of: AsOf = None, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """Print a document's clean text, or all that is known of it as JSON."""
-    del raw
+def show(doc: Doc, as_of: AsOf = None, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """Print a document's clean text, or all that is known of it as JSON.
+
+    Example: cleancopy show gauge.html
+
+    Example: cleancopy show 5a1c --as-of 2
+    """
     version = _version(clean, doc, as_of)
     if as_json:
         from cleancopy.corpus import views
@@ -55,11 +57,11 @@ def show(doc: Doc, as_of: AsOf = None, raw: Raw = RAW, clean: Clean = CLEAN, as_
 
 
 @clear_errors
-def explain(
-    doc: Doc, as_of: AsOf = None, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False
-) -> None:
-    """Print a document's page text with every cut: its stage, rule, reason and evidence."""
-    del raw
+def explain(doc: Doc, as_of: AsOf = None, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """Print a document's page text with every cut: its stage, rule, reason and evidence.
+
+    Example: cleancopy explain gauge.html
+    """
     version = _with_text(_version(clean, doc, as_of), doc)
     if as_json:
         from cleancopy.corpus import views
@@ -127,11 +129,13 @@ def _marked(text: str, mark: str, style: str) -> Iterator[Text]:
 
 
 @clear_errors
-def history(doc: Doc, raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """List all versions of a document: when it changed, and why."""
+def history(doc: Doc, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """List all versions of a document: when it changed, and why.
+
+    Example: cleancopy history https://example.org/page
+    """
     from cleancopy.store import tables
 
-    del raw
     versions = tables.history(clean, find(clean, doc).doc_id)
     if as_json:
         for version in versions:
@@ -169,12 +173,15 @@ def diff(
     words: Annotated[bool, typer.Option("--words", help="[-Words that went-] and {+that came+}.")] = False,
     text: Annotated[bool, typer.Option("--text", help="Of releases: the texts, too.")] = False,
     content: Annotated[bool, typer.Option("--content", help="Of releases: no changes of chrome only.")] = False,
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Show what changed: in a document between versions (the last two by default), or between two releases."""
-    del raw
+    """Show what changed: in a document between versions (the last two by default), or between two releases.
+
+    Example: cleancopy diff gauge.html --words
+
+    Example: cleancopy diff 1 2 --content
+    """
     if release is None:
         _diff_document(clean, doc, before, after, side, words, as_json)
         return
@@ -278,16 +285,17 @@ def trace(
     text: Annotated[str | None, typer.Option("--find", help="Text to look for in the clean text.")] = None,
     at: Annotated[int | None, typer.Option("--at", min=0, help="Offset in the clean text.")] = None,
     as_of: AsOf = None,
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Follow clean text back to its element, and to the bytes of the archived capture."""
+    """Follow clean text back to its element, and to the bytes of the archived capture.
+
+    Example: cleancopy trace gauge.html --find "high water"
+    """
     from cleancopy.corpus.reader import payload_of
     from cleancopy.corpus.trace import pieces, source_of
     from cleancopy.errors import StoreError
 
-    del raw
     if (text is None) == (at is None):
         fail("trace needs either --find TEXT or --at OFFSET", 2)
     version = _with_text(_version(clean, doc, as_of), doc)

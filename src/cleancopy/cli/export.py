@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from cleancopy.cli.terminal import CLEAN, RAW, AsJson, Clean, Raw, clear_errors, err, fail, find, out, published
+from cleancopy.cli.terminal import CLEAN, AsJson, Clean, clear_errors, counted, err, fail, find, out, published
 from cleancopy.export import formats
 
 if TYPE_CHECKING:
@@ -39,12 +39,15 @@ def export(
     max_documents: Annotated[int | None, typer.Option(min=1, help="At most so many, the first by id.")] = None,
     max_shard: Annotated[int | None, typer.Option(min=1, help="At most so many documents a shard.")] = None,
     name: Annotated[str, typer.Option(help="What a dataset card calls the corpus.")] = "",
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Write the live documents for other programs."""
-    del raw
+    """Write the live documents for other programs.
+
+    Example: cleancopy export --out corpus.jsonl.gz
+
+    Example: cleancopy export --format parquet --out corpus --site example.org
+    """
     _check_options(kind, compression, doc)
     published(clean)
     if doc is not None:
@@ -119,4 +122,4 @@ def _say(facts: dict[str, object], documents: int, to: Path, as_json: bool) -> N
     if as_json:
         print(json.dumps(facts))
     else:
-        out.print(Text(f"{documents} documents in {to}"))
+        out.print(Text(f"{counted(documents, 'document')} in {to}"))

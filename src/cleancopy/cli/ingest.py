@@ -19,6 +19,7 @@ from cleancopy.cli.terminal import (
     WORKERS,
     AsJson,
     Clean,
+    PolicyFile,
     Raw,
     Workers,
     as_json_text,
@@ -28,6 +29,7 @@ from cleancopy.cli.terminal import (
     fail,
     flows,
     out,
+    policy_file,
     printable,
 )
 from cleancopy.errors import CleancopyError
@@ -61,19 +63,27 @@ def ingest(
     raw: Raw = RAW,
     clean: Clean = CLEAN,
     workers: Workers = WORKERS,
-    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
+    policy: PolicyFile = None,
     plain: Annotated[bool, typer.Option("--plain", help="Run at once, without Prefect.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be read; nothing is fetched or written.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Clean what is new in raw/, or what sources bring, and publish it as a release."""
+    """Clean what is new in raw/, or what sources bring, and publish it as a release.
+
+    Example: cleancopy ingest
+
+    Example: cleancopy ingest raw/example.org page.html
+
+    Example: cleancopy ingest --source news --dry-run
+    """
     from cleancopy.policy import read_policy
     from cleancopy.sources.settings import Settings, for_urls, read_sources
 
     file = sources or (SOURCES if SOURCES.is_file() else None)
     settings = read_sources(file) if file else Settings()
+    policy = policy_file(policy)
     read_policy(policy)
     urls = tuple(one for one in inputs or () if "://" in one)
     paths = [_existing(one) for one in inputs or () if "://" not in one]
@@ -237,7 +247,7 @@ def _print_summary(summary: dict[str, Any], clean: StorePath) -> None:
         cut = ", ".join(f"{stage} {count:,}" for stage, count in summary["cut"].items())
         out.print(f"characters kept {summary['kept']:,}; cut by {cut}")
     for site, entries in sorted(summary["chrome"].items()):
-        out.print(Text(f"chrome of {site}: {entries} entries (cleancopy chrome show {site})"))
+        out.print(Text(f"chrome of {site}: {counted(entries, 'entry')} (cleancopy chrome show {site})"))
     for alarm in summary["alarms"]:
         out.print(Text(f"alarm: {printable(alarm['message'])}", "bold"))
     if summary["overflow"]:

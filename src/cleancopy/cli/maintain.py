@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from cleancopy.cli.terminal import (
     CLEAN,
-    RAW,
     AsJson,
     Clean,
-    Raw,
     as_json_text,
     clear_errors,
+    counted,
     out,
     printable,
     published,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @clear_errors
@@ -31,41 +27,44 @@ def maintain(
     keep_days: Annotated[
         float, typer.Option("--keep-days", help="Days for which files stay that nothing needs; 7 or more.")
     ] = 7,
-    raw: Raw = RAW,
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Compact and checkpoint the tables, remove what nobody needs, mend and renew what is made from them."""
+    """Compact and checkpoint the tables, remove what nobody needs, repair and renew what is made from them.
+
+    Example: cleancopy maintain --dry-run
+    """
     from cleancopy.curation import maintain
 
-    del raw
     published(clean)
     known = maintain.maintain(clean, keep_days=keep_days, dry_run=dry_run)
     if as_json:
         print(as_json_text(known))
         return
     would = "would be " if dry_run else ""
-    out.print(f"{known['compacted']} data files {would}compacted into {known['into']}")
+    out.print(f"{counted(known['compacted'], 'data file')} {would}compacted into {known['into']}")
     out.print(f"checkpoints {would}written of: {', '.join(known['checkpointed']) or 'no table'}")
-    out.print(f"{len(known['removed'])} files {would}removed, {known['freed']:,} bytes")
+    out.print(f"{counted(len(known['removed']), 'file')} {would}removed, {counted(known['freed'], 'byte')}")
     for name in known["removed"]:
         out.print(Text(printable(f"  {name}")))
-    out.print(f"{known['texts']} files of clean/text {would}written anew")
+    out.print(f"{counted(known['texts'], 'file')} of clean/text {would}written again")
     for name, what in (("index", "the index"), ("captions", "the captions"), ("inputs", "the list of inputs")):
         if known[name]:
             out.print(f"{what} {would}made again")
     if known.get("purged"):
-        out.print(f"{known['purged']} records {would}purged that a takedown had left")
+        out.print(f"{counted(known['purged'], 'record')} {would}purged that a takedown had left")
     for name in known["exports"]:
         out.print(Text(printable(f"clean/exports/{name} {would}brought to the last release")))
 
 
 @clear_errors
-def verify(raw: Raw = RAW, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """Read, hash and compare all that is stored; a line for each missing, altered or extra file."""
+def verify(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+    """Read, hash and compare all that is stored; a line for each missing, altered or extra file.
+
+    Example: cleancopy verify
+    """
     from cleancopy.curation import maintain
 
-    del raw
     published(clean)
     sound = True
     for fault in maintain.faults(clean):

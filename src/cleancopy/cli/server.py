@@ -15,12 +15,14 @@ from cleancopy.cli.terminal import (
     WORKERS,
     AsJson,
     Clean,
+    PolicyFile,
     Raw,
     Workers,
     as_json_text,
     clear_errors,
     flows,
     out,
+    policy_file,
 )
 
 Sources = Annotated[Path, typer.Option("--sources", metavar="FILE", help="The sources and their schedules.")]
@@ -35,20 +37,28 @@ def up(
     raw: Raw = RAW,
     clean: Clean = CLEAN,
     workers: Workers = WORKERS,
-    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="A policy in TOML.")] = None,
+    policy: PolicyFile = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 4200,
     auth: Annotated[bool, typer.Option(help="Ask for a password.")] = True,
 ) -> None:
-    """Start the server, its UI and the schedules of all sources, and keep them running until Ctrl-C."""
-    place = flows("schedules").Place(sources, raw, clean, workers, policy)
+    """Start the server, its UI and the schedules of all sources, and keep them running until Ctrl-C.
+
+    Example: cleancopy up
+
+    Example: cleancopy up --port 4300
+    """
+    place = flows("schedules").Place(sources, raw, clean, workers, policy_file(policy))
     address = flows("server").Address(host, port)
     flows("up").up(address, place, password=auth)
 
 
 @clear_errors
 def down() -> None:
-    """Stop what ``cleancopy up`` keeps running on this machine."""
+    """Stop the server and schedules that cleancopy up keeps running on this machine.
+
+    Example: cleancopy down
+    """
     address = flows("up").down()
     out.print(Text(f"stopped {address.url}" if address else "nothing runs"))
 
@@ -59,7 +69,10 @@ def down() -> None:
 @schedule_app.command("list")
 @clear_errors
 def schedule_list(sources: Sources = SOURCES, as_json: AsJson = False) -> None:
-    """The sources, when each is due, and whether it is paused."""
+    """The sources, when each is due, and whether it is paused.
+
+    Example: cleancopy schedule list
+    """
     known = flows("schedules").listed(sources)
     if as_json:
         print(as_json_text(known))
@@ -81,7 +94,10 @@ def schedule_next(
     count: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """When a source is due next."""
+    """When a source is due next.
+
+    Example: cleancopy schedule next news --count 3
+    """
     times = flows("schedules").next_times(sources, name, count)
     if as_json:
         print(as_json_text(times))
@@ -101,7 +117,10 @@ def schedule_add(
     timezone: Annotated[str | None, typer.Option(help="A time zone, such as Europe/Berlin.")] = None,
     jitter: Annotated[float | None, typer.Option(min=0, help="Seconds a run may be put off by chance.")] = None,
 ) -> None:
-    """Give a source of sources.toml a schedule, in place of the one it has."""
+    """Give a source of sources.toml a schedule, in place of the one it has.
+
+    Example: cleancopy schedule add news --cron "0 6 * * *" --timezone Europe/Berlin
+    """
     said = {"cron": cron, "interval": interval, "rrule": rrule, "timezone": timezone, "jitter": jitter}
     flows("schedules").add(sources, name, {key: value for key, value in said.items() if value is not None})
     out.print(Text(f"{name}: has a schedule in {sources}; a running cleancopy up reads it within seconds"))
@@ -110,7 +129,10 @@ def schedule_add(
 @schedule_app.command("pause")
 @clear_errors
 def schedule_pause(name: Name) -> None:
-    """Let a source's schedule rest; it stays so over restarts."""
+    """Let a source's schedule rest; it stays so over restarts.
+
+    Example: cleancopy schedule pause news
+    """
     flows("schedules").pause(name, True)
     out.print(Text(f"{name}: paused"))
 
@@ -118,7 +140,10 @@ def schedule_pause(name: Name) -> None:
 @schedule_app.command("resume")
 @clear_errors
 def schedule_resume(name: Name) -> None:
-    """Let a paused source's schedule go on."""
+    """Let a paused source's schedule go on.
+
+    Example: cleancopy schedule resume news
+    """
     flows("schedules").pause(name, False)
     out.print(Text(f"{name}: goes on"))
 
@@ -126,5 +151,8 @@ def schedule_resume(name: Name) -> None:
 @schedule_app.command("run")
 @clear_errors
 def schedule_run(name: Name) -> None:
-    """Start a run of a source now."""
+    """Start a run of a source now.
+
+    Example: cleancopy schedule run news
+    """
     out.print(Text(f"{name}: started {flows('schedules').run_now(name)}"))

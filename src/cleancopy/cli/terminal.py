@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -30,6 +31,10 @@ Doc = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option(min=0, max=256, help="Processes that read pages; 0 reads in this one.")]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option("--policy", metavar="FILE", help="A policy in TOML [default: cleancopy.toml, if there]."),
+]
 RAW, CLEAN = Path("raw"), Path("clean")
 WORKERS = min(os.cpu_count() or 1, 256)
 
@@ -46,6 +51,15 @@ if TYPE_CHECKING:
 else:  # typer takes no union of types
     _said = "Folder of the store, or s3://bucket/prefix in an object store."
     Clean = Annotated[Path, typer.Option("--clean", metavar="DIR", help=_said, parser=_place)]
+
+
+#: ``--raw`` on commands that read the store alone: scripts that give it still work, and help does not show it.
+_UNUSED_RAW = inspect.Parameter(
+    "raw",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[Path | None, typer.Option("--raw", hidden=True)],
+)
 
 
 class _Output(Console):
@@ -70,6 +84,8 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
+        if takes_raw:
+            kwargs.pop("raw")
         try:
             command(*args, **kwargs)
         except PolicyError as error:
@@ -85,6 +101,12 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
             name = f"{error.filename}: " if error.filename else ""
             fail(f"{name}{error.strerror or error}; make it readable or writable, or name another", 1)
 
+    signature = inspect.signature(command, eval_str=True)
+    takes_raw = "clean" in signature.parameters and "raw" not in signature.parameters
+    if takes_raw:
+        parameters = [*signature.parameters.values(), _UNUSED_RAW]
+        wrapped.__dict__["__signature__"] = signature.replace(parameters=parameters)
+        wrapped.__annotations__ = {one.name: one.annotation for one in parameters}
     return wrapped
 
 
@@ -103,6 +125,12 @@ def short(value: object) -> str:
     """A value in at most 80 characters."""
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def policy_file(given: Path | None) -> Path | None:
+    """The file of the policy: the one that was given, else cleancopy.toml where it is there, else none."""
+    here = Path("cleancopy.toml")
+    return given or (here if here.is_file() else None)
 
 
 def counted(number: int, what: str) -> str:
