@@ -124,3 +124,9 @@ def test_the_docs_have_each_format_as_its_record_has_it() -> None:
     rows = [f"| `{form.name}` | {form.makes} | {form.read_with} |" for form in formats.FORMATS]
     assert lines[at : at + len(rows)] == rows
     assert not lines[at + len(rows)].startswith("|")
+
+
+def test_the_docs_have_the_recipes_as_they_are_run_here() -> None:
+    page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    assert TITLES.strip() in page
+    assert SHOUTING.strip() in page
