@@ -175,12 +175,21 @@ def _leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
 # ---- reading
 
 
+_DAMAGE = ("deserialize", "orrupt", "Unexpected end of stream")
+
+
 @contextmanager
 def readable(path: StorePath) -> Iterator[None]:
     """Raise StoreError, with the cause and a remedy, for what Delta, Parquet or the system refuse here."""
     try:
         with store_errors(path, "reading or committing"):
-            yield
+            try:
+                yield
+            except OSError as error:
+                # So Parquet's reader says that a header or page of the file makes no sense; the disk is fine.
+                if error.errno is None and any(map(str(error).__contains__, _DAMAGE)):
+                    raise pa.ArrowInvalid(str(error)) from error
+                raise
     except (DeltaError, pa.ArrowException) as error:
         if known := explain(path, error):
             raise known from error
