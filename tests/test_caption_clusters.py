@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from cleancopy.corpus.captions import CaptionCluster, marked_differences
 from cleancopy.curation import decisions, maintain
 from cleancopy.curation.rollback import rollback
 from cleancopy.document import Block, Document, Media
+from cleancopy.export.jsonl import write_jsonl
 from cleancopy.ingest.pipeline import begin, ingest
 from cleancopy.policy import CaptionPolicy, Policy
 from cleancopy.stages.captions.clusters import NOTHING_KNOWN, Caption, captions_of, cluster, columns_of
@@ -275,12 +277,163 @@ def test_the_list_is_a_line_a_cluster(store: Path) -> None:
     assert lines[0]["credit"] == "U.S. Navy photo by Anna Berg"
 
 
+def test_lines_of_an_export_name_the_captions_of_the_list(store: Path, tmp_path: Path) -> None:
+    write_jsonl(store, tmp_path / "out.jsonl")
+    lines = map(json.loads, (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines())
+    exported = {(line["id"], media["caption_id"]) for line in lines for media in line["media"]}
+    members = [member for one in cleancopy.open(store).captions() for member in one.members]
+    assert exported == {(member.doc_id, member.caption_id) for member in members}
+
+
 def test_a_caption_is_shown_with_what_differs(store: Path) -> None:
     clusters = cleancopy.open(store).captions()
     result = CliRunner().invoke(app, ["captions", "show", clusters[0].id, "--clean", str(store)])
     assert result.exit_code == 0
     assert "[+NORFOLK, Va. (AP) —+]" in result.output
     assert clusters[0].members[-1].doc_id in result.output
+
+
+# ---- captions that another document carries are cut
+
+
+def policy(scope: Literal["page", "site", "corpus"]) -> Policy:
+    return Policy(captions=CaptionPolicy(scope=scope))
+
+
+def everything(clean: Path) -> dict[str, str]:
+    """The clean text of each live document by key."""
+    return {
+        key: text
+        for batch in cleancopy.open(clean).latest(["key", "text"])
+        for key, text in zip(batch["key"].to_pylist(), batch["text"].to_pylist(), strict=True)
+    }
+
+
+def carrying(clean: Path) -> tuple[list[str], list[str]]:
+    """The keys of the documents whose clean text has the ship's caption, and of those with the pier's."""
+    texts = everything(clean)
+    return (
+        sorted(key for key, text in texts.items() if "Sailors aboard" in text),
+        sorted(key for key, text in texts.items() if "Families wait" in text),
+    )
+
+
+def test_page_scope_cuts_nothing_that_another_page_has(store: Path) -> None:
+    assert tuple(map(len, carrying(store))) == (12, 6)
+
+
+def test_the_scope_is_no_part_of_the_digest():
+    assert policy("corpus").digest == Policy().digest
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site under the scope corpus."""
+    folder = tmp_path_factory.mktemp("cut")
+    site(folder / "raw")
+    run(folder / "raw", folder / "clean", policy("corpus"))
+    return folder
+
+
+def test_a_caption_stands_once_in_the_corpus_in_its_fullest_wording(cut: Path) -> None:
+    ship, pier = carrying(cut / "clean")
+    assert (len(ship), len(pier)) == (1, 1)
+    assert SHIP in everything(cut / "clean")[ship[0]]
+    assert PIER in everything(cut / "clean")[pier[0]]
+
+
+def test_a_cut_names_the_document_that_carries_the_caption(cut: Path) -> None:
+    corpus = cleancopy.open(cut / "clean")
+    kept = next(one for one in corpus.captions() if "Sailors" in one.caption)
+    assert kept.documents == 12
+    for member in kept.members[1:]:
+        (found,) = (one for one in corpus.document(member.doc_id).cuts if one.rule == "repeated-elsewhere")
+        assert found.evidence["document"] == kept.members[0].doc_id
+        assert kept.members[0].doc_id in found.reason
+
+
+def test_a_cut_store_is_whole_and_a_second_run_makes_no_release(cut: Path) -> None:
+    clean = cut / "clean"
+    before = everything(clean)
+    run(cut / "raw", clean, policy("corpus"))
+    assert [one.release for one in cleancopy.open(clean).releases()] == [1]
+    assert everything(clean) == before
+    assert not list(maintain.faults(clean))
+
+
+def test_two_sites_keep_a_caption_each(tmp_path: Path) -> None:
+    for name in ("one.example", "two.example"):
+        site(tmp_path / "raw" / name)
+        for path in (tmp_path / "raw" / name).iterdir():
+            own = path.read_text(encoding="utf-8").replace("Report number", f"At {name}, report")
+            path.write_text(f"{own[:-14]}<p>{page(name, '', hash(path.name) % 999)}</p>", encoding="utf-8")
+    run(tmp_path / "raw", tmp_path / "clean", policy("site"))
+    hosts = sorted(key.split("/")[0] for key in carrying(tmp_path / "clean")[1])
+    assert hosts == ["file:one.example", "file:two.example"]
+
+
+def test_a_caption_comes_back_when_the_page_that_carried_it_goes(tmp_path: Path) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    run(tmp_path / "raw", clean, policy("corpus"))
+    (first,) = carrying(clean)[0]
+    decisions.takedown(clean, f"url:{first}")
+    run(tmp_path / "raw", clean, policy("corpus"))
+    (second,) = carrying(clean)[0]
+    assert second != first
+    version = cleancopy.open(clean).version(second)
+    assert (version.change, version.seq) == ("captions", 2)
+    assert SHIP in version.document.clean
+    assert not list(maintain.faults(clean))
+
+
+def test_the_scope_can_be_set_later_and_taken_back(tmp_path: Path, store: Path) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    run(tmp_path / "raw", clean)
+    run(tmp_path / "raw", clean, policy("corpus"))
+    assert tuple(map(len, carrying(clean))) == (1, 1)
+    run(tmp_path / "raw", clean)
+    assert everything(clean) == everything(store)
+    changes = [version.change for version in cleancopy.open(clean).history(carrying(clean)[0][1])]
+    assert set(changes[1:]) <= {"captions"}
+
+
+def test_increments_and_order_leave_the_texts_of_one_batch(tmp_path: Path, cut: Path) -> None:
+    site(tmp_path / "raw")
+    pages = sorted((tmp_path / "raw").iterdir())
+    random.Random(11).shuffle(pages)
+    for start in range(0, 40, 13):
+        run(tmp_path / "raw", tmp_path / "steps", policy("corpus"), pages[start : start + 13])
+    assert everything(tmp_path / "steps") == everything(cut / "clean")
+
+
+def test_a_restored_caption_stays(tmp_path: Path) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    run(tmp_path / "raw", clean, policy("corpus"))
+    cluster = next(one for one in cleancopy.open(clean).captions() if "Families" in one.caption)
+    other = cluster.members[1].doc_id
+    cuts = cleancopy.open(clean).document(other).cuts
+    number = next(i for i, cut in enumerate(cuts, 1) if cut.rule == "repeated-elsewhere")
+    decisions.restore_cut(clean, other, number)
+    for _ in range(2):
+        assert len(carrying(clean)[1]) == 2
+        run(tmp_path / "raw", clean, policy("corpus"))
+
+
+def test_a_lost_index_is_made_again_with_the_captions_in_their_texts(tmp_path: Path) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    run(tmp_path / "raw", clean, policy("corpus"))
+    before = everything(clean)
+    for path in (clean / "index").iterdir():
+        path.unlink()
+    (tmp_path / "raw" / "one-more.html").write_text(page("One more report", PIER, 99), encoding="utf-8")
+    run(tmp_path / "raw", clean, policy("corpus"))
+    after = everything(clean)
+    assert tuple(map(len, carrying(clean))) == (1, 1)
+    assert len(after) == len(before) + 1
 
 
 def test_differing_words_are_marked():

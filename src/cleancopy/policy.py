@@ -61,10 +61,15 @@ class ChromePolicy:
 
 @dataclass(frozen=True, slots=True)
 class CaptionPolicy:
-    """When two captions of a page are one: char-4 containment from ``containment``, with no slot conflict."""
+    """When two captions are one: char-4 containment from ``containment``, with no slot conflict.
+
+    ``scope``: within what a caption stands once in the clean texts, a ``page``, a ``site`` or the ``corpus``.
+    It is decided when a release is published, as duplicates are, so it is no part of the policy's digest.
+    """
 
     containment: float = 0.8
     min_words: int = 8
+    scope: Literal["page", "site", "corpus"] = "page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,7 @@ class Policy:
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of what changes clean text, 64 hex digits."""
         said = {name: value for name, value in asdict(self).items() if name not in _WHERE}
+        said["captions"] = {name: value for name, value in said["captions"].items() if name != "scope"}
         canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -98,6 +98,7 @@ class CaptionCluster:
             "occurrences": self.occurrences,
             "wordings": len(self.wordings),
             "related": list(self.related),
+            "members": [{"id": one.caption_id, "document": one.doc_id} for one in self.members],
         }
 
 
@@ -149,15 +150,6 @@ def evidence(kept: Occurrence, member: Occurrence) -> dict[str, Any]:
     found = dict(compare_captions(kept.text, member.text).evidence)
     shared = sorted({*kept.identifiers} & {*member.identifiers})
     return found | ({"identifiers": ", ".join(shared)} if shared else {})
-
-
-def clusters_of_documents(root: StorePath) -> dict[str, dict[str, tuple[str, str, int]]]:
-    """For each document its captions by text: id, cluster, and how many documents share it."""
-    found: dict[str, dict[str, tuple[str, str, int]]] = defaultdict(dict)
-    for cluster in read_captions(root):
-        for member in cluster.members:
-            found[member.doc_id][member.text] = (member.caption_id, cluster.id, cluster.documents)
-    return found
 
 
 def _kept_first(group: Sequence[int], keeper: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from cleancopy.export.lines import Lines, by_suffix, write_file
 from cleancopy.export.selection import Plan, plan
 from cleancopy.export.writers import LinesWriter
+from cleancopy.stages.captions.clusters import caption_ids
 from cleancopy.store import releases
 from cleancopy.store.paths import StorePath
 
@@ -67,7 +68,7 @@ def line(row: Mapping[str, Any], added: Mapping[int, str]) -> dict[str, Any]:
     listed = {
         "blocks": row["blocks"],
         "cuts": list(map(_cut, row["cuts"])),
-        "media": list(map(_media, row["media"])),
+        "media": _media(row["id"], row["media"]),
     }
     return first | rest | listed
 
@@ -95,7 +96,15 @@ def _cut(cut: dict[str, Any]) -> dict[str, Any]:
     return cut | {"evidence": json.loads(cut["evidence"])}
 
 
-def _media(one: dict[str, Any]) -> dict[str, Any]:
+def _media(document: str, media: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The captions of a document, each with the id by which the table of captions knows it."""
+    return [
+        _with_places(one) | {"caption_id": identifier}
+        for one, identifier in zip(media, caption_ids(document, [one["caption"] for one in media]), strict=True)
+    ]
+
+
+def _with_places(one: dict[str, Any]) -> dict[str, Any]:
     return one | {"places": [[place["start"], place["end"]] for place in one["places"]]}
 
 

@@ -7,8 +7,9 @@ here; what is measured goes into the index of duplicates.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
@@ -17,8 +18,19 @@ import numpy as np
 
 from cleancopy.document import Document, doc_id, version_id
 from cleancopy.errors import RejectReason
+from cleancopy.ingest.captions import (
+    Repeats,
+    base_texts,
+    final_document,
+    find_repeats,
+    signed,
+    to_recut,
+    wanted_digest,
+)
 from cleancopy.ingest.run import CleanedEntry, InputNote, Run, Withdrawn
 from cleancopy.minhash import sign
+from cleancopy.stages.captions.clusters import captions_of
+from cleancopy.stages.captions.elsewhere import PART, part_of, read_part
 from cleancopy.stages.duplicates import BUCKET, Candidate, Duplicate, DuplicateSet, find_duplicates, signing
 from cleancopy.store import decisions, dedup_index, rows, tables
 from cleancopy.store.decisions import Decisions
@@ -29,6 +41,8 @@ from cleancopy.store.spool import Spool, read_at, read_spool
 
 #: Where the numbers of shards begin that hold documents whose cuts were changed at the very end.
 _LATE = 50_000
+#: The same for documents from which captions were cut that others carry.
+_LATE_CAPTIONS = 10_000_000
 
 #: Notes on inputs, by input and member.
 Notes = dict[tuple[str, str | None], str]
@@ -66,6 +80,7 @@ class Head:
     candidate: Candidate
     payload: str | None = None
     planned: Planned | None = None
+    elsewhere: str = ""  # the part of the stored version that says which captions other documents carry
 
 
 class Gathered(NamedTuple):
@@ -94,6 +109,8 @@ class Plan:
     taken_down: list[str]
     heads: Mapping[str, Head]
     duplicates: Mapping[str, Duplicate]
+    repeats: Repeats
+    recut: set[str]
     entries: list[LedgerEntry]
     ledger: list[LedgerEntry]
     overflow: int
@@ -119,12 +136,21 @@ def make_plan(run: Run, shards: int, people: Decisions) -> Plan:
     taken_down = _take_down(run, heads, people)
     found = _find_duplicates(run, heads)
     duplicates = {copy.doc_id: copy for copy in found.duplicates if not people.stands_alone(copy.doc_id)}
+    repeats = _find_repeats(run, heads, duplicates, people)
+    renamed = _cut_planned(run, versions, heads, repeats, people)
+    entries, again = (_renamed(each, renamed) for each in (entries, again))
+    stored = {doc: head.elsewhere for doc, head in heads.items() if not head.planned and head.status != "gone"}
+    recut = to_recut(run.root, repeats, stored, people)
     notes = _overflow_notes(entries, found.missed) | gathered.notes
     entries = [_with_outcome(entry, heads, duplicates, notes) for entry in entries]
     ledger = _new_to_the_ledger(run.root, entries)
     ledger += [_with_outcome(entry, heads, duplicates, notes) for entry in again]
     gone = withdrawn + taken_down
-    moved = [doc for doc, head in heads.items() if head.planned is None and _has_moved(doc, head, duplicates)]
+    moved = [
+        doc
+        for doc, head in heads.items()
+        if head.planned is None and (doc in recut or _has_moved(doc, head, duplicates))
+    ]
     return Plan(
         cleaned=cleaned,
         versions=versions,
@@ -133,6 +159,8 @@ def make_plan(run: Run, shards: int, people: Decisions) -> Plan:
         taken_down=taken_down,
         heads=heads,
         duplicates=duplicates,
+        repeats=repeats,
+        recut=recut,
         entries=entries,
         ledger=ledger,
         overflow=found.overflow,
@@ -198,14 +226,17 @@ def read_heads(root: StorePath) -> dict[str, Head]:
     """The latest stored version of every document, with when it was last captured."""
     columns = [
         "doc_id", "seq", "version_id", "status", "duplicate_of", "captured", "text_sha256", "words", "url",
-        "canonical_url", "payload_sha256",
+        "canonical_url", "payload_sha256", "parts",
     ]  # fmt: skip
     heads = {}
     for batch in tables.latest_batches(root, columns=columns):
         for row in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
-            doc, seq, version, status, keeper, captured, digest, words, url, declared, payload = row
+            doc, seq, version, status, keeper, captured, digest, words, url, declared, payload, parts = row
+            part = str(json.loads(parts).get(PART, "")) if f'"{PART}"' in parts else ""
+            base = read_part(part)
+            digest, words = (base.text_sha256, base.words) if base else (digest, words)
             candidate = Candidate(doc, digest, words, captured, bool(url) and url == declared)
-            heads[doc] = Head(seq, version, status, keeper, captured, candidate, payload)
+            heads[doc] = Head(seq, version, status, keeper, captured, candidate, payload, None, part)
     # A later capture may only have confirmed the text: the ledger has it, the version has not.
     for doc, captured in tables.last_captured(root).items():
         head = heads.get(doc)
@@ -346,18 +377,77 @@ def _updated_index(run: Run, live: Iterable[Candidate], heads: Mapping[str, Head
     signatures = np.frombuffer(b"".join(page.signature for page in planned), "<u4")
     signatures = signatures.reshape(len(planned), run.policy.duplicates.num_perm)
     index = dedup_index.add(index, [page.text_sha256 for page in planned], signatures)
-    return dedup_index.catch_up(index, run.root, [doc for doc in lacking if not heads[doc].planned])
+    stored = [doc for doc in lacking if not heads[doc].planned]
+    bases = [text for _, text in base_texts(run.root, [doc for doc in stored if heads[doc].elsewhere])]
+    index = dedup_index.add(index, list(map(rows.sha256, bases)), sign(bases, index.signing))
+    return dedup_index.catch_up(index, run.root, [doc for doc in stored if not heads[doc].elsewhere])
 
 
 def _texts(run: Run, heads: Mapping[str, Head], documents: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The clean texts of documents by id: those that the run will write, then stored ones."""
-    stored = [document for document in documents if heads[document].planned is None]
+    """The clean texts of documents by id, whatever captions others carry: new ones, then stored ones."""
+    stored = [doc for doc in documents if heads[doc].planned is None and not heads[doc].elsewhere]
+    yield from base_texts(run.root, [d for d in documents if not heads[d].planned and heads[d].elsewhere])
     for document in documents:
         if planned := heads[document].planned:
             yield document, read_cleaned(run, planned.cleaned).clean
     if stored:
         for batch in tables.latest_batches(run.root, columns=["doc_id", "text"], documents=stored):
             yield from zip(batch.column("doc_id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+
+
+# ---- captions that other documents carry
+
+
+def _find_repeats(
+    run: Run, heads: Mapping[str, Head], duplicates: Mapping[str, Duplicate], people: Decisions
+) -> Repeats:
+    """What is to be cut from each live document, stored ones and those of the run."""
+    if run.policy.captions.scope == "page":
+        return {}
+    live = {doc: head for doc, head in heads.items() if head.status != "gone" and doc not in duplicates}
+    new = [head.planned for head in live.values() if head.planned]
+    captions = (
+        caption
+        for version in new
+        for caption in captions_of(
+            read_cleaned(run, version.cleaned), version.version_id, version.cleaned.entry.captured
+        )
+    )
+    stored = [
+        head.version_id
+        for doc, head in live.items()
+        if not head.planned and not (head.elsewhere and people.pinned(doc))
+    ]
+    return find_repeats(run.root, run.policy, stored, captions, people)
+
+
+def _cut_planned(
+    run: Run, versions: list[Planned], heads: dict[str, Head], repeats: Repeats, people: Decisions
+) -> dict[str, str]:
+    """Cut repeats from what the run will write; the new ids of these versions, by the ids that they had."""
+    renamed = {}
+    for at, planned in enumerate(versions):
+        document = planned.doc_id
+        if heads[document].planned is not planned or document not in repeats:
+            continue
+        after = final_document(read_cleaned(run, planned.cleaned), repeats[document], people)
+        part = part_of(after, wanted_digest(repeats[document]))
+        with Spool(run.spool("decided", _LATE_CAPTIONS + at)) as spool:
+            offset = spool.append(after)
+        page = planned.cleaned._replace(
+            **asdict(signed(after, run.policy)), shard=_LATE_CAPTIONS + at, offset=offset, elsewhere=part,
+            kept=len(after.clean),
+        )  # fmt: skip
+        versions[at] = replace(planned, cleaned=page)
+        renamed[planned.version_id] = versions[at].version_id
+        heads[document] = replace(
+            heads[document], planned=versions[at], version_id=versions[at].version_id, elsewhere=part
+        )
+    return renamed
+
+
+def _renamed(entries: Iterable[LedgerEntry], names: Mapping[str, str]) -> list[LedgerEntry]:
+    return [entry._replace(version_id=names.get(entry.version_id or "", entry.version_id)) for entry in entries]
 
 
 def _overflow_notes(entries: Iterable[LedgerEntry], missed: Mapping[str, int]) -> Notes:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from functools import partial
 
 from cleancopy.corpus import views
+from cleancopy.ingest.captions import recut
 from cleancopy.ingest.plan import Plan, Planned, make_plan, read_cleaned
 from cleancopy.ingest.report import summarize
 from cleancopy.ingest.run import Run, Summary
+from cleancopy.stages.captions.elsewhere import PART
 from cleancopy.stages.duplicates import Duplicate
 from cleancopy.store import caption_table, chrome_profiles, decisions, releases, rows, tables
 from cleancopy.store.decisions import Decisions
@@ -85,12 +87,15 @@ def _rows(run: Run, plan: Plan, people: Decisions) -> Iterator[Version]:
             elif plan.heads[version.doc_id].status == "gone":
                 yield replace(rows.gone(version), change="source")
             else:
+                if version.doc_id in plan.recut:
+                    version = recut(version, plan.repeats.get(version.doc_id, ()), run.policy, people)
                 yield _with_pointer(version, plan.duplicates.get(version.doc_id))
 
 
 def _version(run: Run, planned: Planned, people: Decisions) -> Version:
     cleaned = planned.cleaned
-    parts = people.with_restored_part(run.parts | {"chrome": cleaned.chrome}, planned.doc_id)
+    elsewhere = {PART: cleaned.elsewhere} if cleaned.elsewhere else {}
+    parts = people.with_restored_part(run.parts | {"chrome": cleaned.chrome} | elsewhere, planned.doc_id)
     return Version(
         document=read_cleaned(run, cleaned),
         seq=planned.seq,

@@ -88,6 +88,7 @@ class CleanedEntry(NamedTuple):
     cut: tuple[tuple[str, int], ...] = ()  # characters cut, by stage
     kept: int = 0  # characters of clean text
     stored: int = 0  # the seq of the stored version that was cleaned again; 0 for a new capture
+    elsewhere: str = ""  # the part of its version that says which captions other documents carry
     chrome_stopped: bool = False  # whether learned chrome was not applied, as it would have taken too much
 
 

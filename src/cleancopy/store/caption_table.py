@@ -144,10 +144,15 @@ def load(root: StorePath, policy: CaptionPolicy) -> CaptionTable:
     return CaptionTable(pa.concat_tables([SCHEMA.empty_table(), *parts]), verdicts, row_files, verdict_files)
 
 
+def up_to_date(root: StorePath, policy: CaptionPolicy) -> CaptionTable:
+    """The table with the captions of all latest versions; nothing is written."""
+    return _caught_up(root, load(root, policy))[0]
+
+
 def current(root: StorePath) -> Clustered:
     """The captions of a store's live documents, clustered, as of the last release; nothing is written."""
     policy = stored_policy(root)
-    table = _caught_up(root, load(root, policy))[0]
+    table = up_to_date(root, policy)
     live = _of_versions(table.rows, _latest(root, "live"))
     return Clustered(live, cluster(columns_of_table(live), table.verdicts, policy))
 
@@ -239,7 +244,7 @@ def _caught_up(root: StorePath, table: CaptionTable) -> tuple[CaptionTable, pa.T
     """The table with the captions of latest versions that it lacks, and the rows that were new."""
     known = set(table.rows["version_id"].to_pylist())
     lacking = {doc for version, doc in _captioned(root).items() if version not in known}
-    new = _rows(_captions(root, lacking))
+    new = rows_of(_captions(root, lacking))
     return replace(table, rows=pa.concat_tables([table.rows, new])), new
 
 
@@ -294,7 +299,7 @@ def _has_rows_of_gone(root: StorePath, rows: pa.Table) -> bool:
 # ---- rows and columns
 
 
-def _rows(captions: Iterable[Caption]) -> pa.Table:
+def rows_of(captions: Iterable[Caption]) -> pa.Table:
     """Captions as rows, each once."""
     each = list({caption.caption_id: caption for caption in captions}.values())
     columns: dict[str, Any] = {

@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 
 from cleancopy.errors import StoreError
 from cleancopy.minhash import NORMALISATION, Candidates, Hashes, Signing, pair_up, sign, sketches, union
+from cleancopy.stages.captions.elsewhere import PART
 from cleancopy.stages.duplicates import BUCKET, ROWS, Candidate, Facts, Proposed, bands_of
 from cleancopy.store import data_files, tables
 from cleancopy.store.index_files import (
@@ -240,9 +241,11 @@ def _signing(root: StorePath) -> Signing | None:
 
 def _texts(root: StorePath) -> set[bytes]:
     """The digests of the texts that an ingest has put into the index."""
-    table = tables.latest(root, ["text_sha256", "words", "status", "change"])
+    table = tables.latest(root, ["text_sha256", "words", "status", "change", "parts"])
     chosen = pc.and_(pc.greater(table["words"], 0), pc.not_equal(table["status"], "gone"))
     chosen = pc.and_(chosen, pc.not_equal(table["change"], "restored"))
+    # Of documents with a caption that another carries the index has the text with that caption.
+    chosen = pc.and_(chosen, pc.invert(pc.match_substring(table["parts"], f'"{PART}"')))
     return set(map(bytes.fromhex, table["text_sha256"].filter(chosen).to_pylist()))
 
 

@@ -37,7 +37,7 @@ from cleancopy.store.archive import ArchiveRef
 from cleancopy.store.texts import text_array, word_counts
 
 Status = Literal["live", "duplicate", "gone"]
-Change = Literal["new", "source", "pipeline", "chrome", "duplicate", "restored", "takedown"]
+Change = Literal["new", "source", "pipeline", "chrome", "duplicate", "captions", "restored", "takedown"]
 Outcome = Literal["new", "unchanged", "duplicate", "rejected"]
 T = TypeVar("T")
 

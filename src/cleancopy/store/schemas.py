@@ -114,7 +114,7 @@ DOCUMENTS = pa.schema(
         _column("parent", _text, "version_id of the version before"),
         _required("release", _whole, "the release that brought this version"),
         _required("status", _text, "live, duplicate or gone"),
-        _required("change", _text, "new, source, pipeline, chrome, duplicate, restored or takedown"),
+        _required("change", _text, "new, source, pipeline, chrome, duplicate, captions, restored or takedown"),
         _column("duplicate_of", _text, "doc_id of the copy that stands for this document"),
         _required("match", _text, "evidence of the duplicate, a JSON object"),
         _required("key", _text, "canonical URL, or file: and the path below raw/"),

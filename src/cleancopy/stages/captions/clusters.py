@@ -14,8 +14,9 @@ Pages that show one identifier (a VIRIN, an agency's number) above captions that
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,9 +25,9 @@ from numpy.typing import NDArray
 from cleancopy.document import Document, Media
 from cleancopy.minhash import Hashes, Signing, band_keys, pair_up, sign, union
 from cleancopy.policy import CaptionPolicy
+from cleancopy.stages.captions.elsewhere import kept_ranges, without_elsewhere
 from cleancopy.stages.captions.wordings import EQUAL, SAME, compare_wordings, read_wording
 
-ELSEWHERE = "repeated-elsewhere"  # the rule of cuts that another document's caption causes
 #: How captions are signed: a signature value is a key by itself, since three words in a row are rare enough.
 SIGNING = Signing(num_perm=8, seed=1, shingle=3, unit="word")
 #: Words, and characters at least, by which the beginning and the end of a wording are known.
@@ -123,31 +124,21 @@ class Clustering:
 def captions_of(document: Document, version_id: str, captured: str | None) -> list[Caption]:
     """The captions of a document as rows, in page order; cuts by captions of other documents do not count."""
     base = without_elsewhere(document)
-    seen: dict[str, int] = {}
-    rows = []
-    for media in base.media:
-        number = seen[media.caption] = seen.get(media.caption, 0) + 1
-        rows.append(_caption(base, media, number, version_id, captured))
+    ids = caption_ids(base.doc_id, [media.caption for media in base.media])
+    rows = [
+        _caption(base, media, identifier, version_id, captured)
+        for media, identifier in zip(base.media, ids, strict=True)
+    ]
     keys = keys_of([row.normal for row in rows])
     return [row._replace(keys=keys[i].tobytes()) for i, row in enumerate(rows)]
 
 
-def without_elsewhere(document: Document) -> Document:
-    """The document without the cuts that captions of other documents caused."""
-    others = tuple(cut for cut in document.cuts if cut.rule != ELSEWHERE)
-    return document if len(others) == len(document.cuts) else replace(document, cuts=others)
-
-
-def kept_ranges(document: Document, place: tuple[int, int]) -> list[tuple[int, int]]:
-    """The parts of a caption's place that the document's cuts leave and that have more than white space."""
-    parts = ((max(start, place[0]), min(end, place[1])) for start, end in document.kept)
-    return [(start, end) for start, end in parts if start < end and document.text[start:end].strip()]
-
-
-def _caption(document: Document, media: Media, number: int, version_id: str, captured: str | None) -> Caption:
+def _caption(
+    document: Document, media: Media, identifier: str, version_id: str, captured: str | None
+) -> Caption:
     wording = read_wording(media.caption)
     return Caption(
-        caption_id=caption_id(document.doc_id, media.caption, number),
+        caption_id=identifier,
         doc_id=document.doc_id,
         version_id=version_id,
         site=document.site,
@@ -178,6 +169,16 @@ def _pictures(document: Document, media: Media) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(span.value for span in shown for start, end in around if start <= span.start <= end)
     )
+
+
+def caption_ids(doc_id: str, texts: Sequence[str]) -> list[str]:
+    """The ids of a document's captions, in the order of its media."""
+    seen: Counter[str] = Counter()
+    ids = []
+    for text in texts:
+        seen[text] += 1
+        ids.append(caption_id(doc_id, text, seen[text]))
+    return ids
 
 
 def caption_id(doc_id: str, text: str, number: int = 1) -> str:
