@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
+from cleancopy.errors import RejectReason
 from cleancopy.ingest.run import Run, Summary
 from cleancopy.store import chrome_profiles, tables
 from cleancopy.store.paths import StorePath, manifest_path
@@ -152,7 +153,7 @@ def _rejection(entry: LedgerEntry) -> dict[str, str]:
         "stage": _stage(entry),
         "kind": entry.kind or "",
         "message": cause or remedy,
-        "what to do": remedy if cause else "",
+        "what to do": remedy if cause else RejectReason(entry.kind).remedy if entry.kind else "",
     }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import fields
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 from cleancopy.errors import PolicyError, RejectReason
-from cleancopy.sources.settings import Fetching, Settings, Source, read_sources
+from cleancopy.sources.settings import KINDS, Fetching, Settings, Source, read_sources
 from cleancopy.warc.choice import Choice
 from conftest import ROOT
 
@@ -118,6 +119,33 @@ def test_every_kind_of_refusal_is_explained() -> None:
     tables = re.findall(r"^\| (`[^|]+) \|[^|]+\|[^|]+\|$", text, re.MULTILINE)
     explained = {name for cell in tables for name in re.findall(r"`(\w+)`", cell)}
     assert {kind.value for kind in RejectReason} <= explained
+
+
+def rows(header: str) -> list[str]:
+    """The rows of the table in docs/sources.md that has this header."""
+    lines = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8").splitlines()
+    at = lines.index(header) + 2
+    return list(takewhile(lambda line: line.startswith("|"), lines[at:]))
+
+
+@pytest.mark.parametrize(("head", "of_address"), [("an address", True), ("what was read", False)])
+def test_the_docs_have_each_reason_as_its_record_has_it(head: str, of_address: bool) -> None:
+    reasons = [reason for reason in RejectReason if reason.of_address == of_address]
+    expected = [f"| `{reason}` | {reason.meaning} | {reason.remedy} |" for reason in reasons]
+    assert rows(f"| kind of {head} | means | what to do |") == expected
+
+
+def test_the_docs_have_each_kind_of_source_as_its_record_has_it() -> None:
+    expected = [
+        f"| `{kind.name}` | {kind.meaning} | {' or '.join(map(code, kind.needs))} | "
+        f"{', '.join(map(code, kind.may_have))} |"
+        for kind in KINDS.values()
+    ]
+    assert rows("| kind | reads | needs | may have besides |") == expected
+
+
+def code(name: str) -> str:
+    return f"`{name}`"
 
 
 def test_what_an_archive_is_read_for_is_what_the_source_names(tmp_path: Path) -> None:

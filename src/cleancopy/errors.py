@@ -1,7 +1,7 @@
 """The errors of cleancopy, one small tree.
 
     CleancopyError
-    ├── Rejection            one input cannot become a document; carries its kind, the run goes on
+    ├── Rejection            one input cannot become a document; carries its reason, the run goes on
     ├── PolicyError         the settings are wrong
     ├── StoreError          clean/ cannot be read or written as it is
     │   ├── Busy            another run holds what this one needs
@@ -17,51 +17,122 @@ from enum import StrEnum
 
 
 class RejectReason(StrEnum):
-    """Why an input was rejected; each rejected input has exactly one kind.
+    """Why an input was rejected; each rejected input has exactly one reason.
 
-    docs/sources.md says of each what it means and what to do.
+    ``meaning`` says what it is and ``remedy`` what to do; docs/sources.md has both as tables, apart those
+    ``of_address``: what can happen to an address, before there is anything to read.
     """
 
-    TOO_LARGE = "too_large"
-    DECOMPRESS_LIMIT = "decompress_limit"
-    BAD_COMPRESSION = "bad_compression"
-    NOT_HTML = "not_html"
-    BINARY = "binary"
-    EMPTY_INPUT = "empty_input"
-    BAD_ENCODING = "bad_encoding"
-    PARSE_DEPTH = "parse_depth"
-    PARSE_LIMIT = "parse_limit"
-    TIMEOUT = "timeout"
-    MEMORY = "memory"
-    CRASH = "crash"
-    INTERNAL = "internal"
-    XML_ENTITY = "xml_entity"
-    XML_MALFORMED = "xml_malformed"
-    TOO_MANY_URLS = "too_many_urls"
-    WARC_MALFORMED = "warc_malformed"
-    WARC_TRUNCATED = "warc_truncated"
-    UNSAFE_PATH = "unsafe_path"
-    SPECIAL_FILE = "special_file"
-    UNREADABLE = "unreadable"
-    IGNORED = "ignored"
-    BAD_SIDECAR = "bad_sidecar"
-    FORBIDDEN_SCHEME = "forbidden_scheme"
-    FORBIDDEN_ADDRESS = "forbidden_address"
-    BAD_URL = "bad_url"
-    ROBOTS_DISALLOWED = "robots_disallowed"
-    RESERVED = "reserved"
-    NO_CONTACT = "no_contact"
-    PUT_OFF = "put_off"
-    HTTP_ERROR = "http_error"
-    GONE = "gone"
-    REDIRECT_LOOP = "redirect_loop"
-    UNRESOLVED = "unresolved"
-    UNREACHABLE = "unreachable"
-    INSECURE = "insecure"
-    PROTOCOL = "protocol"
-    TRUNCATED = "truncated"
-    NO_CONTENT = "no_content"
-    TAKEN_DOWN = "taken_down"
+    meaning: str
+    remedy: str
+    of_address: bool
+
+    def __new__(cls, value: str, meaning: str = "", remedy: str = "", of_address: bool = False) -> RejectReason:
+        """A member whose value is the stored name alone."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning, member.remedy, member.of_address = meaning, remedy, of_address
+        return member
+
+    BAD_URL = (
+        "bad_url",
+        "no web address, too long (`fetch.url_length`), or with a password in it",
+        "correct it where it is listed",
+        True,
+    )
+    FORBIDDEN_SCHEME = ("forbidden_scheme", "not http or https", "list its public address", True)
+    FORBIDDEN_ADDRESS = (
+        "forbidden_address",
+        "a port, or an address, that may not be asked",
+        "list its public address, or see `ports`, `allow`",
+        True,
+    )
+    NO_CONTACT = ("no_contact", "nobody could be reached who fetches it", "set `fetch.contact`", True)
+    ROBOTS_DISALLOWED = (
+        "robots_disallowed",
+        "the site's robots.txt does not allow it",
+        "leave it out, or ask the site",
+        True,
+    )
+    RESERVED = (
+        "reserved",
+        "its headers reserve it against text mining",
+        "leave it out; set `reserved` if you may take it",
+        True,
+    )
+    PUT_OFF = (
+        "put_off",
+        "robots.txt cannot be had, or the host asks to wait for more than five minutes or only fails",
+        "nothing: the next run asks again",
+        True,
+    )
+    GONE = ("gone", "answers 404 or 410; its document is withdrawn", "nothing, or take it off the list", True)
+    HTTP_ERROR = ("http_error", "answers another status than 200", "open it to see why", True)
+    REDIRECT_LOOP = (
+        "redirect_loop",
+        "redirects in a circle, or more than `fetch.redirects` times",
+        "list the address that it leads to",
+        True,
+    )
+    UNRESOLVED = ("unresolved", "its host has no address", "check the name", True)
+    UNREACHABLE = ("unreachable", "the connection was refused or lost, at each try", "run again later", True)
+    INSECURE = ("insecure", "its certificate or encryption is not sound", "open it to see why", True)
+    PROTOCOL = ("protocol", "answers what is not HTTP", "run again later", True)
+    TRUNCATED = ("truncated", "ends its answer too early", "run again later", True)
+    TAKEN_DOWN = ("taken_down", "was taken down here", "see `cleancopy decisions list`", True)
+    TOO_MANY_URLS = (
+        "too_many_urls",
+        "a list of more than 50,000 addresses, or a source with more than its `pages`",
+        "split it; raise `pages`",
+        True,
+    )
+    TIMEOUT = (
+        "timeout",
+        "took longer than allowed: to connect, to answer, or to be read",
+        "run again later; look at the page, or raise `limits`, or `total_seconds` and `read_seconds`",
+    )
+    MEMORY = ("memory", "took more memory than the policy allows", "look at the page, or raise `limits`")
+    TOO_LARGE = ("too_large", "larger than the policy allows", "raise `limits` if the page is wanted")
+    DECOMPRESS_LIMIT = (
+        "decompress_limit",
+        "larger than the policy allows once it is inflated",
+        "raise `limits` if the page is wanted",
+    )
+    BAD_COMPRESSION = ("bad_compression", "damaged", "get it again")
+    WARC_MALFORMED = (
+        "warc_malformed",
+        "a damaged record of an archive; the other records are read",
+        "get it again",
+    )
+    WARC_TRUNCATED = (
+        "warc_truncated",
+        "an archive that ends too early; the records before are read",
+        "get it again",
+    )
+    NOT_HTML = ("not_html", "no page of text", "convert it to HTML or text first")
+    BINARY = ("binary", "bytes that are no text", "convert it to HTML or text first")
+    BAD_ENCODING = ("bad_encoding", "bytes in no encoding that is known", "convert it to UTF-8 first")
+    EMPTY_INPUT = ("empty_input", "no bytes", "capture it again")
+    NO_CONTENT = (
+        "no_content",
+        "no text, or nothing but chrome",
+        "capture it again, in a browser if it needs one",
+    )
+    PARSE_DEPTH = ("parse_depth", "elements nested deeper than 256", "correct the page, or leave it out")
+    PARSE_LIMIT = (
+        "parse_limit",
+        "more tags or attributes than any page for readers has",
+        "correct the page, or leave it out",
+    )
+    CRASH = ("crash", "a library crashed on it", "keep the page and report it")
+    INTERNAL = ("internal", "met a fault of cleancopy", "keep the page and report it")
+    XML_MALFORMED = ("xml_malformed", "a broken list", "get it again")
+    XML_ENTITY = ("xml_entity", "a list that declares entities, which can be used to attack", "leave it out")
+    UNSAFE_PATH = ("unsafe_path", "a symbolic link", "put the file itself there")
+    SPECIAL_FILE = ("special_file", "a device, pipe or socket", "leave it out")
+    UNREADABLE = ("unreadable", "the system does not let us read it", "correct its rights")
+    IGNORED = ("ignored", "hidden, or a download that is not complete", "rename it")
+    BAD_SIDECAR = ("bad_sidecar", "its `.capture.toml` or `site.toml` cannot be used", "correct or delete that")
 
 
 class CleancopyError(Exception):
@@ -88,7 +159,7 @@ class PolicyError(CleancopyError):
 
 
 class StoreError(CleancopyError):
-    """clean/ cannot be read or written as it is; the message says how to mend it."""
+    """clean/ cannot be read or written as it is; the message says how to repair it."""
 
 
 class Busy(StoreError):

@@ -21,7 +21,6 @@ from statistics import median
 import pyarrow.compute as pc
 
 from cleancopy.ingest.run import Alarm, CleanedEntry, Run, Summary
-from cleancopy.sources.settings import LOCAL
 from cleancopy.store import releases, tables
 from cleancopy.store.spool import read_spool
 
@@ -45,7 +44,7 @@ def find_alarms(run: Run, summary: Summary, cleaned: Sequence[CleanedEntry]) -> 
     earlier = dict(read_spool(run.spool("shares", 0))) if cleaned else {}  # as ``learn`` found them
     alarms = [*chrome_share(cleaned, earlier), *chrome_stopped(summary.chrome_stopped)]
     alarms += rejections(run.source, summary)
-    if any(source.kind not in LOCAL for source in run.sources):
+    if any(not source.is_local for source in run.sources):
         alarms += nothing_fetched(run.source, summary)
     if run.sources:
         alarms += silence(run.source, arrivals(run), datetime.now(UTC))

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from cleancopy.ingest.run import Run
 from cleancopy.sources.files import Facts, Input, RejectedInput, described_by, find_inputs, is_list, printable
-from cleancopy.sources.settings import LOCAL
 from cleancopy.sources.web.crawl import Listed, Missing, Page, crawl, read_dropped
 from cleancopy.store import archive
 from cleancopy.store.rows import LedgerEntry
@@ -73,7 +72,7 @@ def _inputs(run: Run) -> Iterator[AnyInput]:
 
 def _from_web(run: Run, lists: Sequence[Input]) -> Iterator[AnyInput]:
     """What the run's sources on the web give, and the sitemaps and feeds among its files."""
-    sources = [source for source in run.sources if source.kind not in LOCAL]
+    sources = [source for source in run.sources if not source.is_local]
     fetched, mark = run.spool("web", 0), run.spool("asked", 0)
     stamp = "".join(digest for _, digest in _shards(lists))
     if not mark.is_file() or mark.read_text() != stamp:  # an interrupted run asked by other lists

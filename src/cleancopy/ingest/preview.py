@@ -13,7 +13,6 @@ from cleancopy.ingest.plan import gather, plan_versions, read_cleaned, read_head
 from cleancopy.ingest.read import captures_of, is_still_valid
 from cleancopy.ingest.run import Run
 from cleancopy.sources.files import RejectedInput
-from cleancopy.sources.settings import LOCAL
 from cleancopy.store import decisions, tables
 from cleancopy.store.rows import Change
 
@@ -26,7 +25,7 @@ def count_inputs(run: Run) -> dict[str, int]:
     """
     payloads, last = run.snapshot.ledger
     counts: Counter[str] = Counter()
-    counts["fetched"] = sum(len(source.urls) for source in run.sources if source.kind not in LOCAL)
+    counts["fetched"] = sum(len(source.urls) for source in run.sources if not source.is_local)
     for found in local_inputs(run):
         for capture in [found] if isinstance(found, RejectedInput) else captures_of(found, run.policy.limits):
             if isinstance(capture, RejectedInput):

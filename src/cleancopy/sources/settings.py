@@ -17,17 +17,42 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cleancopy.errors import PolicyError
 from cleancopy.warc.choice import PAGE_RECORDS, PAGE_TYPES, Choice
 
-SourceKind = Literal["files", "urls", "sitemap", "feed", "warc", "site"]
 
-#: Sources of these kinds are on this machine; the others are fetched.
-LOCAL = frozenset(["files", "warc"])
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One kind of source: what it is, and which keys of ``sources.toml`` it has besides those of all kinds.
+
+    It must have one of ``needs``. ``asks`` is what is asked for first: a page, a list that names pages, or the
+    robots.txt (``rules``) of a site; None where the source is on this machine.
+    """
+
+    name: str
+    meaning: str
+    asks: Literal["page", "list", "rules"] | None
+    needs: tuple[str, ...]
+    may_have: tuple[str, ...] = ()
+
+
+_CHOICE = ("records", "statuses", "media_types", "hosts")
+#: All kinds; docs/sources.md has each as a row.
+KINDS: Mapping[str, SourceKind] = {
+    kind.name: kind
+    for kind in (
+        SourceKind("files", "files on this machine", None, ("paths",)),
+        SourceKind("urls", "pages", "page", ("urls", "list"), ("pages",)),
+        SourceKind("sitemap", "the pages that sitemaps name", "list", ("urls",), ("pages",)),
+        SourceKind("feed", "the pages that feeds name", "list", ("urls",), ("pages",)),
+        SourceKind("warc", "the pages in archives on this machine", None, ("paths",), _CHOICE),
+        SourceKind("site", "a site, by its sitemaps or its links", "rules", ("urls",), ("depth", "pages")),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +93,7 @@ class Source:
     """
 
     name: str
-    kind: SourceKind
+    kind: str
     urls: tuple[str, ...] = ()
     list: Path | None = None
     paths: tuple[Path, ...] = ()
@@ -84,6 +109,11 @@ class Source:
     media_types: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     schedule: tuple[tuple[str, str | float], ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine; others are fetched."""
+        return KINDS[self.kind].asks is None
 
     def takes(self, name: str) -> bool:
         """Whether an address or path is taken: ``include`` has it, or is empty, and ``exclude`` has not."""
@@ -165,11 +195,12 @@ def _source(table: Mapping[str, Any], number: int, path: Path) -> Source:
     name = _required(table, "name", f"{path}: source {number}")
     where = f"{path}: source {name!r}"
     kind = _required(table, "kind", where)
-    if kind not in _NEEDS:
-        raise PolicyError(f"{where}: kind is {kind!r}; allowed: {', '.join(get_args(SourceKind))}")
-    _known(table, ("name", "kind", *_COMMON, *_NEEDS[kind], *_OPTIONAL[kind], *_SCHEDULE), where)
-    if not any(table.get(key) for key in _NEEDS[kind]):
-        raise PolicyError(f"{where}: a source of kind {kind} needs {' or '.join(_NEEDS[kind])}; add it")
+    if kind not in KINDS:
+        raise PolicyError(f"{where}: kind is {kind!r}; allowed: {', '.join(KINDS)}")
+    needs, may_have = KINDS[kind].needs, KINDS[kind].may_have
+    _known(table, ("name", "kind", *_COMMON, *needs, *may_have, *_SCHEDULE), where)
+    if not any(table.get(key) for key in needs):
+        raise PolicyError(f"{where}: a source of kind {kind} needs {' or '.join(needs)}; add it")
     values = {key: _SOURCE[key](value, f"{where}: {key}") for key, value in table.items() if key in _SOURCE}
     values["paths"] = tuple(path.parent / path_name for path_name in values.get("paths", ()))
     if "list" in values:
@@ -399,20 +430,3 @@ _SCHEDULE: Mapping[str, Callable[[object, str], Any]] = {
     "jitter": _number(0, 86_400, float),
 }
 _COMMON = ("include", "exclude", "site", "language", "licence")
-#: What a source of each kind must have one of.
-_NEEDS: Mapping[str, tuple[str, ...]] = {
-    "files": ("paths",),
-    "urls": ("urls", "list"),
-    "sitemap": ("urls",),
-    "feed": ("urls",),
-    "warc": ("paths",),
-    "site": ("urls",),
-}
-_OPTIONAL: Mapping[str, tuple[str, ...]] = {
-    "files": (),
-    "urls": ("pages",),
-    "sitemap": ("pages",),
-    "feed": ("pages",),
-    "warc": ("records", "statuses", "media_types", "hosts"),
-    "site": ("depth", "pages"),
-}

@@ -27,7 +27,7 @@ from cleancopy.errors import PolicyError, Rejection, RejectReason
 from cleancopy.extract.isolation import run_isolated
 from cleancopy.sources.files import Input, printable, read_bytes
 from cleancopy.sources.lists import read_list, read_text_list
-from cleancopy.sources.settings import LOCAL, Fetching, Source, allowed_pairs
+from cleancopy.sources.settings import KINDS, Fetching, Source, allowed_pairs
 from cleancopy.sources.url_list import MAX_URLS, UrlList
 from cleancopy.sources.web.crawl_log import CrawlLog
 from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Held, Outcome
@@ -183,12 +183,9 @@ class _Frontier:
     def begin(self) -> Iterator[Ask]:
         """What the sources themselves name."""
         for source in self.sources.values():
-            if source.kind == "site":
-                yield from self._asks(source, source.urls, kind="rules")
-            elif source.kind in ("sitemap", "feed"):
-                yield from self._asks(source, source.urls, kind="list")
-            elif source.kind == "urls":
-                yield from self._asks(source, _named(source))
+            first = KINDS[source.kind].asks
+            if first is not None:
+                yield from self._asks(source, _named(source), kind=first)
 
     def fall_back(self) -> Iterator[Ask]:
         """The start pages of the sites whose sitemaps named no page that is to be asked for."""
@@ -314,7 +311,7 @@ _NO_CONTACT = (
 def check_contact(sources: Iterable[Source], fetching: Fetching) -> None:
     """Raise PolicyError where a source names an address that may not be asked for as no contact is set."""
     for source in sources:
-        for url in source.urls if source.kind not in LOCAL else ():
+        for url in () if source.is_local else source.urls:
             if not may_ask(url, fetching):
                 raise PolicyError(f"{printable(url[:200])}: {_NO_CONTACT}")
 
