@@ -360,6 +360,20 @@ def test_no_page_raises_and_every_value_is_plain_and_capped(markup: str) -> None
         ("# Harbour survey #\n\ntext", "Harbour survey"),
         ("Title: Harbour survey\nAuthor: x", "Harbour survey"),
         ("Harbour survey\n=====\ntext", "Harbour survey"),
+        (
+            f"Harbour survey shows growth\nPublished on May 3, 2024\nships data\n\n{PROSE * 3}",
+            "Harbour survey shows growth",
+        ),
+        (f"Harbour survey shows growth\nBy Ann Writer\n\n{PROSE * 3}", "Harbour survey shows growth"),
+        (
+            f"2024\nHarbour survey shows growth\nHarbour survey shows growth\n{PROSE * 3}",
+            "Harbour survey shows growth",
+        ),
+        (f"Harbour survey sh…\nHarbour survey shows growth\nShare\n{PROSE * 3}", "Harbour survey shows growth"),
+        (
+            f"港口调查显示今年增长\n{'调查结果于周二公布，北部航道的交通量一年增加了百分之十一。' * 3}",
+            "港口调查显示今年增长",
+        ),
         (f"An official site of the state\nHere is how you know\n\n{PROSE * 3}", None),
         (f"{PROSE}\n\n{PROSE * 3}", None),
         (f"It rained all day.\n\n{PROSE * 3}", None),
