@@ -304,3 +304,69 @@ def test_the_command_fetches_a_page_and_a_source(server: Server, tmp_path: Path)
         assert json.loads(result.stdout)["counts"]["new"] == 1
     result = CliRunner().invoke(app, ["ingest", "--source", "two", *said])
     assert (result.exit_code, "no source 'two'" in result.output) == (2, True)
+
+
+# ---- pages that are away for a while
+
+
+def test_one_404_does_not_withdraw_a_page_but_some_in_a_row_do(server: Server, tmp_path: Path) -> None:
+    source, fetching = Source("one", "urls", urls=(server.url("/tides"),)), quick(server.port, gone_after=3)
+    assert run(tmp_path, [source], fetching).live == 1
+    page = server.pages.pop("/tides")
+    for _ in range(2):
+        away = run(tmp_path, [source], fetching)
+        assert away.rejected in ({"gone": 1}, {})
+        (document,) = tables.heads(tmp_path / "clean")
+        assert [one.status for one in tables.history(tmp_path / "clean", document)] == ["live"]
+    server.pages["/tides"] = page
+    run(tmp_path, [source], fetching)  # it is back: the count begins again
+    server.pages.pop("/tides")
+    live = [run(tmp_path, [source], fetching).live for _ in range(3)]
+    assert live[2] == 0
+    (document,) = tables.heads(tmp_path / "clean")
+    assert [one.status for one in tables.history(tmp_path / "clean", document)] == ["live", "gone"]
+
+
+def test_a_404_counts_over_a_time_and_410_at_once(server: Server, tmp_path: Path) -> None:
+    source, fetching = Source("one", "urls", urls=(server.url("/tides"),)), quick(server.port, gone_days=1)
+    assert run(tmp_path, [source], fetching).live == 1
+    server.pages.pop("/tides")
+    for _ in range(3):
+        run(tmp_path, [source], fetching)
+    (document,) = tables.heads(tmp_path / "clean")
+    assert [one.status for one in tables.history(tmp_path / "clean", document)] == ["live"]
+    server.pages["/tides"] = made(b"", "410 Gone")
+    assert run(tmp_path, [source], fetching).live == 0
+
+
+# ---- hosts and time
+
+
+def test_a_sitemap_brings_in_no_other_host_but_those_that_the_source_allows(
+    server: Server, tmp_path: Path
+) -> None:
+    urls = [server.url("/tides"), "http://other.test/a", "http://other.test/b", "http://allowed.test/c"]
+    locs = "".join(f"<url><loc>{url}</loc></url>" for url in urls)
+    server.pages["/mixed.xml"] = made(f"<urlset>{locs}</urlset>".encode(), Content_Type="text/xml")
+    source = Source("map", "sitemap", urls=(server.url("/mixed.xml"),), hosts=("allowed.*",))
+    assert run(tmp_path, [source], quick(server.port)).counts["new"] == 2
+    got = outcomes(tmp_path)
+    assert got["http://allowed.test/c"] == ("rejected", "no_contact")
+    assert got["source:map"] == ("rejected", "ignored")
+    assert not {"http://other.test/a", "http://other.test/b"} & set(got)
+
+
+def test_what_a_host_has_no_time_for_is_said_and_comes_first_in_the_next_run(
+    server: Server, tmp_path: Path
+) -> None:
+    source = Source("map", "sitemap", urls=(server.url("/map.xml"),))
+    slow = quick(server.port, delay=0.4, host_seconds=1.5)
+    first = run(tmp_path, [source], slow)
+    assert 0 < first.live < len(TOPICS)
+    late = {name for name, (_, error) in outcomes(tmp_path).items() if error == "put_off"}
+    assert len(late) == len(TOPICS) - (first.live or 0)
+    server.seen.clear()
+    run(tmp_path, [source], quick(server.port))
+    asked = [path for path in server.paths if path != "/robots.txt"]
+    assert {server.url(path) for path in asked[: len(late)]} == late
+    assert len(tables.heads(tmp_path / "clean")) == len(TOPICS)

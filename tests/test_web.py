@@ -150,7 +150,15 @@ def server() -> Iterator[Server]:
 def quick(port: int, **settings: Any) -> Fetching:
     """Settings for tests: no pauses, short deadlines, this one port of the loopback allowed."""
     return replace(
-        Fetching(delay=0, total_seconds=5, ports=(80, 443, port), allow=(f"{LOOPBACK}:{port}",)), **settings
+        Fetching(
+            delay=0,
+            total_seconds=5,
+            gone_after=1,
+            gone_days=0,
+            ports=(80, 443, port),
+            allow=(f"{LOOPBACK}:{port}",),
+        ),
+        **settings,
     )
 
 
@@ -335,6 +343,29 @@ def test_a_delay_beyond_reason_lets_one_page_through_and_puts_off_the_rest(
     got = fetch([server.url("/a"), server.url("/b")], tmp_path, quick(server.port))
     assert isinstance(got[server.url("/a")], Fetched)
     assert kind(got[server.url("/b")]) is RejectReason.PUT_OFF
+
+
+def test_a_slow_host_holds_up_the_others_for_no_longer_than_its_time(server: Server, tmp_path: Path) -> None:
+    names = [f"http://{host}.test:{server.port}" for host in ("slow", "quick")]
+    server.pages |= {f"/{number}": made(PAGE.encode()) for number in range(20)}
+    server.pages["slow.test/robots.txt"] = made(b"User-agent: *\nCrawl-delay: 2", Content_Type="text/plain")
+    asks = [f"{name}/{number}" for name in names for number in range(20)]
+    started = time.monotonic()
+    got = fetch(asks, tmp_path, quick(server.port, host_seconds=1))
+    assert time.monotonic() - started < 20, "the slow host alone would take 40 s"
+    assert all(isinstance(got[url], Fetched) for url in asks if "quick" in url)
+    slow = [got[url] for url in asks if "slow" in url]
+    assert {kind(outcome) for outcome in slow[1:]} == {RejectReason.PUT_OFF}
+    assert "fetch.host_seconds" in str(slow[-1])
+
+
+def test_a_run_ends_when_its_time_is_used_up(server: Server, tmp_path: Path) -> None:
+    server.pages |= {f"/{number}": made(PAGE.encode()) for number in range(20)}
+    asks = [server.url(f"/{number}") for number in range(20)]
+    got = fetch(asks, tmp_path, quick(server.port, delay=0.3, run_seconds=1))
+    late = [outcome for outcome in got.values() if kind(outcome) is RejectReason.PUT_OFF]
+    assert 0 < len(late) < len(asks)
+    assert "fetch.run_seconds" in str(late[0])
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,18 @@ class RejectReason(StrEnum):
     )
     PUT_OFF = (
         "put_off",
-        "robots.txt cannot be had, or the host asks to wait for more than five minutes or only fails",
-        "nothing: the next run asks again",
+        "robots.txt cannot be had, the host asks to wait for more than five minutes or only fails, or its time "
+        "in a run (`host_seconds`, `run_seconds`) is used up",
+        "nothing: the next run asks for it first",
         True,
     )
-    GONE = ("gone", "answers 404 or 410; its document is withdrawn", "nothing, or take it off the list", True)
+    GONE = (
+        "gone",
+        "answers 410, or 404: its document is withdrawn, after a 404 only when the page stays away "
+        "(`gone_after`, `gone_days`)",
+        "nothing, or take it off the list",
+        True,
+    )
     HTTP_ERROR = ("http_error", "answers another status than 200", "open it to see why", True)
     REDIRECT_LOOP = (
         "redirect_loop",
@@ -131,7 +138,11 @@ class RejectReason(StrEnum):
     UNSAFE_PATH = ("unsafe_path", "a symbolic link", "put the file itself there")
     SPECIAL_FILE = ("special_file", "a device, pipe or socket", "leave it out")
     UNREADABLE = ("unreadable", "the system does not let us read it", "correct its rights")
-    IGNORED = ("ignored", "hidden, or a download that is not complete", "rename it")
+    IGNORED = (
+        "ignored",
+        "hidden, or a download that is not complete; addresses of other hosts in a sitemap",
+        "rename it; name those hosts in the source's `hosts`",
+    )
     BAD_SIDECAR = ("bad_sidecar", "its `.capture.toml` or `site.toml` cannot be used", "correct or delete that")
 
 

@@ -47,10 +47,12 @@ KINDS: Mapping[str, SourceKind] = {
     for kind in (
         SourceKind("files", "files on this machine", None, ("paths",)),
         SourceKind("urls", "pages", "page", ("urls", "list"), ("pages",)),
-        SourceKind("sitemap", "the pages that sitemaps name", "list", ("urls",), ("pages",)),
+        SourceKind("sitemap", "the pages that sitemaps name", "list", ("urls",), ("pages", "hosts")),
         SourceKind("feed", "the pages that feeds name", "list", ("urls",), ("pages",)),
         SourceKind("warc", "the pages in archives on this machine", None, ("paths",), _CHOICE),
-        SourceKind("site", "a site, by its sitemaps or its links", "rules", ("urls",), ("depth", "pages")),
+        SourceKind(
+            "site", "a site, by its sitemaps or its links", "rules", ("urls",), ("depth", "pages", "hosts")
+        ),
     )
 }
 
@@ -63,8 +65,11 @@ class Fetching:
     beyond ``allow`` is fetched without. ``delay``: between two requests to one host; a longer Crawl-delay of
     its robots.txt wins. ``hosts``: asked at once, each with one request in flight. ``retries``: further tries
     after 429, 5xx or a connection fault. ``ports``: that may be asked. ``allow``: pairs ``address:port`` that
-    are asked though they are not public, for tests and mirrors of one's own. ``reserved``: whether to take
-    pages whose headers reserve them against text mining.
+    are asked though they are not public, for tests and mirrors of one's own. ``host_seconds`` and
+    ``run_seconds``: how long a host, and all hosts together, are asked in a run; what is left then is put off,
+    and comes first in the next. ``gone_after``, ``gone_days``: a page is gone when it answered 404 in so many
+    visits in a row, the first and the last so many days apart (410 counts at once). ``reserved``: whether to
+    take pages whose headers reserve them against text mining.
     """
 
     contact: str = ""
@@ -78,6 +83,10 @@ class Fetching:
     url_length: int = 2_048
     ports: tuple[int, ...] = (80, 443)
     allow: tuple[str, ...] = ()
+    host_seconds: float = 3_600.0
+    run_seconds: float = 21_600.0
+    gone_after: int = 3
+    gone_days: float = 1.0
     reserved: bool = False
 
 
@@ -89,7 +98,7 @@ class Source:
     ``paths`` files, folders or archives. ``include`` and ``exclude`` are patterns (``*`` stands for anything)
     for addresses, or for paths in a source of files. ``pages`` is the most that is taken in a run, ``depth``
     how many links a site is followed. ``records``, ``statuses``, ``media_types`` and ``hosts`` choose among the
-    records of an archive.
+    records of an archive; of a site or sitemap ``hosts`` are taken besides those that ``urls`` name.
     """
 
     name: str
@@ -402,6 +411,10 @@ _FETCH: Mapping[str, Callable[[object, str], Any]] = {
     "url_length": _number(50, 8_192, int),
     "ports": _each(_number(1, 65_535, int)),
     "allow": _each(_pair),
+    "host_seconds": _number(1, 1_000_000, float),
+    "run_seconds": _number(1, 1_000_000, float),
+    "gone_after": _number(1, 100, int),
+    "gone_days": _number(0, 365, float),
     "reserved": _flag,
 }
 _SOURCE: Mapping[str, Callable[[object, str], Any]] = {

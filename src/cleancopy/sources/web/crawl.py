@@ -17,6 +17,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,16 +113,17 @@ def crawl(
     what the archive has, ``refused`` why the page of an address and site is not to be asked for (None: it may
     be). An address beyond ``fetching.allow`` is refused where no contact is named.
     """
-    frontier = _Frontier({source.name: source for source in sources}, fetching, found, refused, root)
-    asks, step = frontier.begin(), 0
-    first = next(asks, None)
-    if first is None:
+    by_name = {source.name: source for source in sources}
+    if not by_name:
         return
     with (
         CrawlLog(root, work / "crawl", name) as log,
         HttpCache(scratch_folder(root) / NAME) as cache,
         asyncio.Runner() as runner,
     ):
+        frontier = _Frontier(by_name, fetching, found, refused, root, cache)
+        asks, step = frontier.begin(), 0
+        first = next(asks, None)
         session = runner.run(_opened(fetching, resolver))
         try:
             fetcher = Fetcher(session, log.archive, cache, fetching, limits, held)
@@ -138,6 +140,7 @@ def crawl(
                     first = next(asks, None)
         finally:
             runner.run(session.close())
+        frontier.end()
 
 
 async def _opened(fetching: Fetching, resolver: AbstractResolver | None) -> ClientSession:
@@ -175,17 +178,46 @@ class _Frontier:
     found: Callable[[Found], object]
     refused: Callable[[str, str | None], str | None]
     root: StorePath
+    cache: HttpCache
     seen: set[int] = field(default_factory=set)
     taken: Counter[str] = field(default_factory=Counter)
     full: set[str] = field(default_factory=set)
     paged: set[str] = field(default_factory=set)
+    late: dict[str, list[tuple[str, int]]] = field(default_factory=dict)  # by source: what was put off
+    waited: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # by source: what was put off before, asked first
+    elsewhere: dict[str, Counter[str]] = field(default_factory=dict)  # by source: hosts that are not the site's
 
     def begin(self) -> Iterator[Ask]:
-        """What the sources themselves name."""
+        """What was put off before, then what the sources themselves name."""
+        for source in self.sources.values():
+            yield from self._waiting(source)
         for source in self.sources.values():
             first = KINDS[source.kind].asks
             if first is not None:
                 yield from self._asks(source, _named(source), kind=first)
+
+    def _waiting(self, source: Source) -> Iterator[Ask]:
+        """What the run before put off; of a list of addresses what it still names."""
+        waiting = self.cache.waiting(source.name)
+        listed = set(_named(source)) if waiting and source.kind == "urls" else None
+        self.waited[source.name] = [url for url, _ in waiting]
+        for url, depth in waiting:
+            if listed is None or url in listed:
+                yield from self._asks(source, [url], depth=depth, quiet=True)
+
+    def end(self) -> None:
+        """Keep what was put off for the next run, and say what was left out."""
+        for name in self.sources:
+            self.cache.put_off(name, self.late.get(name, ()), self.waited.get(name, ()))
+        for name, hosts in self.elsewhere.items():
+            named = ", ".join(sorted(hosts)[:5]) + (", ..." if len(hosts) > 5 else "")
+            message = (
+                f"source {name!r}: its sitemaps name {hosts.total():,} addresses of other hosts ({named}); "
+                "they were left out: list those hosts under its hosts if they are to be taken"
+            )
+            self.found(RejectedInput(f"source:{name}", "hosts", RejectReason.IGNORED, message))
 
     def fall_back(self) -> Iterator[Ask]:
         """The start pages of the sites whose sitemaps named no page that is to be asked for."""
@@ -198,6 +230,8 @@ class _Frontier:
         source = self.sources[ask.source]
         name = printable(ask.asked)
         if isinstance(outcome, Rejection):
+            if outcome.kind is RejectReason.PUT_OFF and ask.kind == "page":
+                self.late.setdefault(source.name, []).append((ask.asked, ask.depth))
             self.found(RejectedInput(name, "", outcome.kind, f"{name}: {outcome}"))
         elif isinstance(outcome, Gone):
             self.found(Missing(name, source.name, outcome))
@@ -223,7 +257,7 @@ class _Frontier:
                     self.found(RejectedInput(name, "", named.kind, f"{name}: {named}"))
             elif isinstance(named, UrlList):
                 self.found(self._page(source, printable(ask.asked), outcome, str(named)))
-                yield from self._asks(source, named.pages)
+                yield from self._asks(source, self._of_the_site(source, named))
                 if ask.depth < MAX_NESTING:
                     yield from self._asks(source, named.lists, kind="list", depth=ask.depth + 1)
             else:
@@ -260,7 +294,7 @@ class _Frontier:
             if not self._room(source):
                 return
             self.seen.add(mark)
-            if kind == "page":
+            if kind == "page" and not quiet:
                 self.paged.add(source.name)
             if not may_ask(address, self.fetching):
                 name = printable(url)
@@ -286,13 +320,34 @@ class _Frontier:
             self.found(RejectedInput(f"source:{source.name}", "", RejectReason.TOO_MANY_URLS, message))
         return False
 
+    def _of_the_site(self, source: Source, named: UrlList) -> Iterator[str]:
+        """The pages that a list names; of a sitemap those of the source's own hosts, the others are counted.
+
+        The sitemap protocol lets a sitemap speak for its own host alone; a feed links where it likes.
+        """
+        for url in named.pages:
+            if named.kind != "sitemap" or self._within(source, url):
+                yield url
+            else:
+                host = _host(url) or "no host"
+                self.elsewhere.setdefault(source.name, Counter())[host] += 1
+
     def _within(self, source: Source, link: str) -> bool:
-        """Whether a link stays on the hosts that a site begins at, with or without ``www``."""
-        hosts = {(urlsplit(url).hostname or "").removeprefix("www.") for url in source.urls}
-        return (urlsplit(link).hostname or "").removeprefix("www.") in hosts
+        """Whether a link stays on the hosts that a source begins at, with or without ``www``, or allows."""
+        host = _host(link)
+        own = {_host(url).removeprefix("www.") for url in source.urls}
+        return host.removeprefix("www.") in own or any(fnmatchcase(host, pattern) for pattern in source.hosts)
 
     def _page(self, source: Source, name: str, fetched: Fetched, listed: str = "") -> Page:
         return Page(name, source.name, fetched, source.site, source.language, source.licence, listed)
+
+
+def _host(url: str) -> str:
+    """The host of an address, in lower case; empty where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _short(url: str) -> str:

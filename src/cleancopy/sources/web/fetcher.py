@@ -10,7 +10,8 @@ Every response goes into the archive before anything looks at it.
 What is tried again: 429, 500, 502, 503, 504 and faults of the connection, after a pause that doubles, with
 jitter, or after the time that Retry-After names. What would take longer than five minutes is put off: the
 host's pages are refused in this run, and asked for in the next. So are they when ten requests have failed one
-after the other.
+after the other, and when the host's time in a run, or the run's, is used up: a slow host holds up others for no
+longer than that.
 """
 
 from __future__ import annotations
@@ -131,6 +132,8 @@ class Fetcher:
         self._session, self._archive, self._cache = session, archive, cache
         self._fetching, self._limits, self._held = fetching, limits, held
         self._hosts: dict[str, _Host] = {}
+        self._begun: dict[str, float] = {}  # when each host was first asked, on the loop's clock
+        self._run_begun: float | None = None
         self._ready: list[tuple[float, str]] = []
         self._open = 0
         self._running = 0
@@ -209,10 +212,13 @@ class Fetcher:
     async def _turn(self, host: _Host) -> None:
         """One request to a host, and all that can be said of its other pages without one."""
         asked, pause = False, self._fetching.delay
+        self._close_if_late(host, 0.0)
         while host.asks and not asked:
             ask = host.asks.popleft()
             place = origin(ask.url)
-            if ask.owner is None and place not in host.rules:
+            if ask.owner is None and host.closed:
+                self._settled(ask, _put_off(host.closed))
+            elif ask.owner is None and place not in host.rules:
                 host.asks.appendleft(ask)
                 kept = self._cache.rules(place)
                 host.rules[place] = kept
@@ -234,11 +240,27 @@ class Fetcher:
         if pause > LONGEST_WAIT:
             host.closed = f"its robots.txt asks for {pause:.0f} s between requests"
         elif asked:
-            self._rest(host, pause)
+            self._close_if_late(host, pause)
+            if not host.closed:
+                self._rest(host, pause)
         host.busy = False
         self._running -= 1
         self._ready_again(host)
         self._wake.set()
+
+    def _close_if_late(self, host: _Host, pause: float) -> None:
+        """Ask a host no more in this run where its time, or the run's, is over after a pause."""
+        now = asyncio.get_running_loop().time()
+        host_begun = self._begun.setdefault(host.name, now)
+        self._run_begun = now if self._run_begun is None else self._run_begun
+        if now + pause - host_begun > self._fetching.host_seconds:
+            host.closed = (
+                f"the host was asked for as long as fetch.host_seconds ({self._fetching.host_seconds:g}) allows"
+            )
+        elif now + pause - self._run_begun > self._fetching.run_seconds:
+            host.closed = (
+                f"the run has taken as long as fetch.run_seconds ({self._fetching.run_seconds:g}) allows"
+            )
 
     def _rest(self, host: _Host, seconds: float) -> None:
         host.free_at = max(host.free_at, asyncio.get_running_loop().time() + seconds)
@@ -298,9 +320,9 @@ class Fetcher:
             if answer.status in REDIRECTS:
                 self._queue(self._redirected(ask, answer), first=True)
             elif answer.status in (404, 410) and ask.kind == "page":
-                message = f"answers {answer.status}: there is no such page any more"
-                self._settled(ask, Gone((ask.url, *ask.hops), message))
+                self._settled(ask, self._missing(ask, answer.status))
             elif answer.status == 304 and payload and ref and answer.response:
+                self._cache.not_missing(_start(ask))
                 self._settled(ask, Fetched(ask.url, payload, ref, answer.response.time, changed=False))
             else:
                 self._settled(ask, *self._new(ask, answer, ref))
@@ -323,8 +345,23 @@ class Fetcher:
         assert answer.response is not None
         assert ref is not None
         digest = hashlib.sha256(payload).hexdigest()
+        self._cache.not_missing(_start(ask))
         self._cache.remember(ask.url, validators(answer.headers, _digest(answer), digest))
         return Fetched(ask.url, digest, ref, answer.response.time), payload
+
+    def _missing(self, ask: Ask, status: int) -> Gone | Rejection:
+        """A page that is not there: gone where the server says so for good, or has said so for long enough."""
+        urls, settings = (ask.url, *ask.hops), self._fetching
+        if status == 410:
+            return Gone(urls, "answers 410: there is no such page any more")
+        times, days = self._cache.count_missing(_start(ask))
+        if times >= settings.gone_after and days >= settings.gone_days:
+            return Gone(urls, f"answers 404, {times} times in a row: there is no such page any more")
+        return Rejection(
+            RejectReason.GONE,
+            f"answers 404, {times} times in a row; a document of it stays until it has done so "
+            f"{settings.gone_after} times over {settings.gone_days:g} days (fetch.gone_after, fetch.gone_days)",
+        )
 
     def _redirected(self, ask: Ask, answer: Answer) -> Ask:
         """Where a redirect leads, vetted as any other address."""
@@ -398,6 +435,11 @@ class Fetcher:
         self._ready_again(host)
 
 
+def _start(ask: Ask) -> str:
+    """The address that an ask began with, before redirects."""
+    return ask.hops[0] if ask.hops else ask.url
+
+
 def _without_rules(fault: Rejection | None) -> Rejection:
     """Why a page is not asked for whose robots.txt could not be had."""
     if fault and fault.kind in (RejectReason.FORBIDDEN_ADDRESS, RejectReason.BAD_URL):
@@ -406,7 +448,7 @@ def _without_rules(fault: Rejection | None) -> Rejection:
 
 
 def _put_off(why: str) -> Rejection:
-    return Rejection(RejectReason.PUT_OFF, f"put off, as {why}; the next run asks again")
+    return Rejection(RejectReason.PUT_OFF, f"put off, as {why}; the next run asks for it first")
 
 
 def _digest(answer: Answer) -> str:

@@ -3,6 +3,8 @@
     with HttpCache(path) as cache:
         cache.validators(url)   cache.remember(url, Validators(...))
         cache.rules(origin)     cache.keep_rules(origin, rules)
+    cache.count_missing(url)                        how often, and for how long, it answered 404
+    cache.waiting(source)   cache.put_off(...)      pages for which there was no time
 
 One SQLite file below clean/. It only saves work: without it pages are asked for in full, so it may be removed
 at any time. A validator is never trusted alone; whoever uses it checks that the store has the payload.
@@ -13,7 +15,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -29,6 +31,11 @@ NAME = "visits.sqlite"
 _TABLES = """
 create table if not exists pages (
     url text primary key, etag text, modified text, body text not null, payload text not null
+) without rowid;
+create table if not exists missing (url text primary key, first real not null, times integer not null)
+    without rowid;
+create table if not exists waiting (
+    source text, url text, depth integer not null, primary key (source, url)
 ) without rowid;
 create table if not exists robots (origin text primary key, asked real not null, text text not null)
     without rowid;
@@ -116,6 +123,39 @@ class HttpCache:
         if rules.text is not None:
             self._fresh[origin] = rules
             self._flush_if_due()
+
+    def count_missing(self, url: str) -> tuple[int, float]:
+        """Count one more 404 in a row: how many there are, and how many days lie between the first and now."""
+        now = time.time()
+        with self._store_errors(), self._file:
+            upsert = "insert into missing values (?, ?, 1) on conflict (url) do update set times = times + 1"
+            self._file.execute(upsert, (url, now))
+            first, times = self._file.execute(
+                "select first, times from missing where url = ?", (url,)
+            ).fetchone()
+        return times, max(0.0, now - first) / 86_400
+
+    def not_missing(self, url: str) -> None:
+        """Forget the 404s of an address that gave a page."""
+        with self._store_errors():
+            if self._file.execute("select 1 from missing where url = ?", (url,)).fetchone():
+                with self._file:
+                    self._file.execute("delete from missing where url = ?", (url,))
+
+    def waiting(self, source: str) -> list[tuple[str, int]]:
+        """The addresses of a source that were put off, with how many links led to each, in order."""
+        with self._store_errors():
+            select = "select url, depth from waiting where source = ? order by depth, url"
+            rows: list[tuple[str, int]] = self._file.execute(select, (source,)).fetchall()
+        return rows
+
+    def put_off(self, source: str, pages: Iterable[tuple[str, int]], asked: Iterable[str]) -> None:
+        """Keep which pages of a source were put off, in place of those that were asked for since."""
+        with self._store_errors(), self._file:
+            delete = "delete from waiting where source = ? and url = ?"
+            self._file.executemany(delete, [(source, url) for url in asked])
+            insert = "insert or replace into waiting values (?, ?, ?)"
+            self._file.executemany(insert, [(source, url, depth) for url, depth in pages])
 
     def _flush_if_due(self) -> None:
         pending = len(self._pages) + len(self._fresh)
