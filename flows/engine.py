@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 #: Seconds that a scheduler may take to answer, and to have a worker.
 ANSWER, WORKER = 10, 60
 #: Seconds that a worker waits for one that was cut off and is still at the same shard.
-PATIENCE = 3_600.0
+SHARD_TIMEOUT = 3_600.0
 #: The file by which a worker finds out that it sees the run's files, and is fit for it.
 MADE_BY = "made-by"
 
@@ -176,7 +176,7 @@ def _here(run: Run) -> Iterator[Run]:
 def _at_work(run: Run, step: str, number: int) -> Iterator[Run]:
     _check_worker(run)
     os.environ.pop(_TRIM, None)  # before the process that reads begins, which takes it over
-    with locked(run.work / f"held-{step}-{number:05d}", PATIENCE), relaxed_gc():
+    with locked(run.work / f"held-{step}-{number:05d}", SHARD_TIMEOUT), relaxed_gc():
         yield _with_what_it_knows(replace(run, workers=min(run.workers, 1)))
 
 
@@ -206,7 +206,7 @@ def _check_worker(run: Run) -> None:
 def wait_for_others(run: Run) -> None:
     """Wait until no worker is at a shard of the run any more that a dead flow gave it."""
     for held in sorted(run.work.glob("held-*")):
-        with locked(held, PATIENCE):
+        with locked(held, SHARD_TIMEOUT):
             pass
 
 

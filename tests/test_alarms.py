@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cleancopy.cli import app
-from cleancopy.ingest import alarms
+from cleancopy.document import Document
+from cleancopy.ingest import alarms, clean_shard
 from cleancopy.ingest.pipeline import begin, ingest
 from cleancopy.ingest.run import Run, Summary
 from cleancopy.sources.settings import Fetching, Source
@@ -116,3 +117,22 @@ def test_pages_where_learned_chrome_stopped_are_counted_and_an_alarm() -> None:
     (alarm,) = alarms.chrome_stopped({"news.example": 3})
     assert (alarm.name, alarm.about, alarm.facts["pages"]) == ("chrome-stopped", "news.example", 3)
     assert list(alarms.chrome_stopped({})) == []
+
+
+def test_a_run_counts_the_pages_whose_notes_say_that_chrome_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = clean_shard.apply_stages
+
+    def with_note(*given: Any) -> Document:
+        cleaned = real(*given)
+        return replace(cleaned, notes=(*cleaned.notes, "site chrome stopped: it would have taken 80 %"))
+
+    folder = tmp_path / "raw" / "news.example"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_text("The gauge at the old quay was read at noon.")
+    with begin(raw=tmp_path / "raw", root=tmp_path / "clean", workers=0) as under_way:
+        monkeypatch.setattr(clean_shard, "apply_stages", with_note)
+        summary = ingest(under_way)
+    assert summary.chrome_stopped == {"news.example": 1}
+    assert "chrome-stopped" in [alarm.name for alarm in summary.alarms]

@@ -30,6 +30,8 @@ from cleancopy.version import is_current
 
 #: A document to clean: its entry, the document as read, and the seq of its stored version, 0 for a new one.
 Pending = tuple[LedgerEntry, Document, int]
+#: How a document's note begins to which learned chrome was not applied, as it would have taken too much.
+_CHROME_STOPPED = "site chrome stopped"
 #: So many documents are signed at once.
 SIGN_AT_ONCE = 256
 
@@ -169,6 +171,7 @@ def _leave(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: 
             cut=tuple(sorted(cut.items())),
             kept=len(text),
             stored=stored,
+            chrome_stopped=any(note.startswith(_CHROME_STOPPED) for note in document.notes),
         )
         index.append(cleaned)
 
