@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,6 +59,7 @@ class _Kept:
     runner: Runner
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     read: float = 0.0
+    recording: bool = True
 
 
 def up(address: Address, place: Place, *, password: bool = True) -> None:
@@ -137,7 +139,7 @@ async def _keep(
     async with get_client() as client:
         await bury(client)
         await _deploy(client, kept, sources)
-    await asyncio.to_thread(_write_history)
+    await _record(kept)
     print(f"The UI is at {address.url}", flush=True)
     if password:
         print(f"It asks for the user:password in {server.secret_file()}", flush=True)
@@ -182,17 +184,23 @@ async def _deploy(client: PrefectClient, kept: _Kept, sources: Sequence[Source])
             print(f"{one.name}: was due while nothing ran; it runs once now", flush=True)
 
 
-def _write_history() -> None:
-    """Write the runs that no server watched into the history; in a process of its own, as that takes 60 MB."""
-    if next(waiting(), None) is None:
-        return
+async def _record(kept: _Kept) -> None:
+    """Write the runs that no server watched into the history; what fails is tried again at the next start."""
+    if kept.recording and next(waiting(), None) is not None:
+        kept.recording = await asyncio.to_thread(_write_history)
+
+
+def _write_history() -> bool:
+    """Write the waiting notes, in a process of its own, as that takes 270 MB; whether it could."""
     command = [sys.executable, "-m", "cleancopy_flows.history"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        why = done.stderr.strip().rpartition("\n")[2]
+        errors = [line for line in done.stderr.splitlines() if re.match(r"[\w.]+: ", line)]
+        why = errors[-1] if errors else f"code {done.returncode}"
         print(f"Earlier runs are not in the history yet, as that failed: {why}", file=sys.stderr, flush=True)
     elif done.stdout.strip() != "0":
         print(f"Earlier runs that are in the history now: {done.stdout.strip()}", flush=True)
+    return done.returncode == 0
 
 
 def _changed(path: Path) -> float:
@@ -212,7 +220,7 @@ async def _watch(kept: _Kept) -> None:
                 kept.server = await asyncio.to_thread(server.start, kept.address, kept.password)
                 server.announce(kept.address, kept.server)
                 await asyncio.to_thread(server.wait, kept.address, kept.server)
-            await asyncio.to_thread(_write_history)
+            await _record(kept)
             async with get_client() as client:
                 await bury(client)
                 if (now := _changed(kept.place.sources)) != kept.read:

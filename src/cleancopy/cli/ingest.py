@@ -24,6 +24,7 @@ from cleancopy.cli.terminal import (
     Workers,
     as_json_text,
     clear_errors,
+    command_name,
     counted,
     err,
     fail,
@@ -277,6 +278,6 @@ def _show_where_to_look(clean: Path) -> None:
     for line in lines[:4]:
         out.print(Text(f"    {line[:100]}{'...' if len(line) > 100 else ''}"))
     option = "" if clean == Path("clean") else f" --clean {shlex.quote(str(clean))}"
-    name = shlex.quote(file.name)
-    out.print(Text(f"\nread it all:               cleancopy show {name}{option}"))
-    out.print(Text(f"see what was cut and why:  cleancopy explain {name}{option}"))
+    name, command = shlex.quote(file.name), command_name()
+    out.print(Text(f"\nread it all:               {command} show {name}{option}"))
+    out.print(Text(f"see what was cut and why:  {command} explain {name}{option}"))

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -131,6 +132,13 @@ def policy_file(given: Path | None) -> Path | None:
     """The file of the policy: the one that was given, else cleancopy.toml where it is there, else none."""
     here = Path("cleancopy.toml")
     return given or (here if here.is_file() else None)
+
+
+def command_name() -> str:
+    """What to type for cleancopy: its name where the shell finds it, else as it was called, as in a venv."""
+    if shutil.which("cleancopy"):
+        return "cleancopy"
+    return "python -m cleancopy" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
 
 
 def counted(number: int, what: str) -> str:
