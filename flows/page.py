@@ -4,7 +4,7 @@
     ingest-sources      inputs and captures of each source by outcome
     ingest-rejections   each rejected input: stage, kind, message, what to do
     ingest-cut-SOURCE   characters cut, by site and stage, and the change of their share since the last run
-    ingest-chrome       what was learned anew of each site's chrome
+    ingest-chrome       what was newly learned of each site's chrome
     release-manifest    where the release's manifest is
     ingest-progress     how far the reading of a shard is, while it works
 
