@@ -247,7 +247,7 @@ STARTED, SIGNED = timedelta(seconds=90), timedelta(seconds=30)
 def _died(run: FlowRun) -> bool:
     """Whether the process of a run is gone, or a run of cleancopy died before it could say which process it is.
 
-    A run that is tried again has the labels of its last attempt until it signs anew.
+    A run that is tried again has the labels of its last attempt until it signs again.
     """
     begun = run.state_type != StateType.PENDING
     signed = "cleancopy.process" in run.labels
