@@ -118,8 +118,10 @@ def _core(text: str) -> _Core:
     text = text[:LONGEST]
     if "&" in text:
         text = html.unescape(text)
-    text = " ".join(_FILE_NAME.sub(" ", text).split())
-    dateline = _DATELINE.match(text)
+    lower = text[:LONGEST].lower()
+    text = _FILE_NAME.sub(" ", text) if any(map(lower.__contains__, _FILE_HINTS)) else text
+    text = " ".join(text.split())
+    dateline = _DATELINE.match(text) if _DASH.search(text, 0, _DATELINE_LENGTH) else None
     place = (dateline["place"] or dateline["signed"]).casefold() if dateline else ""
     text = text[dateline.end() :] if dateline else text
     words = text.split(" ")
@@ -136,6 +138,8 @@ _SIDE_WORDS = """left right before after links rechts vorher nachher gauche droi
     αριστερα δεξια 左 右"""
 _SIDES = frozenset(_SIDE_WORDS.split())
 # A picture's file name, with its ending or as cameras number them.
+_FILE_HINTS = (".jp", ".png", ".gif", ".webp", ".tif", ".svg", "img", "dsc")  # a cheap look: most have none
+_DASH, _DATELINE_LENGTH = re.compile("[—–-]"), 90
 _FILE_NAME = re.compile(r"(?i)\S*\w\.(?:jpe?g|png|gif|webp|tiff?|svg)\b|\b(?:img|dscn?|dscf)[_-]?\d{3,}\b")
 # "WASHINGTON (AP) — ", "BERLIN, Germany - "; with the agency's name the place may be in small letters, too.
 _DATELINE = re.compile(
