@@ -175,7 +175,7 @@ def test_the_commands_show_decide_and_clean_again(folders: tuple[Path, Path]) ->
     assert f"{entry}  dropped, else cut; on 4" in command(folders, "chrome", "show", SITE)
     told = command(folders, "reclean", "--dry-run", "--workers", "0", SITE)
     assert told.count("+Opening hours") == 4
-    assert "4 documents would change: " in told
+    assert "would change: 4 documents; " in told
     assert "nothing was published" in told
     found = command(folders, "reclean", "--dry-run", "--workers", "0", "--json").splitlines()
     assert [json.loads(line)["change"] for line in found] == ["chrome"] * 4
