@@ -52,6 +52,7 @@ def lines(document: Document, chrome: SiteChrome | None = None, headline: str = 
         (f"<h1>A diary of one flood</h1>{PROSE}<footer><h1>Contact</h1></footer>", "A diary of one flood"),
         (f"{MENU}{PROSE}<aside><a href=/river>{TITLE}</a></aside>", None),
         (f"<h1>Example News</h1>{PROSE}", None),
+        (f"<h1>Example</h1>{PROSE}", None),
         (PROSE, None),
     ],
 )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from cleancopy.document import Block, Document
+from cleancopy.extract.metadata.title import host_names
 
 #: A first-level heading and the title say the same where they share so much of the shorter one's words, and of
 #: the longer one's. Figures: a title's first words with a subtitle, or the site's name, behind them.
@@ -37,7 +38,8 @@ def headline_blocks(document: Document) -> range:
     down to the first block that scores as content. The name of the site is no headline.
     """
     title = _key(document.metadata.title or "")
-    names = {_key(name) for name in (document.metadata.site_name, document.site) if name}
+    hosts = host_names(document.metadata.canonical_url or document.url)
+    names = {_key(name) for name in (document.metadata.site_name, document.site, *hosts) if name}
     exact = [] if title in names or not title else _exact(document, title)
     if exact:
         return min(exact, key=lambda match: match[:2])[2]

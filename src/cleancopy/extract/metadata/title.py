@@ -50,7 +50,7 @@ def find_title(claims: Claims, main: JsonNode, site: str | None, url: str | None
     A first-level heading comes first. Where none fits, as where it holds the site's name, it is a lower heading
     that says what the page is called, or a part of it. The site's name is taken off what is declared.
     """
-    sites = [name_key(name) for name in (site, *_host_names(url)) if name]
+    sites = [name_key(name) for name in (site, *host_names(url)) if name]
     called = [claims.first(_TITLES, as_title), node_title(main) if rank_of(main) < 2 else None, *claims.titles]
     titles = [title for title in called if title]
     declared = [_without_site(title, sites, home=_is_home(url)) for title in titles]
@@ -94,7 +94,7 @@ def _is_home(url: str | None) -> bool:
         return False
 
 
-def _host_names(url: str | None) -> tuple[str, ...]:
+def host_names(url: str | None) -> tuple[str, ...]:
     """What an address' host calls the site: of https://www.news.example.co.uk/ "news" and "example", the whole
     host, and "example.co.uk".
     """
