@@ -22,6 +22,7 @@ from cleancopy.export.jsonl import write_jsonl
 from cleancopy.ingest.pipeline import begin, ingest
 from cleancopy.policy import CaptionPolicy, Policy
 from cleancopy.stages.captions.clusters import NOTHING_KNOWN, Caption, captions_of, cluster, columns_of
+from cleancopy.stages.captions.credits import split_credits
 from cleancopy.stages.captions.wordings import APART, EQUAL, SAME, compare_wordings
 from cleancopy.store import caption_table
 
@@ -131,6 +132,13 @@ def test_datelines_of_two_places_keep_captions_apart():
     caption = "Protesters march through the streets of the old town against higher prices of bread and fuel"
     assert compare_wordings(f"PARIS (AP) — {caption}", caption, POLICY) == EQUAL
     assert compare_wordings(f"PARIS (AP) — {caption}", f"BERLIN (AP) — {caption}", POLICY) == APART
+
+
+def test_a_polish_credit_is_a_credit_and_a_word_that_ends_so_is_none():
+    assert split_credits("Most nad rzeką po remoncie Fot. Jan Novak") == (
+        "Most nad rzeką po remoncie", ["Fot. Jan Novak"]
+    )  # fmt: skip
+    assert split_credits("The parrot. Jan Novak feeds it at noon")[1] == []
 
 
 def test_moved_sentences_are_the_same_caption():

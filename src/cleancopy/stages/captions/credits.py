@@ -138,6 +138,7 @@ _LABEL = re.compile(
       | (?i:courtesy \s+ of | source \s* : | quelle \s* : | fuente \s* : | fonte \s* : | bron \s* :)
       | (?i:copyright) (?=\s+(?:\d{{4}}|©|[A-Z])) | © | \([cC]\)
       | (?i:virin) \s* :
+      | [Ff]ot\. (?=\s?[^\W\d_])  # Polish and Czech, before a name: "Fot. Jan Novak"
     )
     """
 )
@@ -151,7 +152,7 @@ _AGENCY = re.compile(
 AGENCY_KEYS = frozenset(_EVERYWHERE.lower().split("|"))
 _AGENCY_HINTS = (*_EVERYWHERE.split("|"), *_ELSEWHERE.split("|"), "Adobe", "Wikimedia", "REUTERS")
 _HINTS = """photo foto bild image pictur illustr grafik video imagen imagem immagin afbeelding beeld фото
-    credit crédit nachweis courtesy source: quelle fuente: fonte: bron: copyright © (c) virin"""
+    credit crédit nachweis courtesy source: quelle fuente: fonte: bron: copyright © (c) virin fot."""
 _LABEL_HINTS = tuple(_HINTS.split())
 _PARTICLES = """by via for from of the and file files photo photos image images courtesy staff handout
     all rights reserved com org net von van der den de del della di da do dos la le du und et y e i pool stock
@@ -176,5 +177,5 @@ _CAPTION_LABEL = re.compile(
 _MEDIUM_NAMED = re.compile(rf"(?i)(?<![^\W_])(?:{_MEDIUM}|credit|courtesy)(?![^\W_])")
 _PURE_LABEL = re.compile(
     rf"(?ix) ^ (?: (?:{_MEDIUM}) (?:\s+credits?)? \s* (?: : | \s(?:by|von|par|por)\b \s* :? )"
-    r" | credits? \s* : | © ) \s*"
+    r" | credits? \s* : | © | fot\. ) \s*"
 )
