@@ -271,6 +271,29 @@ def test_a_store_without_a_table_gets_one(tmp_path: Path) -> None:
     assert (clean / "captions" / "manifest.json").exists()
 
 
+@pytest.mark.parametrize("step", ["_commit", "_written", "refresh"])
+def test_a_run_that_is_cut_short_at_the_table_loses_nothing(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path
+) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    pages = sorted((tmp_path / "raw").iterdir())
+    run(tmp_path / "raw", clean, paths=pages[:9])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    whole = getattr(caption_table, step)
+    monkeypatch.setattr(caption_table, step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "raw", clean, paths=pages[9:])
+    monkeypatch.setattr(caption_table, step, whole)
+    assert shape(cleancopy.open(clean).captions()) == shape(cleancopy.open(store).captions())
+    run(tmp_path / "raw", clean)
+    assert not list(maintain.faults(clean))
+    assert shape(cleancopy.open(clean).captions()) == shape(cleancopy.open(store).captions())
+
+
 def test_a_row_has_the_address_of_its_picture(store: Path) -> None:
     rows = caption_table.load(store, POLICY).rows.to_pylist()
     assert len(rows) == 18

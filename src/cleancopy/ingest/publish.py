@@ -52,7 +52,7 @@ def _publish(run: Run, shards: int) -> Summary:
         if doc not in plan.gone
     }
     views.refresh(run.root, run.release - 1, release, touched, plan.entries, statuses)
-    if release is not None or caption_table.is_missing(run.root):
+    if release is not None or caption_table.is_behind(run.root):
         caption_table.refresh(run.root, run.policy.captions)
     recleaned = sum(version.cleaned.stored > 0 for version in plan.versions)
     return summarize(run, release, plan.entries, plan.cleaned, recleaned, plan.overflow)

@@ -180,7 +180,8 @@ def refresh(root: StorePath, policy: CaptionPolicy | None = None) -> None:
     else:
         added = _written(root, "verdicts", _verdict_table(found))
         table = replace(table, verdict_files=(*before.verdict_files, *added))
-    if (table.row_files, table.verdict_files) != (before.row_files, before.verdict_files):
+    same = (table.row_files, table.verdict_files) == (before.row_files, before.verdict_files)
+    if not same or (_manifest(root) is not None and is_behind(root)):
         _commit(root, table, policy)
 
 
@@ -194,9 +195,10 @@ def stored_policy(root: StorePath) -> CaptionPolicy:
         return CaptionPolicy()
 
 
-def is_missing(root: StorePath) -> bool:
-    """Whether a store has no table yet."""
-    return _manifest(root) is None
+def is_behind(root: StorePath) -> bool:
+    """Whether a store has no table, or one that a run which was cut short left at an earlier release."""
+    manifest = _manifest(root)
+    return manifest is None or manifest.get("release") != _last_release(root)
 
 
 def rebuild(root: StorePath) -> None:
@@ -397,12 +399,17 @@ def _manifest(root: StorePath) -> dict[str, Any] | None:
 
 def _commit(root: StorePath, table: CaptionTable, policy: CaptionPolicy) -> None:
     manifest = {
+        "release": _last_release(root),
         "settings": _settings(policy),
         "rows": [asdict(file) for file in table.row_files],
         "verdicts": [asdict(file) for file in table.verdict_files],
     }
     atomic_write(folder(root) / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
     _sweep(root, table)
+
+
+def _last_release(root: StorePath) -> int:
+    return max(published_releases(root), default=0)
 
 
 def _written(root: StorePath, kind: str, table: pa.Table) -> tuple[File, ...]:
