@@ -71,6 +71,7 @@ def test_a_book_names_itself_above_the_title_of_its_chapter() -> None:
     head = "<title>Rivers and floods - The Example Book</title>"
     document = read_page(f"<h1>The Example Book</h1>{MENU}<main><h2>Rivers and floods</h2>{PROSE}</main>", head)
     assert (document.metadata.title, shown(document)) == ("Rivers and floods", "Rivers and floods")
+    assert lines(document)[:2] == ["The Example Book", "Rivers and floods"]
 
 
 def test_what_a_stage_makes_of_the_headline_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ _OF_SHORTER, _OF_LONGER = 0.6, 0.3
 _CONTENT = 0.5
 #: A block of more characters than so many times the title's holds more than the headline.
 _LONGEST = 3
+#: A heading of so many words says more than a name or a label.
+_PHRASE = 3
 #: The rank of a line that says the title and is no heading: below all six levels.
 _NO_HEADING = 7
 _NOT_WORD = re.compile(r"[\W_]+")
@@ -37,9 +39,7 @@ def headline_blocks(document: Document) -> range:
     a line that is; else the first-level heading that says nearly the same; else the last first-level heading
     down to the first block that scores as content. The name of the site is no headline.
     """
-    title = _key(document.metadata.title or "")
-    hosts = host_names(document.metadata.canonical_url or document.url)
-    names = {_key(name) for name in (document.metadata.site_name, document.site, *hosts) if name}
+    title, names = _key(document.metadata.title or ""), _site_names(document)
     exact = [] if title in names or not title else _exact(document, title)
     if exact:
         return min(exact, key=lambda match: match[:2])[2]
@@ -48,6 +48,26 @@ def headline_blocks(document: Document) -> range:
     words = _words(document.metadata.title or "")
     alike = [part for part in tops if _are_alike(words, _words(_text(document, part)))]
     return alike[0] if alike else _last_above_content(document, tops)
+
+
+def only_top_heading(document: Document) -> range:
+    """The numbers of the blocks of the page's first-level heading, where it has one and it is a phrase.
+
+    Beside a headline of a lower level it may be the name of a book or a series, above each of its chapters.
+    """
+    tops = [*_headings(document, 1)]
+    if len(tops) != 1 or _ASIDE.search(document.blocks[tops[0].start].path):
+        return range(0)
+    text = _text(document, tops[0])
+    return (
+        tops[0] if len(_WORD.findall(text)) >= _PHRASE and _key(text) not in _site_names(document) else range(0)
+    )
+
+
+def _site_names(document: Document) -> set[str]:
+    """What the page's site and its host are called, as letters."""
+    hosts = host_names(document.metadata.canonical_url or document.url)
+    return {_key(name) for name in (document.metadata.site_name, document.site, *hosts) if name}
 
 
 def _exact(document: Document, title: str) -> list[tuple[int, int, range]]:

@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import replace
 
 from cleancopy.document import Cut, Document
-from cleancopy.extract.headline import headline_blocks
+from cleancopy.extract.headline import headline_blocks, only_top_heading
 from cleancopy.policy import ContentPolicy
 
 
@@ -15,6 +15,9 @@ def apply_headline(document: Document, policy: ContentPolicy, pinned: Set[int]) 
 
     ``pinned`` are the starts of blocks that people have said are chrome: their word is above the setting's.
     """
+    if policy.headline == "always":
+        # The name of a book above the chapter's headline: what is on every page of the site is left to chrome.
+        document = _without_cuts(document, only_top_heading(document), {"content"})
     blocks = range(0) if policy.headline == "model" else headline_blocks(document)
     if not blocks:
         return document
@@ -22,14 +25,17 @@ def apply_headline(document: Document, policy: ContentPolicy, pinned: Set[int]) 
     if policy.headline == "never":
         reason = "the headline, which the policy leaves to the metadata"
         return document.with_cuts([Cut(start, end, "content", "headline", reason)])
-    return document if start in pinned else _without_cuts(document, start, end)
+    return document if start in pinned else _without_cuts(document, blocks)
 
 
-def _without_cuts(document: Document, start: int, end: int) -> Document:
-    """The document with no cut from ``start`` to ``end``; what its cuts take around it stays cut."""
+def _without_cuts(document: Document, blocks: range, stages: Set[str] = frozenset()) -> Document:
+    """The document with no cut, or none of some stages, in some blocks; what is cut around them stays cut."""
+    if not blocks:
+        return document
+    start, end = document.reaches[blocks.start][0], document.reaches[blocks.stop - 1][1]
     cuts = []
     for cut in document.cuts:
-        if cut.end <= start or end <= cut.start:
+        if cut.end <= start or end <= cut.start or (stages and cut.stage not in stages):
             cuts.append(cut)
             continue
         if cut.start < start:
