@@ -11,6 +11,7 @@ known to folder.py, objects.py and lease.py alone; what is marked * lies on each
     clean/releases/000007.pending    release 7 while it is committed; the next run finishes it
     clean/compactions/000003.json    record of a compaction: files that went and came  (compaction.py)
     clean/index/                     signatures and bands of all texts, derived; * too  (dedup_index.py)
+    clean/captions/                  captions of all documents and their keys, derived    (caption_table.py)
     clean/chrome/                    the chrome of each site  (chrome_profiles.py)
     clean/decisions.jsonl            what people decided  (decisions.py)
     clean/inputs.jsonl               the last outcome of every input, derived  (corpus/views.py)
