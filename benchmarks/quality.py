@@ -35,7 +35,19 @@ from unittest.mock import patch
 
 import train
 from peers import TOOLS, Tool, installed, payload
-from quality_report import NO_HEADLINE, OWN, PAGE_TYPES, RIVAL, SCOPES, Cost, Report, figures, markdown, plot
+from quality_report import (
+    LANGUAGES,
+    NO_HEADLINE,
+    OWN,
+    PAGE_TYPES,
+    RIVAL,
+    SCOPES,
+    Cost,
+    Report,
+    figures,
+    markdown,
+    plot,
+)
 from scores import UNTITLED, Made, Row, interval, measure
 from train import CORPORA, Source, read_corpora
 
@@ -264,15 +276,17 @@ def differences(sources: Sequence[Source], rows: Sequence[Row]) -> dict[str, tup
     groups: dict[str, list[str]] = defaultdict(list)
     for source in sources:
         groups[source.corpus].append(source.group)
-        if source.corpus == "wcxb":
+        if source.corpus in ("wcxb", "languages"):
             groups[source.kind].append(source.group)
+        if source.corpus == "languages" and source.kind != "English":
+            groups["other than English"].append(source.group)
     own, rival = by[OWN], by[RIVAL]
     return {
         scope: (
             own.scores[scope].f1 - rival.scores[scope].f1,
             *interval(scope, groups[scope], own.pages[scope], rival.pages[scope]),
         )
-        for scope in (*SCOPES, *PAGE_TYPES)
+        for scope in (*SCOPES, *PAGE_TYPES, *LANGUAGES)
         if scope in own.scores
     }
 

@@ -11,7 +11,9 @@ from peers import TOOLS, installed
 from scores import Row, Score
 
 PAGE_TYPES = ("article", "documentation", "forum", "product", "collection", "listing", "service")
-SCOPES = ("wcxb", "articles", "portals", "sites")
+SCOPES = ("wcxb", "articles", "portals", "sites", "languages")
+#: News pages by language, and those of all languages but English together.
+LANGUAGES = ("English", "Greek", "Chinese", "Russian", "Polish", "other than English")
 OWN = "cleancopy"
 NO_HEADLINE = "cleancopy, headline off"
 #: What cleancopy is held against.
@@ -63,6 +65,12 @@ def _scored(rows: Sequence[Row], number: str) -> list[str]:
     )
 
 
+def _by_language(rows: Sequence[Row]) -> list[str]:
+    scored = [row for row in rows if LANGUAGES[0] in row.scores]
+    body = ([row.name, *(_number(row.scores.get(scope), "F1") for scope in LANGUAGES)] for row in scored)
+    return ["## News pages by language, word F1", "", *table(["", *LANGUAGES], body), ""] if scored else []
+
+
 def _number(score: Score | None, number: str) -> str:
     value = getattr(score, number.lower()) if score else None
     return "" if value is None else f"{value:.3f}"
@@ -107,7 +115,7 @@ def markdown(report: Report) -> str:
             *table(head, ([*line, leak][: len(head)] for line, leak in zip(body, leaks, strict=True))),
             "",
         ]
-    return "\n".join([*lines, *_compared(report), *_cost(report), *_remarks(report), ""])
+    return "\n".join([*lines, *_by_language(rows), *_compared(report), *_cost(report), *_remarks(report), ""])
 
 
 def _compared(report: Report) -> list[str]:

@@ -145,6 +145,10 @@ def measure(name: str, sources: Sequence[Source], made: Sequence[Made]) -> Row:
             for share, snippets in (("leak", source.leave), ("keep", source.keep)):
                 there[share][0] += snippets_there(one.text, snippets)
                 there[share][1] += len(snippets)
+        elif source.corpus == "languages":
+            pages[source.kind].append(score)
+            if source.kind != "English":
+                pages["other than English"].append(score)
         elif source.corpus == "sites":
             leaks.append(chrome_leak(one.text, source))
     scores = {scope: mean_score(scope, list(own)) for scope, own in pages.items()}
