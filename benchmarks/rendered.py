@@ -8,10 +8,11 @@ Pages of WCXB, chosen by a seed, are opened from disk in headless Chromium, scri
 - recall: the share of the shown words that the page text has
 - shown: the share of the page text's words that the browser shows
 
-Closed ``details``, options, ``noscript``, ruby, formulas and the ``alt`` of pictures are taken out on both
-sides: the elements are removed from the browser's tree, and that tree, written as HTML, is what is cleaned.
-With ``--parsed-by cleancopy`` the page is cleaned as it was captured, so that faults of the parser count, too,
-and so do the elements that were removed. A stylesheet from elsewhere does not load; what only it would hide is
+Closed ``details``, options, ``noscript``, ruby, formulas, the ``alt`` of pictures, and text that a class keeps
+for screen readers (unless ``--screen-readers`` asks for it) are taken out on both sides: the elements are
+removed from the browser's tree, and that tree, written as HTML, is what is cleaned. With ``--parsed-by
+cleancopy`` the page is cleaned as it was captured, so that faults of the parser count, too, and so do the
+elements that were removed. A stylesheet from elsewhere does not load; what only it would hide is
 shown. Chromium is the system's, else playwright's own; ``--browser`` names another.
 """
 
@@ -59,6 +60,12 @@ LEFT_OUT = (
         'script[type^="math/"]',
     ),
 )
+#: Text for screen readers alone, by the names that frameworks give it: the stylesheets that hide it may lie
+#: elsewhere and not load. Left out on both sides, too, unless it is asked for.
+SCREEN_READERS = (
+    *(".sr-only", ".visually-hidden", ".visuallyhidden", ".screen-reader-text", ".screen-reader-only"),
+    *(".screenreader-only", ".usa-sr-only", ".element-invisible", ".assistive-text", ".offscreen-text"),
+)
 PRUNE = """left_out => {
   document.querySelectorAll(left_out).forEach(element => element.remove());
   document.querySelectorAll('[alt]').forEach(element => element.removeAttribute('alt'));
@@ -105,7 +112,7 @@ def browser_page(program: str | None) -> Iterator[Page]:
             browser.close()
 
 
-def rendered(page: Page, file: Path) -> tuple[str, str]:
+def rendered(page: Page, file: Path, left_out: Sequence[str]) -> tuple[str, str]:
     """The text that the browser shows of a file and the tree it made, both without what is left out."""
     address = file.as_uri()
 
@@ -115,7 +122,7 @@ def rendered(page: Page, file: Path) -> tuple[str, str]:
     page.unroute_all()
     page.route("**/*", only_this)
     page.goto(address, wait_until="load", timeout=60_000)
-    text, markup = page.evaluate(PRUNE, ", ".join(LEFT_OUT))
+    text, markup = page.evaluate(PRUNE, ", ".join(left_out))
     return text, markup
 
 
@@ -129,14 +136,14 @@ def page_text(payload: bytes | str, charset: str | None) -> str:
         return ""
 
 
-def compare(page: Page, path: Path, folder: Path, parsed_by: str) -> Compared | None:
+def compare(page: Page, path: Path, folder: Path, parsed_by: str, left_out: Sequence[str]) -> Compared | None:
     """A page compared; None where the browser does not open it."""
     payload = gzip.decompress(path.read_bytes())
     file = folder / "page.html"
     # Opened from disk a page has no header that names its encoding: the mark at its start does.
     file.write_text("\ufeff" + decode(payload)[0].replace("\ufeff", ""), encoding="utf-8", errors="replace")
     try:
-        text, markup = rendered(page, file)
+        text, markup = rendered(page, file, left_out)
     except Error as error:
         print(f"  {path.name}: not opened: {str(error).splitlines()[0]}")
         return None
@@ -182,6 +189,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--worst", type=int, default=10, help="print so many of the worst pages")
     parser.add_argument("--parsed-by", choices=("browser", "cleancopy"), default="browser")
+    parser.add_argument(
+        "--screen-readers", action="store_true", help="count the text that classes keep for screen readers"
+    )
     parser.add_argument("--browser", help="the program to start")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     given = parser.parse_args()
@@ -189,10 +199,11 @@ def main() -> None:
     if not paths:
         parser.error(f"{given.folder} has no html/*.html.gz; give the folder of the corpus")
     chosen = random.Random(given.seed).sample(paths, min(given.pages, len(paths)))
+    left_out = LEFT_OUT if given.screen_readers else (*LEFT_OUT, *SCREEN_READERS)
     pages: list[Compared] = []
     with tempfile.TemporaryDirectory() as name, browser_page(given.browser) as page:
         for path in sorted(chosen):
-            compared = compare(page, path, Path(name), given.parsed_by)
+            compared = compare(page, path, Path(name), given.parsed_by, left_out)
             if compared:
                 pages.append(compared)
     figures: dict[str, Any] = summary(pages)
