@@ -51,6 +51,7 @@ def lines(document: Document, chrome: SiteChrome | None = None, headline: str = 
         (f"<h1>{TITLE}: a diary</h1>{PROSE}", f"{TITLE}: a diary"),
         (f"<h1>A diary of one flood</h1>{PROSE}<footer><h1>Contact</h1></footer>", "A diary of one flood"),
         (f"{MENU}{PROSE}<aside><a href=/river>{TITLE}</a></aside>", None),
+        (f"<h1 class=photo-credit>{TITLE}</h1>{PROSE}", TITLE),
         (f"<h1>Example News</h1>{PROSE}", None),
         (f"<h1>Example</h1>{PROSE}", None),
         (PROSE, None),

@@ -28,6 +28,7 @@ _NOT_WORD = re.compile(r"[\W_]+")
 _WORD = re.compile(r"\w+")
 #: The element of a heading, of which a block may be a part.
 _HEADING = re.compile(r".*/h[1-6]\[\d+\]")
+_ENDS_IN_HEADING = re.compile(r"/h([1-6])\[\d+\]$")
 #: Where a line that says the title is a link to the page, a label, or about another page.
 _ASIDE = re.compile(r"/(?:nav|footer|aside|form|button)\[")
 
@@ -72,7 +73,7 @@ def _site_names(document: Document) -> set[str]:
 
 def _exact(document: Document, title: str) -> list[tuple[int, int, range]]:
     """The headings and lines that are the title, each with its rank and place before it."""
-    parts = [(document.blocks[part.start].level, part.start, part) for part in _headings(document, 6)]
+    parts = [(_level(document.blocks[part.start]), part.start, part) for part in _headings(document, 6)]
     for number, block in enumerate(document.blocks):
         # One letter's lower case may be two letters, so half of them is the least.
         if len(title) // 2 <= block.end - block.start <= _LONGEST * len(title) and _may_be_title(block):
@@ -87,10 +88,19 @@ def _may_be_title(block: Block) -> bool:
 
 def _headings(document: Document, level: int) -> Iterator[range]:
     """The headings down to a level; one that holds several blocks, as of lines, is one."""
-    numbers = (n for n, block in enumerate(document.blocks) if block.kind == "heading" and block.level <= level)
-    for _, group in groupby(numbers, key=lambda n: (_element(document.blocks[n], n), document.blocks[n].level)):
+    numbers = (n for n, block in enumerate(document.blocks) if 0 < _level(block) <= level)
+    for _, group in groupby(
+        numbers, key=lambda n: (_element(document.blocks[n], n), _level(document.blocks[n]))
+    ):
         blocks = list(group)
         yield range(blocks[0], blocks[-1] + 1)
+
+
+def _level(block: Block) -> int:
+    """The level of the heading that a block is, also where its class makes it a credit; 0 for others."""
+    if block.kind in ("caption", "credit") and (element := _ENDS_IN_HEADING.search(block.path)):
+        return int(element[1])
+    return block.level if block.kind == "heading" else 0
 
 
 def _element(block: Block, number: int) -> str:
