@@ -53,7 +53,7 @@ CHANGES: Mapping[str, Sequence[float]] = {
     "fraction": (0.4, 0.6),
     "near": (0.5, 0.7),
     "SOLID": (2, 4),
-    "_SHORT": (8, 14),
+    "SHORT": (8, 14),
     "_GAP_WORDS": (40, 90),
     "_OWN_LIMIT": (60, 160),
 }

@@ -11,13 +11,30 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby, pairwise
 from typing import get_args
 
 from cleancopy.document import Block, Document
 from cleancopy.minhash import Signing, band_keys, candidates, jaccard, shingles, sign
 from cleancopy.policy import ChromePolicy
-from cleancopy.stages.chrome.placement import STRENGTH, Mark, chrome_places, mark_of, position_of
+from cleancopy.stages.chrome.headlines import (
+    count_words,
+    is_title,
+    marked_headline,
+    page_key,
+    text_headlines,
+    title_key,
+)
+from cleancopy.stages.chrome.placement import (
+    SHORT,
+    STRENGTH,
+    Mark,
+    chrome_places,
+    is_hemmed_in,
+    mark_of,
+    position_of,
+)
 from cleancopy.stages.chrome.profile import (
     LEADERS,
     NEAR,
@@ -44,6 +61,8 @@ _OWN_WORDS = 20  # a page with fewer words that are its own is compared as a who
 _FEW_PAGES = 5  # so few pages are compared as wholes: most of them may be copies of one
 
 _MOST, _ALWAYS = 0.8, 0.95  # share of pages for chrome that stands apart, and for chrome that stands alone
+_TEMPLATE = 1 / 3  # share of its pages on which a long block reads the same at most: else it is no template
+_MAX_TITLES = 20_000  # headlines of the site that are remembered: some 600 kB
 _ONE_FORM = 0.9  # share of pages on which a block reads the same: else its numbers vary
 _DATA = 1 / 3  # share of pages on which a block's numbers vary within the page: then it is the page's data
 _MAX_RELATED = 300  # doubtful entries that are kept for people to look at
@@ -65,6 +84,9 @@ class _Page:
     texts: list[str]
     blocks: tuple[Block, ...]
     day: str
+    title: str | None = None
+    markup: bool = False
+    headline: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +100,8 @@ class _Tally:
     varying: Set[str]
     strong: Set[str]
     faded: Set[str]
+    templates: Set[str]
+    titles: Set[str]
 
 
 def learn_chrome(
@@ -103,10 +127,17 @@ def learn_chrome(
     days = captured or {}
     pages = _distinct([_page(document, days.get(document.key, "")[:10]) for document in documents])
     present = {key_of(name) for page in pages for name in page.names}
-    entries = _entries(pages, policy) if len(pages) >= max(2, policy.edge_pages) else []
-    chrome = SiteChrome(site, 1, len(pages), _with_decisions(entries, previous, seen, present))
+    titles = _name_headlines(pages, policy)
+    others = {title_key(form) for page in pages for n, form in enumerate(page.exact) if n != page.headline}
+    entries = _entries(pages, policy, titles.keys()) if len(pages) >= max(2, policy.edge_pages) else []
+    decided = _with_decisions(entries, previous, seen, present)
+    chrome = SiteChrome(site, 1, len(pages), decided, tuple(sorted(titles.items())[:_MAX_TITLES]))
     if previous is None:
         return chrome
+    # A page more on the site adds a headline; as long as no other page shows it, the chrome stays as it is.
+    if not others & (titles.keys() - dict(previous.titles).keys()):
+        as_before = replace(chrome, titles=previous.titles)
+        chrome = as_before if as_before.digest == previous.digest else chrome
     return replace(chrome, version=previous.version + (chrome.digest != previous.digest))
 
 
@@ -115,7 +146,10 @@ def _page(document: Document, day: str) -> _Page:
     exact = [exact_form(text) for text in texts]
     digest = hashlib.sha256(document.text.encode("utf-8", "surrogatepass")).hexdigest()
     names = [masked_form(form) for form in exact]
-    return _Page(document.key, digest, names, exact, texts, document.blocks, day)
+    markup = document.media_type == "text/html"
+    return _Page(
+        document.key, digest, names, exact, texts, document.blocks, day, document.metadata.title, markup
+    )
 
 
 def _distinct(pages: list[_Page]) -> list[_Page]:
@@ -158,11 +192,50 @@ def _leaders(texts: Sequence[str], signing: Signing, bands: tuple[int, int], thr
     return leader
 
 
-def _entries(pages: list[_Page], policy: ChromePolicy) -> list[ChromeEntry]:
+def _name_headlines(pages: list[_Page], policy: ChromePolicy) -> dict[str, str]:
+    """Give each page's headline a name that no other block has; the keys of the headlines with their pages'.
+
+    So a headline is no evidence of chrome, neither for the same words in other pages' related links nor for
+    headlines in nearly the same words or with other numbers. A headline of several pages has no page.
+    """
+    counts = Counter(form for page in pages for form in set(page.exact))
+    strength = {
+        form: STRENGTH[_spread(count, len(pages), policy)] for form, count in counts.items() if count > 1
+    }
+    labels = {masked_form(form) for form, value in strength.items() if value >= 3}
+    for page in pages:
+        lines = zip(page.exact, page.texts, strict=True)
+        strength |= {form: 5 for form, text in lines if form not in strength and is_composed(text, labels)}
+    plain = [page for page in pages if not page.markup]
+    words = [[count_words(form) for form in page.exact] for page in plain]
+    for page, headline in zip(plain, text_headlines([p.exact for p in plain], words, strength), strict=True):
+        page.headline = headline
+    titles: dict[str, str] = {}
+    for page in pages:
+        if page.markup:
+            is_chrome = partial(_is_chrome_line, page, strength)
+            page.headline = marked_headline(page.blocks, page.exact, page.title, is_chrome)
+        if page.headline is None:
+            continue
+        form = page.exact[page.headline]
+        page.names[page.headline] = f"#{page_key(page.key)}"
+        if is_title(form):
+            key = title_key(form)
+            titles[key] = "" if key in titles else page_key(page.key)
+    return titles
+
+
+def _is_chrome_line(page: _Page, strength: Mapping[str, int], number: int) -> bool:
+    """Whether half of the site's pages have a line, and this page once only: not in its menu and above it."""
+    form = page.exact[number]
+    return strength.get(form, 0) >= 3 and page.exact.count(form) == 1
+
+
+def _entries(pages: list[_Page], policy: ChromePolicy, titles: Set[str]) -> list[ChromeEntry]:
     """What is chrome on enough of the pages, and what looks like it but is doubtful."""
     _name_near_twins(pages, policy.near)
     few = len(pages) < policy.pages
-    tally = _tally(pages, policy)
+    tally = _tally(pages, policy, titles)
     chrome_on: dict[str, Counter[Position]] = defaultdict(Counter)
     paths: dict[str, Counter[str]] = defaultdict(Counter)
     for page in pages:
@@ -190,6 +263,7 @@ def _entries(pages: list[_Page], policy: ChromePolicy) -> list[ChromeEntry]:
             status=_status(name, tally, enough=chrome_on[name].total() >= min(need, tally.counts[name])),
             spread=tally.spreads[name],
             varies=name in tally.varying,
+            template=name in tally.templates,
             next=tuple(after[name]),
         )
         for name in names
@@ -210,10 +284,10 @@ def _days_seen(pages: Sequence[_Page]) -> tuple[dict[str, str], dict[str, str]]:
     return {name: page.day for page in reversed(dated) for name in page.names}, last
 
 
-def _tally(pages: list[_Page], policy: ChromePolicy) -> _Tally:
+def _tally(pages: list[_Page], policy: ChromePolicy, titles: Set[str]) -> _Tally:
     counts = Counter(name for page in pages for name in set(page.names))
     follows = Counter(pair for page in pages for pair in set(pairwise(page.names)))
-    varying, data = _varying(pages, counts, policy.edge_pages)
+    varying, data, templates = _varying(pages, counts, policy)
     wanted = {n for n, count in counts.items() if count >= max(2, policy.edge_pages) and n not in data}
     latest = _latest(pages)
     lately = Counter(name for page in latest for name in set(page.names))
@@ -227,7 +301,7 @@ def _tally(pages: list[_Page], policy: ChromePolicy) -> _Tally:
         spreads = {name: spread for name, spread in spreads.items() if spread == "edge"}
     strong = {name for name, spread in spreads.items() if STRENGTH[spread] >= 3}
     faded = _faded(counts, lately, len(pages) - len(latest), len(latest)) if latest else set()
-    return _Tally(len(pages), counts, follows, spreads, varying, strong, faded)
+    return _Tally(len(pages), counts, follows, spreads, varying, strong, faded, templates, titles)
 
 
 def _latest(pages: Sequence[_Page]) -> list[_Page]:
@@ -271,11 +345,16 @@ def _learning_marks(page: _Page, tally: _Tally) -> list[Mark]:
     marks: list[Mark] = []
     times = Counter(page.names)
     seen: set[str] = set()
+    strengths = [STRENGTH[tally.spreads[name]] if name in tally.spreads else 0 for name in page.names]
     for number, (name, text) in enumerate(zip(page.names, page.texts, strict=True)):
-        strength = STRENGTH[tally.spreads[name]] if name in tally.spreads else 0
-        if not strength and is_composed(text, tally.strong):
+        strength = strengths[number]
+        if name in tally.templates and not is_hemmed_in(strengths, number, page.names):
+            strength = 0
+        if not strength and number != page.headline and is_composed(text, tally.strong):
             strength = 5
         mark = mark_of(page.blocks[number], text, page.exact[number], strength, varies=name in tally.varying)
+        title = is_title(page.exact[number]) and title_key(page.exact[number]) in tally.titles
+        mark = mark._replace(headline=number == page.headline, title=title)
         before, then = page.names[max(0, number - 1)], page.names[min(number + 1, len(page.names) - 1)]
         usual = tally.follows[before, name] * 2 >= tally.counts[before]
         joined = tally.follows[name, then] >= 2
@@ -297,23 +376,35 @@ def _name_near_twins(pages: list[_Page], near: float) -> None:
         page.names = [name if twins.get(name, name) in whole else twins[name] for name in page.names]
 
 
-def _varying(pages: list[_Page], counts: Mapping[str, int], least: int) -> tuple[set[str], set[str]]:
-    """The blocks whose numbers change from page to page, and those whose numbers change within a page.
+def _varying(
+    pages: list[_Page], counts: Mapping[str, int], policy: ChromePolicy
+) -> tuple[set[str], set[str], set[str]]:
+    """The blocks whose numbers change from page to page, those whose numbers change within a page, templates.
 
-    The latter are the page's own data (prices, the counts in a list), however often their words recur.
+    Those that change within a page are its own data (prices, the counts in a list), however often their words
+    recur. A template is long and seldom reads the same: each page has other names, numbers or dates in it.
     """
     forms: dict[str, Counter[str]] = defaultdict(Counter)
     within: Counter[str] = Counter()
     for page in pages:
         on_page: dict[str, set[str]] = defaultdict(set)
         for name, exact in zip(page.names, page.exact, strict=True):
-            if counts[name] >= least and "0" in name:
+            if counts[name] >= policy.edge_pages:
                 on_page[name].add(exact)
         for name, texts in on_page.items():
             forms[name].update(texts)
-            within[name] += len(texts) > 1
-    varying = {name for name, texts in forms.items() if _commonest(texts) < _ONE_FORM * texts.total()}
-    return varying, {name for name in varying if within[name] >= _DATA * counts[name]}
+            within[name] += "0" in name and len(texts) > 1
+    varying = {
+        name for name, texts in forms.items() if "0" in name and _commonest(texts) < _ONE_FORM * texts.total()
+    }
+    templates = {
+        name
+        for name, texts in forms.items()
+        if counts[name] >= policy.pages
+        and count_words(name) > SHORT
+        and max(texts.values()) <= _TEMPLATE * texts.total()
+    }
+    return varying, {name for name in varying if within[name] >= _DATA * counts[name]}, templates
 
 
 def _commonest(forms: Counter[str]) -> int:

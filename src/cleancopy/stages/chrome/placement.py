@@ -18,14 +18,16 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from cleancopy.document import Block
+from cleancopy.stages.chrome.headlines import count_words
 from cleancopy.stages.chrome.profile import Position, Spread
 
 # Figures chosen on whole sites with gold; ``benchmarks/sites.py`` changes each of them up and down.
 SOLID = 3  # blocks in a row that make a run of chrome wherever they stand
 _GAP_BLOCKS, _GAP_WORDS = 2, 60  # what may stand between the chrome at the page's edge and chrome apart from it
 _LABEL = 3  # words of a block that may be the label of what follows it
-_SHORT = 10  # words of a block that may be navigation
+SHORT = 10  # words of a block that may be navigation
 SLOT = 30  # words of a block of the page's own that may be part of the chrome around it
+_REFRAIN = 5  # words of what a page may say several times for a reason
 _OWN_LIMIT = 100  # words by which one block at most speaks for its stretch
 LINKS = 0.8  # share of link text from which a block is nothing but links
 _LANDMARKS = re.compile(r"/(?:nav|header|footer|aside)(?:\[\d+\])?(?=/|$)")
@@ -37,6 +39,7 @@ class Mark(NamedTuple):
     ``strength``: 0 for the page's own, 1 and 2 for what stands on two pages and on some, 3 on half, 4 on
     most, 5 on nearly all. ``joined``: the next block follows it on other pages too. ``again``: it stands
     higher up on this page already, and here not after its usual neighbour. ``once``: nowhere else on this page.
+    ``headline``: it is the page's. ``title``: it reads like the headline of another page.
     """
 
     words: int
@@ -50,6 +53,9 @@ class Mark(NamedTuple):
     control: bool = False
     heading: bool = False
     label: bool = False
+    field: bool = False
+    headline: bool = False
+    title: bool = False
 
     @property
     def strong(self) -> bool:
@@ -61,7 +67,12 @@ class Mark(NamedTuple):
 
     @property
     def short(self) -> bool:
-        return self.words <= _SHORT
+        return self.words <= (SLOT if self.title else SHORT)
+
+    @property
+    def refrain(self) -> bool:
+        """Whether it is more than a label and stands on this page several times: a caption, a verse."""
+        return not self.once and self.words >= _REFRAIN and not self.links and not self.control
 
 
 STRENGTH: Mapping[Spread, int] = {"rare": 1, "some": 2, "half": 3, "edge": 4, "most": 4, "always": 5}
@@ -71,13 +82,14 @@ Zone = tuple[int, int]
 def mark_of(block: Block, text: str, exact: str, strength: int, *, varies: bool = False) -> Mark:
     """The mark of a block, from its text, the normal form of that, and how widely it is repeated."""
     return Mark(
-        words=exact.count(" ") + 1,
+        words=count_words(exact),
         strength=0 if block.kind == "code" else strength,
         varies=varies,
         landmark=_LANDMARKS.search(block.path) is not None,
         links=block.link_share >= LINKS,
         control=block.kind == "control",
         heading=block.kind == "heading",
+        field=block.kind == "table_row",
         label=text.endswith((":", "：")),
     )
 
@@ -87,6 +99,8 @@ def chrome_places(marks: Sequence[Mark], *, few: bool) -> tuple[set[int], Zone]:
 
     With ``few`` pages to go by, only what stands at the very top or bottom counts.
     """
+    marks = [m._replace(strength=0, title=False) if m.headline else m for m in marks]
+    marks = [m._replace(strength=2) if m.title and m.strength < 2 else m for m in marks]
     zone = _zone(marks)
     near_edges = _near_edges(marks, 1 if few else _GAP_BLOCKS)
     chrome = {n for run in _runs(marks) for n in _chrome_of_run(marks, run, zone, near_edges, few=few)}
@@ -99,7 +113,19 @@ def chrome_places(marks: Sequence[Mark], *, few: bool) -> tuple[set[int], Zone]:
     for number, mark in enumerate(marks):
         if mark.varies and mark.strength >= 3 and _is_between(marks, chrome, number, zone):
             chrome.add(number)
-    return chrome, zone
+    in_zone = {n for n in chrome if zone[0] <= n < zone[1]}
+    return chrome - {n for n in in_zone if marks[n].refrain}, zone
+
+
+def is_hemmed_in(strengths: Sequence[int], number: int, names: Sequence[str]) -> bool:
+    """Whether a block stands between what half of the site has, or between that and the page's edge.
+
+    What is more than a label and stands on the page several times, by its name, hems nothing in: a caption.
+    """
+    near = [n for n in (number - 1, number + 1) if 0 <= n < len(strengths)]
+    return all(
+        strengths[n] >= 3 and (count_words(names[n]) < _REFRAIN or names.count(names[n]) == 1) for n in near
+    )
 
 
 def position_of(number: int, zone: Zone) -> Position:
@@ -126,6 +152,8 @@ def _weight(marks: Sequence[Mark], number: int) -> int:
     near = [*marks[max(0, number - 1) : number], *marks[number + 1 : number + 2]]
     if mark.words <= _LABEL and len(near) == 2 and not any(m.strength for m in near):
         return 0  # may be the name of a property, its value below
+    if mark.refrain:
+        return 0
     if mark.strong or (mark.landmark and mark.strength):
         return -(4 + mark.words)
     if mark.strength or mark.links or mark.control:

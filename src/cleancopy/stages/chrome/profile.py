@@ -45,10 +45,12 @@ class ChromeEntry:
     ``key`` is a digest of the normalised text with numbers masked, ``example`` the text as it most often
     reads, ``pages`` on how many distinct pages it stands, ``positions`` where it stands as chrome, ``paths``
     its DOM paths without indexes, ``next`` the keys of what follows it on half of these pages or more;
-    ``varies`` says that its numbers change from page to page. ``status``: ``cut``; ``related`` for what is
-    doubtful and never cut; ``faded`` for what the site's recent pages do not have any more, which is cut only
-    in a row of other chrome; ``pinned`` (cut wherever it stands) and ``dropped`` (never cut) are decisions of
-    people, outlive learning, and have the day they were ``decided``, with what was ``learned`` beside it.
+    ``varies`` says that its numbers change from page to page, ``template`` that it is long and has other names,
+    numbers or dates on nearly every page: it is chrome only between other chrome. ``status``: ``cut``;
+    ``related`` for what is doubtful and never cut; ``faded`` for what the site's recent pages do not have any
+    more, which is cut only in a row of other chrome; ``pinned`` (cut wherever it stands) and ``dropped`` (never
+    cut) are decisions of people, outlive learning, and have the day they were ``decided``, with what was
+    ``learned`` beside it.
     """
 
     key: str
@@ -61,6 +63,7 @@ class ChromeEntry:
     status: Status = "cut"
     spread: Spread = "always"
     varies: bool = False
+    template: bool = False
     next: tuple[str, ...] = ()
     learned: Status | None = None
     decided: str | None = None
@@ -94,6 +97,8 @@ class SiteChrome:
     version: int
     pages: int
     entries: tuple[ChromeEntry, ...]
+    titles: tuple[tuple[str, str], ...] = ()
+    """The site's headlines, sorted: the key of each and that of its page, empty where several have it."""
 
     @property
     def is_known_well(self) -> bool:
@@ -104,12 +109,23 @@ class SiteChrome:
     def digest(self) -> str:
         """SHA-256 over what can change a page's text, 64 hex digits: no counts, no dates, no rare doubts."""
         parts = [
-            [e.key, exact_form(e.example), e.positions, e.status, e.spread, e.varies, e.next]
+            [
+                e.key,
+                exact_form(e.example),
+                e.positions,
+                e.status,
+                e.spread,
+                e.varies,
+                e.next,
+                *(["template"] if e.template else []),
+            ]
             for e in sorted(self.entries, key=lambda e: e.key)
             if e.counts
         ]
         canonical = json.dumps(
-            [self.site, self.is_known_well, parts], ensure_ascii=False, separators=(",", ":")
+            [self.site, self.is_known_well, parts, *([self.titles] if self.titles else [])],
+            ensure_ascii=False,
+            separators=(",", ":"),
         )
         return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -231,7 +247,9 @@ def chrome_to_json(chrome: SiteChrome) -> str:
         {name: v for name in defaults if (v := getattr(entry, name)) != defaults[name] or name == "status"}
         for entry in sorted(chrome.entries, key=entry_order)
     ]
-    whole = {"site": chrome.site, "version": chrome.version, "pages": chrome.pages, "entries": entries}
+    whole: dict[str, object] = {"site": chrome.site, "version": chrome.version, "pages": chrome.pages}
+    whole |= {"titles": dict(chrome.titles)} if chrome.titles else {}
+    whole["entries"] = entries
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -247,19 +265,28 @@ def chrome_from_json(text: str, source: str = "site chrome") -> SiteChrome:
         raise StoreError(f"{source}: is not valid JSON ({error}); repair it or learn the site again") from error
     if not isinstance(whole, dict):
         raise StoreError(f"{source}: must be one JSON object with site, version, pages and entries")
-    _check_fields(whole, _SITE_FIELDS, source)
+    _check_fields(whole, _SITE_FIELDS, source, needed=("site", "version", "pages", "entries"))
+    titles = whole.get("titles", {})
+    if not all(isinstance(page, str) for page in titles.values()):
+        raise StoreError(f"{source}: titles must name the page of each headline by a string")
     entries = [_entry(fields, f"{source}: entry {n}") for n, fields in enumerate(whole["entries"], 1)]
     repeated = [key for key, count in Counter(entry.key for entry in entries).items() if count > 1]
     if repeated:
         raise StoreError(f"{source}: the key {min(repeated)} stands there twice; keep one of its entries")
-    return SiteChrome(whole["site"], whole["version"], whole["pages"], tuple(sorted(entries, key=entry_order)))
+    return SiteChrome(
+        whole["site"],
+        whole["version"],
+        whole["pages"],
+        tuple(sorted(entries, key=entry_order)),
+        tuple(sorted(titles.items())),
+    )
 
 
-_SITE_FIELDS: Mapping[str, type] = {"site": str, "version": int, "pages": int, "entries": list}
+_SITE_FIELDS: Mapping[str, type] = {"site": str, "version": int, "pages": int, "entries": list, "titles": dict}
 _ENTRY_FIELDS: Mapping[str, type] = {
     "key": str, "example": str, "pages": int, "positions": list, "paths": list, "first_seen": str,
-    "last_seen": str, "status": str, "spread": str, "varies": bool, "next": list, "learned": str,
-    "decided": str,
+    "last_seen": str, "status": str, "spread": str, "varies": bool, "template": bool, "next": list,
+    "learned": str, "decided": str,
 }  # fmt: skip
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "positions": get_args(Position), "status": get_args(Status), "spread": get_args(Spread),
@@ -299,4 +326,4 @@ def _check_fields(
             raise StoreError(f"{where}: {name} must be a list of strings")
 
 
-_JSON: Mapping[type, str] = {str: "string", int: "integer", list: "list", bool: "true or false"}
+_JSON: Mapping[type, str] = {str: "string", int: "integer", list: "list", dict: "object", bool: "true or false"}
