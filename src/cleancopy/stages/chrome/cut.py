@@ -118,16 +118,21 @@ def propose_cuts(
 def _spare_content(document: Document, reasons: dict[int, Why]) -> tuple[dict[int, Why], str | None]:
     """The reasons without those for main content, where these would take most of it, and a note that says so.
 
-    Where they would take all of it, the page is nothing but chrome and is left to be rejected.
+    Main content is what the content stage keeps and what stands in one element with the page's own text: lists
+    in other boxes may be long, and the model may take them for content. Where there is no text of the page's
+    own, the page is nothing but chrome and is left to be rejected.
     """
+    kept = [(n, b) for n, b in enumerate(document.blocks) if b.score is not None and b.score >= KEPT]
+    own = [b for n, b in kept if n not in reasons and b.kind != "heading" and b.link_share < _LINKED]
+    boxes = tuple({block.path.rpartition("/")[0] + "/" for block in own})
     words = {
         n: count_words(exact_form(document.text_of(block)))
-        for n, block in enumerate(document.blocks)
-        if block.score is not None and block.score >= KEPT
+        for n, block in kept
+        if n not in reasons or block.path.startswith(boxes)
     }
     learned = [n for n in words if n in reasons and not reasons[n][1].startswith(_PINNED)]
     share = sum(words[n] for n in learned) / max(1, sum(words.values()))
-    if share <= _MOST_OF_CONTENT or words.keys() <= reasons.keys():
+    if share <= _MOST_OF_CONTENT or not own:
         return reasons, None
     note = f"{TOO_MUCH}: it would have taken {share:.0%} of the main content, which was kept"
     return {n: why for n, why in reasons.items() if n not in learned}, note
