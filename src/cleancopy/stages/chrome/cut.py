@@ -165,7 +165,8 @@ def _site_cuts(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> 
     reasons: dict[int, Why] = {}
     for number, match in enumerate(matches):
         position = position_of(number, zone)
-        if match is None:
+        # Another page's headline is chrome by its place; it may be too rare on the site to be known as more.
+        if match is None or (marks[number].title and match[0].status == "related"):
             if number in places:
                 reason = (
                     f"labels that are chrome of {chrome.site}, a line between such, another page's headline"

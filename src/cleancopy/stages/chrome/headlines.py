@@ -19,6 +19,7 @@ from cleancopy.stages.chrome.profile import exact_form
 #: Between a page's title and the name of its site in ``<title>``.
 _TITLE_PARTS = re.compile(r"\s+[|–—·•»«›:/-]+\s+|:\s+|\s*[|｜]\s*|_")
 LONG = 15  # words of a block of the page's own that is text, not a line of it
+_LONGEST = 30  # words of a headline
 _MOST_LINES = 4  # lines of the page's own (date, author) that may stand between the headline and the text
 _SOLID_CHROME = 3  # repeated lines in a row, above which no headline of the text below stands
 _ROUNDS = 3  # times that lines are ruled out which several pages would have as their headline
@@ -87,7 +88,8 @@ def text_headline(
     the page's own, up to a line that some other pages have, or else the uppermost of the page's own. Blocks
     have the ``strengths`` of ``placement``; ``ruled_out`` says of a block that it cannot be the headline.
     """
-    text = (n for n, strength in enumerate(strengths) if not strength and words[n] >= LONG)
+    # What is longer than any headline is text, too, where a few other pages have it.
+    text = (n for n, s in enumerate(strengths) if words[n] >= (_LONGEST if s in (1, 2) else LONG) and s < 3)
     number = next(text, len(strengths)) - 1
     lines: list[int] = []
     repeated = 0
