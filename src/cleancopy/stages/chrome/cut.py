@@ -257,7 +257,7 @@ def weigh_scores(document: Document, policy: ChromePolicy, chrome: SiteChrome | 
         return document
     matches, marks, _, zone = _page_reading(document, policy, chrome)
     blocks = list(document.blocks)
-    own = [match is None or not match[0].counts for match in matches]
+    own = [match is None or not match[0].counts or match[0].template for match in matches]
     text = [bare and (block.score or 0) >= KEPT for block, bare in zip(blocks, own, strict=True)]
     for number, (block, match, mark) in enumerate(zip(document.blocks, matches, marks, strict=True)):
         if block.score is None:
