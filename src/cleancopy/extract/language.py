@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 #: Characters that are looked at; more makes no answer better.
 SAMPLE = 6_000
+#: A text of so many characters is taken to have enough letters without a count: that takes a millisecond.
+LONG = 1_000
 #: Letters below which a text says nothing sure of its language, and what it declares stands.
 LEAST_LETTERS = 120
 #: The share of a text from which a second language is told, and the share that overrules a declaration.
@@ -56,9 +58,7 @@ def detect_language(texts: Iterable[str]) -> Language:
     import pycld2
 
     sample = _sample(texts)
-    letters = sum(map(str.isalpha, sample))
-    # A letter of a script without an alphabet is worth several of others.
-    if letters + 2 * sum("\u3040" <= sign <= "\u9fff" for sign in sample) < LEAST_LETTERS:
+    if len(sample) < LONG and _weight(sample) < LEAST_LETTERS:
         return _UNKNOWN
     try:
         reliable, _, shares = pycld2.detect(sample, isPlainText=True, bestEffort=True)
@@ -72,6 +72,11 @@ def detect_language(texts: Iterable[str]) -> Language:
     tag, share = tags[0]
     also = tuple(other for other, part in tags[1:] if part >= ALSO and not _are_near(tag, other))
     return Language(tag, share if reliable else share / 2, also)
+
+
+def _weight(sample: str) -> int:
+    """The letters of a text; one of a script without an alphabet is worth three."""
+    return sum(map(str.isalpha, sample)) + 2 * sum("\u3040" <= sign <= "\u9fff" for sign in sample)
 
 
 def decide_language(declared: str | None, detected: Language) -> str | None:
