@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 
 from cleancopy import Policy, PolicyError
 from cleancopy.cli import chrome as commands
+from cleancopy.curation.decisions import decide_chrome
 from cleancopy.ingest.alarms import chrome_share
 from cleancopy.ingest.pipeline import begin, ingest, reclean_sites
 from cleancopy.ingest.preview import Difference, differences
 from cleancopy.ingest.publish import publish
 from cleancopy.ingest.run import CleanedEntry, Summary
 from cleancopy.policy import ChromePolicy
-from cleancopy.store import chrome_profiles, releases, tables
+from cleancopy.store import releases, tables
 from cleancopy.store.rows import FROM_ARCHIVE, LedgerEntry
 
 SITE = "harbour"
@@ -83,8 +84,8 @@ def test_what_people_decide_changes_the_stored_documents_and_no_page_is_read(
 ) -> None:
     raw, clean = folders
     before = texts(clean)
-    chrome_profiles.decide(clean, SITE, "Background", "pinned", "2024-05-01")
-    chrome_profiles.decide(clean, SITE, "Opening hours", "dropped", "2024-05-01")
+    decide_chrome(clean, SITE, "Background", "pinned")
+    decide_chrome(clean, SITE, "Opening hours", "dropped")
 
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a page was read again")
@@ -105,12 +106,12 @@ def test_what_people_decide_changes_the_stored_documents_and_no_page_is_read(
 def test_decisions_hold_in_later_runs_and_can_be_taken_back(folders: tuple[Path, Path]) -> None:
     raw, clean = folders
     before = texts(clean)
-    chrome_profiles.decide(clean, SITE, "Background", "pinned", "2024-05-01")
+    decide_chrome(clean, SITE, "Background", "pinned")
     write(raw, range(4, 8), "Background", "Members only")
     summary = run(raw, clean)
     assert (summary.counts["new"], summary.recleaned) == (4, 4)
     assert all("Background" not in text for text in texts(clean))
-    chrome_profiles.decide(clean, SITE, "Background", None, "2024-05-02")
+    decide_chrome(clean, SITE, "Background", None)
     again(raw, clean)
     assert set(before) < set(texts(clean))
 
@@ -149,7 +150,7 @@ def test_a_site_without_documents_is_named(folders: tuple[Path, Path]) -> None:
     with pytest.raises(PolicyError, match="elsewhere: no document"):
         changes(*folders, "elsewhere")
     with pytest.raises(PolicyError, match="elsewhere: no chrome"):
-        chrome_profiles.decide(folders[1], "elsewhere", "Imprint", "pinned", "2024-05-01")
+        decide_chrome(folders[1], "elsewhere", "Imprint", "pinned")
 
 
 # --- as commands

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from cleancopy.cli.decisions import By, Note
 from cleancopy.cli.terminal import (
     CLEAN,
     RAW,
@@ -104,38 +104,40 @@ def _told(entry: ChromeEntry, pages: int) -> str:
 
 @chrome_app.command("pin")
 @clear_errors
-def chrome_pin(site: Site, entry: Entry, clean: Clean = CLEAN) -> None:
+def chrome_pin(site: Site, entry: Entry, note: Note = "", by: By = "", clean: Clean = CLEAN) -> None:
     """Have an entry cut wherever it stands, whatever is learned of it.
 
     Example: cleancopy chrome pin example.org "Subscribe to our newsletter"
     """
-    _decide(clean, site, entry, "pinned")
+    _decide(clean, site, entry, "pinned", note, by)
 
 
 @chrome_app.command("drop")
 @clear_errors
-def chrome_drop(site: Site, entry: Entry, clean: Clean = CLEAN) -> None:
+def chrome_drop(site: Site, entry: Entry, note: Note = "", by: By = "", clean: Clean = CLEAN) -> None:
     """Have an entry never cut: it is content, whatever is learned of it.
 
     Example: cleancopy chrome drop example.org 4f1d
     """
-    _decide(clean, site, entry, "dropped")
+    _decide(clean, site, entry, "dropped", note, by)
 
 
 @chrome_app.command("undo")
 @clear_errors
-def chrome_undo(site: Site, entry: Entry, clean: Clean = CLEAN) -> None:
+def chrome_undo(site: Site, entry: Entry, note: Note = "", by: By = "", clean: Clean = CLEAN) -> None:
     """Take a pin or drop back: what is learned of the entry holds again.
 
     Example: cleancopy chrome undo example.org 4f1d
     """
-    _decide(clean, site, entry, None)
+    _decide(clean, site, entry, None, note, by)
 
 
-def _decide(clean: StorePath, site: str, entry: str, decision: ChromeDecision | None) -> None:
-    from cleancopy.store import chrome_profiles
+def _decide(
+    clean: StorePath, site: str, entry: str, decision: ChromeDecision | None, note: str, by: str
+) -> None:
+    from cleancopy.curation.decisions import decide_chrome
 
-    chrome = chrome_profiles.decide(clean, site, entry, decision, datetime.now(UTC).date().isoformat())
+    chrome = decide_chrome(clean, site, entry, decision, note=note, by=by)
     said = f"{decision} in" if decision else "left to learning in"
     out.print(Text(f"{short(printable(entry))}: {said} the chrome of {site}, version {chrome.version}"))
     out.print(

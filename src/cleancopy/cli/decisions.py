@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 decisions_app = typer.Typer(help="Look at what people decided, or undo it.", no_args_is_help=True)
 Note = Annotated[str, typer.Option(help="Why, in your words; kept with the decision.")]
+By = Annotated[str, typer.Option(help="Who decides; the system's user by default.", show_default=False)]
 
 
 @clear_errors
@@ -36,6 +37,7 @@ def restore(
     doc: Doc,
     cut: Annotated[int | None, typer.Option(min=1, help="A cut, by its number in cleancopy explain.")] = None,
     note: Note = "",
+    by: By = "",
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
@@ -47,20 +49,20 @@ def restore(
 
     document = find(clean, doc).doc_id
     if cut is None:
-        _say(decisions.restore(clean, document, note), as_json)
+        _say(decisions.restore(clean, document, note, by=by), as_json)
     else:
-        _say(decisions.restore_cut(clean, document, cut, note), as_json)
+        _say(decisions.restore_cut(clean, document, cut, note, by=by), as_json)
 
 
 @clear_errors
-def pin(doc: Doc, note: Note = "", clean: Clean = CLEAN, as_json: AsJson = False) -> None:
+def pin(doc: Doc, note: Note = "", by: By = "", clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """Let a document's text stay as it is, whatever its page or the pipeline becomes.
 
     Example: cleancopy pin gauge.html
     """
     from cleancopy.curation import decisions
 
-    _say(decisions.pin(clean, find(clean, doc).doc_id, note), as_json)
+    _say(decisions.pin(clean, find(clean, doc).doc_id, note, by=by), as_json)
 
 
 @clear_errors
@@ -73,6 +75,7 @@ def takedown(
         bool, typer.Option("--purge", help="Overwrite what the archive has of it; that cannot be undone.")
     ] = False,
     note: Note = "",
+    by: By = "",
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
@@ -86,7 +89,8 @@ def takedown(
 
     published(clean)
     named = target.partition(":")[0] in ("url", "site", "capture")
-    done = decisions.takedown(clean, target if named else find(clean, target).doc_id, note, purge=purge)
+    meant = target if named else find(clean, target).doc_id
+    done = decisions.takedown(clean, meant, note, purge=purge, by=by)
     _say(done, as_json)
     if not as_json and not done.documents:
         out.print(Text("no stored document is meant; what comes later will be refused"))
@@ -120,14 +124,16 @@ def decisions_list(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """
     from cleancopy.store import decisions
 
-    holding = {one.number for one in decisions.read(clean).made}
+    holding = decisions.holding(clean)
     for one in decisions.read_all(clean):
         if as_json:
             print(as_json_text(asdict(one) | {"holds": one.number in holding}))
             continue
-        state = "" if one.number in holding or one.kind == "undo" else " (undone)"
+        says_of_others = one.kind in ("undo", "chrome-undo", "forget")
+        state = "" if one.number in holding or says_of_others else " (undone)"
         what = f": {one.text[:80]}" if one.text else ""
         why = f" ({one.note})" if one.note else ""
+        why += f" by {one.by}" if one.by else ""
         out.print(Text(printable(f"{one.number:4}  {one.time}  {one.kind} {one.target}{what}{why}{state}")))
 
 
@@ -136,6 +142,7 @@ def decisions_list(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
 def decisions_undo(
     number: Annotated[int, typer.Argument(metavar="N", help="The decision, by its number.")],
     note: Note = "",
+    by: By = "",
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
@@ -145,7 +152,25 @@ def decisions_undo(
     """
     from cleancopy.curation import decisions
 
-    _say(decisions.undo(clean, number, note), as_json)
+    _say(decisions.undo(clean, number, note, by=by), as_json)
+
+
+@decisions_app.command("forget")
+@clear_errors
+def decisions_forget(
+    numbers: Annotated[list[int], typer.Argument(metavar="N...", help="All decisions that are lost.")],
+    note: Note = "",
+    by: By = "",
+    clean: Clean = CLEAN,
+) -> None:
+    """Give up decisions that the record has lost and no backup has; what they took down is published again.
+
+    Example: cleancopy decisions forget 3 --note "the disk failed and no backup has it"
+    """
+    from cleancopy.curation import decisions
+
+    made = decisions.forget(clean, numbers, note, by=by)
+    out.print(Text(f"decision {made.number}: decisions {made.target} are forgotten"))
 
 
 @decisions_app.command("case")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -16,10 +17,22 @@ from typing import Any
 from cleancopy.corpus import views
 from cleancopy.document import Document
 from cleancopy.errors import PolicyError
-from cleancopy.store import archive, caption_table, releases, rows, tables, workdir
+from cleancopy.stages.chrome.cut import SiteChrome
+from cleancopy.stages.chrome.profile import ChromeDecision
+from cleancopy.store import (
+    archive,
+    caption_table,
+    chrome_profiles,
+    decision_log,
+    releases,
+    rows,
+    tables,
+    workdir,
+)
 from cleancopy.store import decisions as record
-from cleancopy.store.decisions import RESTORED, Decision, Decisions, captures, cut_text, record_name
-from cleancopy.store.paths import StorePath
+from cleancopy.store.decision_log import Decision, DecisionKind
+from cleancopy.store.decisions import RESTORED, Decisions, captures, cut_text, record_name
+from cleancopy.store.paths import StorePath, locked
 from cleancopy.store.rows import Version
 from cleancopy.version import fingerprint
 
@@ -54,6 +67,10 @@ def as_case(document: Document, name: str | None = None, width: int = 60) -> str
 # ---- deciding
 
 
+#: Seconds that a decision on chrome waits for a run that is publishing.
+_CHROME_TIMEOUT = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What a decision did: the decision, its release (None where the store stood so already), the documents it
@@ -71,7 +88,7 @@ class Applied:
     shared: tuple[str, ...] = ()
 
 
-def restore_cut(root: StorePath, document: str, number: int, note: str = "") -> Applied:
+def restore_cut(root: StorePath, document: str, number: int, note: str = "", *, by: str = "") -> Applied:
     """Let a cut stay in a document's text, now and in later versions; ``number`` counts its cuts from 1."""
 
     version = _version(root, document)
@@ -80,7 +97,7 @@ def restore_cut(root: StorePath, document: str, number: int, note: str = "") -> 
     cut = version.document
     if not 1 <= number <= len(cut.cuts):
         raise PolicyError(f"{document}: has no cut {number}; it has {len(cut.cuts)}, see cleancopy explain")
-    made = Decision(0, "restore", document, "", note, cut_text(cut, cut.cuts[number - 1]))
+    made = Decision(0, "restore", document, "", note, cut_text(cut, cut.cuts[number - 1]), by=by)
 
     def change(version: Version) -> Version:
         now = record.read(root)
@@ -96,7 +113,7 @@ def restore_cut(root: StorePath, document: str, number: int, note: str = "") -> 
     return _apply(root, made, lambda: [document], change)
 
 
-def restore(root: StorePath, document: str, note: str = "") -> Applied:
+def restore(root: StorePath, document: str, note: str = "", *, by: str = "") -> Applied:
     """Let a document that was taken for a copy of another stand by itself."""
     version = _version(root, document)
     if version.status == "gone":
@@ -107,31 +124,33 @@ def restore(root: StorePath, document: str, note: str = "") -> Applied:
     def change(version: Version) -> Version:
         return replace(version, status="live", duplicate_of=None, match={})
 
-    return _apply(root, Decision(0, "restore", document, "", note), lambda: [document], change)
+    return _apply(root, Decision(0, "restore", document, "", note, by=by), lambda: [document], change)
 
 
-def pin(root: StorePath, document: str, note: str = "") -> Applied:
+def pin(root: StorePath, document: str, note: str = "", *, by: str = "") -> Applied:
     """Let a document's text stay as it is."""
     if record.read(root).pinned(document):
         raise PolicyError(f"{document}: is pinned already; see cleancopy decisions list")
     _version(root, document)
-    return _apply(root, Decision(0, "pin", document, "", note), list, lambda version: version)
+    return _apply(root, Decision(0, "pin", document, "", note, by=by), list, lambda version: version)
 
 
-def takedown(root: StorePath, target: str, note: str = "", *, purge: bool = False) -> Applied:
+def takedown(root: StorePath, target: str, note: str = "", *, purge: bool = False, by: str = "") -> Applied:
     """Take a document (by id), ``url:...``, ``site:...`` or ``capture:...`` down, now and for later ingests.
 
     A document goes where its text is of a capture that is meant. ``purge`` also overwrites what the archive has
     of these documents, and of every other capture that is meant. Older releases keep their text; which ones is
-    said, and so are copies that stay.
+    said, and so are copies that stay. A document that is named by its id stays down when its file is renamed:
+    what it was read from is refused under any name that is not one of these copies.
     """
     _check(root, target)
-    made = Decision(0, "takedown", target, "", note)
+    made = Decision(0, "takedown", target, "", note, by=by)
     meant = Decisions((made,))
     rows_of_it = [row for row in captures(root) if _is_down(meant, row)]
     down = record.taken_down(root, meant)
     refs, shared = _to_purge(root, rows_of_it, down) if purge else ([], [])
-    made = replace(made, purged=tuple(map(record_name, refs)))
+    payloads, alike = _payloads(root, down) if target in down else ((), ())
+    made = replace(made, purged=tuple(map(record_name, refs)), payloads=payloads, copies=alike)
     done = _apply(root, made, lambda: _there(root, record.taken_down(root, meant)), rows.taken_down)
     with releases.writing(
         root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)
@@ -148,6 +167,14 @@ def takedown(root: StorePath, target: str, note: str = "", *, purge: bool = Fals
         copies=_copies(root, down, shared),
         shared=tuple(ref.record_id for ref in shared),
     )
+
+
+def _payloads(root: StorePath, down: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The payloads that documents were read from, and the other documents that were read from one of them."""
+    read = [row for row in captures(root) if row["outcome"] != "rejected" and row["payload_sha256"]]
+    payloads = {row["payload_sha256"] for row in read if row["doc_id"] in down}
+    others = {row["doc_id"] for row in read if row["payload_sha256"] in payloads and row["doc_id"] not in down}
+    return tuple(sorted(payloads)), tuple(sorted(others))
 
 
 def _there(root: StorePath, documents: Iterable[str]) -> list[str]:
@@ -188,7 +215,7 @@ def _copies(root: StorePath, down: Collection[str], shared: Collection[archive.A
     )
 
 
-def undo(root: StorePath, number: int, note: str = "") -> Applied:
+def undo(root: StorePath, number: int, note: str = "", *, by: str = "") -> Applied:
     """Let a decision hold no more.
 
     At the next ingest a restored cut goes, a page that was down comes back, and a pinned text becomes what its
@@ -196,7 +223,33 @@ def undo(root: StorePath, number: int, note: str = "") -> Applied:
     """
     if number not in {one.number for one in record.read(root).made}:
         raise PolicyError(f"there is no decision {number} that holds; see cleancopy decisions list")
-    return _apply(root, Decision(0, "undo", str(number), "", note), list, lambda version: version)
+    return _apply(root, Decision(0, "undo", str(number), "", note, by=by), list, lambda version: version)
+
+
+def decide_chrome(
+    root: StorePath, site: str, entry: str, decision: ChromeDecision | None, *, note: str = "", by: str = ""
+) -> SiteChrome:
+    """The new chrome of a site after an entry was pinned or dropped, or for None left to learning again.
+
+    ``entry`` is an id that ``chrome show`` prints, or the line itself. Raises PolicyError where the site or the
+    entry is not known. Documents change at the next ingest or reclean.
+    """
+    kind: DecisionKind = "chrome-undo"
+    if decision is not None:
+        kind = "chrome-pin" if decision == "pinned" else "chrome-drop"
+    with releases.writing(root, _CHROME_TIMEOUT, keep=partial(workdir.active_runs, root)):
+        chrome, changed = chrome_profiles.decided(root, site, entry, decision, f"{datetime.now(UTC):%Y-%m-%d}")
+        target = f"{site} {changed.id}"
+        record.append(root, Decision(0, kind, target, "", note, changed.example, by=by))
+        chrome_profiles.write(root, chrome)
+    return chrome
+
+
+def forget(root: StorePath, numbers: Collection[int], note: str = "", *, by: str = "") -> Decision:
+    """Give up decisions that the record has lost, so that the store can be written again; what was noted."""
+    with locked(root, _CHROME_TIMEOUT):
+        last = releases.current(root)
+        return decision_log.forget(root, numbers, last.decisions if last else "", note, by)
 
 
 def _apply(

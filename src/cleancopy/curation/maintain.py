@@ -15,7 +15,17 @@ from typing import Any
 from cleancopy.corpus import views
 from cleancopy.errors import StoreError
 from cleancopy.export import export, kept
-from cleancopy.store import archive, caption_table, decisions, dedup_index, releases, vacuum, verify, workdir
+from cleancopy.store import (
+    archive,
+    caption_table,
+    decision_log,
+    decisions,
+    dedup_index,
+    releases,
+    vacuum,
+    verify,
+    workdir,
+)
 from cleancopy.store.archive import ArchiveRef
 from cleancopy.store.paths import StorePath, archive_folder, manifest_path, published_releases
 from cleancopy.store.vacuum import KEEP_DAYS
@@ -145,17 +155,23 @@ def _of_decisions(root: StorePath) -> Iterator[Fault]:
     """Faults of the file of decisions: damaged, or without some that releases were made by."""
     path = decisions.path(root)
     try:
-        numbers = [one.number for one in decisions.read_all(root)]
+        made = decisions.read_all(root)
     except StoreError as error:
         why = str(error).partition(": ")[2].rpartition("; ")[0]
         yield _fault(root, path, why, "restore it from a backup, or mend that line")
         return
     known = _by_decisions(releases.newest_first(root))
-    if numbers != list(range(1, len(numbers) + 1)) or not known.keys() <= set(numbers):
-        lost = sorted({*known, *range(1, max(numbers, default=0) + 1)} - set(numbers))
-        made = ", ".join(manifest_path(root, known[one]).name for one in lost if one in known)
-        said = f" (releases/{made} was made by one)" if made else ""
-        yield _fault(root, path, f"lacks decisions {lost}{said}", "restore it from a backup of clean/")
+    forgotten = {int(number) for one in made if one.kind == "forget" for number in one.target.split(",")}
+    numbers = {one.number for one in made} | forgotten
+    last = releases.current(root)
+    wrong = decision_log.lost_decisions(root, last.decisions if last else "")
+    lacking = sorted({*known, *range(1, max(numbers, default=0) + 1)} - numbers | wrong.keys())
+    if lost := [number for number in lacking if wrong.get(number, "is missing") == "is missing"]:
+        names = ", ".join(manifest_path(root, known[one]).name for one in lost if one in known)
+        made_by = f" (releases/{names} was made by one)" if names else ""
+        yield _fault(root, path, f"lacks decisions {lost}{made_by}", "restore it from a backup of clean/")
+    for number in (number for number in lacking if number not in lost):
+        yield _fault(root, path, f"decision {number} {wrong[number]}", "restore it from a backup of clean/")
 
 
 def _by_decisions(manifests: Iterable[releases.Manifest]) -> dict[int, int]:

@@ -1,7 +1,7 @@
 """The frozen site chromes: ``clean/chrome/<site>/<version>.json``, readable and editable.
 
 A version is written anew only where its counts and dates changed, never where it would cut otherwise. What
-people decide (``decide``) makes a version of its own, and learning carries it on to every later one.
+people decide (``decided``) makes a version of its own, and learning carries it on to every later one.
 """
 
 from __future__ import annotations
@@ -11,12 +11,9 @@ from pathlib import PurePath
 
 from cleancopy.errors import PolicyError, StoreError
 from cleancopy.stages.chrome.cut import SiteChrome, chrome_from_json, chrome_to_json, with_decision
-from cleancopy.stages.chrome.profile import ChromeDecision
-from cleancopy.store.paths import StorePath, atomic_write, create_exclusive, glob_sorted, is_shared, locked
+from cleancopy.stages.chrome.profile import ChromeDecision, ChromeEntry, entry_named, with_decisions_of
+from cleancopy.store.paths import StorePath, atomic_write, create_exclusive, glob_sorted, is_shared
 from cleancopy.store.slugs import site_slug
-
-#: Seconds that a decision waits for the lock of a run that is writing to the store.
-_LOCK_TIMEOUT = 10.0
 
 
 def path(root: StorePath, chrome: SiteChrome) -> StorePath:
@@ -36,11 +33,20 @@ def write(root: StorePath, chrome: SiteChrome) -> StorePath:
     Of a version that is there already counts and dates are brought up to date. Where the latest one is as new
     and would cut otherwise (another source's run learned the site at the same time), this one comes after it.
     """
-    file = path(root, chrome)
     last = current(root, chrome.site)
-    if last is not None and last.version >= chrome.version and last.digest != chrome.digest:
-        chrome = replace(chrome, version=last.version + 1)
-        file = path(root, chrome)
+    if last is None or last.version < chrome.version or last.digest == chrome.digest:
+        return _write(root, chrome)
+    after = replace(chrome, version=last.version + 1)
+    file = _write(root, after)
+    # What people decided while the run read must not end with it.
+    kept = with_decisions_of(after, last)
+    if kept.digest != after.digest:
+        _write(root, replace(kept, version=after.version + 1))
+    return file
+
+
+def _write(root: StorePath, chrome: SiteChrome) -> StorePath:
+    file = path(root, chrome)
     text = chrome_to_json(chrome)
     there = file.exists()
     if not there and is_shared(file):
@@ -51,19 +57,22 @@ def write(root: StorePath, chrome: SiteChrome) -> StorePath:
     return file
 
 
-def decide(root: StorePath, site: str, entry: str, decision: ChromeDecision | None, day: str) -> SiteChrome:
-    """The new chrome of a site after an entry was pinned or dropped, or for None left to learning again.
+def decided(
+    root: StorePath, site: str, entry: str, decision: ChromeDecision | None, day: str
+) -> tuple[SiteChrome, ChromeEntry]:
+    """The chrome of a site with an entry pinned or dropped, or for None left to learning; and the entry.
 
-    ``entry`` is an id that ``chrome show`` prints, or the line itself; ``day`` an ISO date. Takes the writing
-    lock; raises PolicyError where the site or the entry is not known.
+    ``day`` is an ISO date. Nothing is written. Raises PolicyError where the site or the entry is not known.
     """
-    with locked(root, _LOCK_TIMEOUT):
-        chrome = current(root, site)
-        if chrome is None:
-            raise PolicyError(f"{site}: no chrome was learned for this site; see cleancopy chrome list")
-        decided = with_decision(chrome, entry, decision, day)
-        write(root, decided)
-    return decided
+    chrome = current(root, site)
+    if chrome is None:
+        raise PolicyError(f"{site}: no chrome was learned for this site; see cleancopy chrome list")
+    changed = with_decision(chrome, entry, decision, day)
+    before = {one.key: one for one in chrome.entries}
+    after = {one.key: one for one in changed.entries}
+    keys = [key for key in before | after if before.get(key) != after.get(key)]
+    key = keys[0] if keys else entry_named(chrome, entry, new=True).key
+    return changed, (after | before)[key] if decision is None else (before | after)[key]
 
 
 def sites(root: StorePath) -> list[SiteChrome]:

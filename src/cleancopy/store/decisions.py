@@ -5,7 +5,7 @@
     takedown   a document, an address or a site is gone from every export and later release, and is read no more
     undo       an earlier decision holds no more
 
-The record is ``clean/decisions.jsonl``, a line each, in the order they were made; none is ever rewritten. The
+The record is ``clean/decisions.jsonl`` (decision_log.py): a line each, in the order they were made. The
 commands that make decisions are in ``cleancopy.curation``; every ingest asks here what holds.
 """
 
@@ -14,40 +14,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 
 from cleancopy.document import Cut, Document, doc_id
-from cleancopy.errors import ConflictError, StoreError
+from cleancopy.errors import StoreError
 from cleancopy.store import archive, tables
-from cleancopy.store.paths import StorePath, read_versioned, write_if_unchanged
+from cleancopy.store.decision_log import Decision, DecisionKind, append, path, read_all
+from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import LedgerEntry, Version
 
-DecisionKind = Literal["restore", "pin", "takedown", "undo"]
 #: The part of a version's fingerprint that says which cuts were to stay.
 RESTORED = "restored"
+#: Kinds that say something of other decisions and hold nothing themselves; chrome decisions are in the chrome.
+_NO_STATE = ("undo", "forget", "chrome-pin", "chrome-drop", "chrome-undo")
 
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A decision: its number, what was decided, about what, when, and why in the words of who made it.
-
-    ``target`` is a doc_id; of a takedown also ``url:...``, ``site:...`` or ``capture:`` and the SHA-256 of a
-    payload; of an undo the number of the decision that ends. ``text`` is the cut that stays, None for a whole
-    document. ``purged`` are the records whose bytes were overwritten in the archive, ``file@offset`` each (once
-    it was their record ids).
-    """
-
-    number: int
-    kind: DecisionKind
-    target: str
-    time: str
-    note: str = ""
-    text: str | None = None
-    purged: tuple[str, ...] = ()
+__all__ = ["Decision", "DecisionKind", "Decisions", "append", "path", "read", "read_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +80,18 @@ class Decisions:
         """The takedown that a capture falls under, by its key, address, site or payload."""
         if not self.made:
             return None
-        names = {doc_id(key), f"url:{url}", f"url:{key}", f"site:{site}", f"capture:{payload}"}
-        return next((one for one in self.made if one.kind == "takedown" and one.target in names), None)
+        document = doc_id(key)
+        names = {document, f"url:{url}", f"url:{key}", f"site:{site}", f"capture:{payload}"}
+        takedowns = (one for one in self.made if one.kind == "takedown")
+        return next(
+            (
+                one
+                for one in takedowns
+                # Under another name it is the same page, but for the copies that stay.
+                if one.target in names or (payload in one.payloads and document not in one.copies)
+            ),
+            None,
+        )
 
     def rejection(self, entry: LedgerEntry) -> str | None:
         """Why a capture is not to be read; None where nothing speaks against it."""
@@ -118,32 +112,18 @@ def cut_text(document: Document, cut: Cut) -> str:
     return " ".join(document.text[cut.start : cut.end].split())
 
 
-def path(root: StorePath) -> StorePath:
-    """The file of decisions."""
-    return root / "decisions.jsonl"
-
-
-def read_all(root: StorePath) -> list[Decision]:
-    """All decisions that were ever made, undone ones and undos too."""
-    return _parsed(path(root), read_versioned(path(root))[0])
-
-
-def _parsed(file: StorePath, content: bytes) -> list[Decision]:
-    try:
-        lines = content.decode().split("\n")
-        made = [json.loads(line) for line in lines if line]
-        return [Decision(**{**one, "purged": tuple(one.get("purged", ()))}) for one in made]
-    except (ValueError, TypeError) as error:
-        raise StoreError(
-            f"{file}: is damaged ({error}); restore it from a backup, or mend that line"
-        ) from error
-
-
 def read(root: StorePath) -> Decisions:
     """The decisions that hold."""
     made = read_all(root)
     undone = {int(one.target) for one in made if one.kind == "undo"}
-    return Decisions(tuple(one for one in made if one.kind != "undo" and one.number not in undone))
+    return Decisions(tuple(one for one in made if one.kind not in _NO_STATE and one.number not in undone))
+
+
+def holding(root: StorePath) -> frozenset[int]:
+    """The numbers of the decisions that hold, on chrome, too: of each entry of a chrome the last one does."""
+    last = {one.target: one for one in read_all(root) if one.kind.startswith("chrome-")}
+    on_chrome = {one.number for one in last.values() if one.kind != "chrome-undo"}
+    return frozenset({one.number for one in read(root).made} | on_chrome)
 
 
 def purged(root: StorePath) -> Callable[[archive.ArchiveRef], bool]:
@@ -171,18 +151,6 @@ def _has_bytes(root: StorePath, ref: archive.ArchiveRef) -> bool:
         return not archive.is_purged(root, ref)
     except StoreError:
         return False  # verify says what is wrong with the file
-
-
-def append(root: StorePath, made: Decision) -> Decision:
-    """The decision with its number and time, once it stands in the file."""
-    file = path(root)
-    content, mark = read_versioned(file)
-    known = _parsed(file, content)
-    made = replace(made, number=len(known) + 1, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-    lines = [json.dumps(asdict(one), ensure_ascii=False) for one in [*known, made]]
-    if not write_if_unchanged(file, ("\n".join(lines) + "\n").encode("utf-8", "replace"), mark):
-        raise ConflictError(f"{file}: another decision was made at the same time; decide again")
-    return made
 
 
 # ---- what a takedown means among stored documents

@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from cleancopy.errors import ConflictError, StoreError
-from cleancopy.store import archive, compaction, data_files, tables
+from cleancopy.store import archive, compaction, data_files, decision_log, tables
 from cleancopy.store.data_files import DataFile, TableName
 from cleancopy.store.paths import (
     StorePath,
@@ -68,7 +68,7 @@ class Manifest:
     ``counts``: inputs by outcome. ``live``: documents that are live. ``content_root``: SHA-256 over the sorted
     version ids of the live documents, a line each; equal roots mean equal corpora. ``tables``: the Delta
     version of each table. ``files``: the data files that the release added. ``recovered``: a later run
-    finished it.
+    finished it. ``decisions``: the head of the record of decisions (decision_log.py).
     """
 
     release: int
@@ -83,6 +83,7 @@ class Manifest:
     files: Mapping[str, list[DataFile]]
     tables: Mapping[str, int]
     recovered: bool = False
+    decisions: str = ""
     schema: int = SCHEMA_VERSION
 
 
@@ -109,8 +110,16 @@ def writing(root: StorePath, wait: float = 0.0, keep: Callable[[], Collection[st
     """
     with locked(root, wait):
         _recover(root)
+        check_decisions(root)
+        decision_log.seal(root)
         _sweep(root, keep())
         yield _last(root) + 1
+
+
+def check_decisions(root: StorePath) -> None:
+    """Raise StoreError where the record of decisions is broken, or behind the last release."""
+    last = current(root)
+    decision_log.check(root, last.decisions if last else "")
 
 
 def commit(
@@ -144,6 +153,7 @@ def commit(
             parts=dict(parts),
             files=files,
             tables={},
+            decisions=decision_log.head(root),
         )
         _reserve(root, manifest)
     return _finish(root, manifest)
@@ -328,6 +338,7 @@ def _from_json(path: StorePath) -> Manifest:
         values["files"] = {
             table: [DataFile(**file) for file in files] for table, files in values["files"].items()
         }
+        values.setdefault("decisions", "")  # of before there was a head
         return Manifest(**{field.name: values[field.name] for field in fields(Manifest)})
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
@@ -402,6 +413,7 @@ def _rebuild(root: StorePath, release: int) -> int:
         files={table: _files_of(root, table, release) for table in TABLES},
         tables=committed,
         recovered=True,
+        decisions=decision_log.head(root),
     )
     atomic_write(manifest_path(root, release), _to_json(manifest))
     return release

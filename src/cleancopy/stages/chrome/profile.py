@@ -209,7 +209,7 @@ def with_decision(chrome: SiteChrome, name: str, decision: ChromeDecision | None
     version grows by one where this changes cutting. Raises PolicyError where no entry, or more than one, has
     the name, or where nobody had decided on it.
     """
-    entry = _entry_named(chrome, name, new=decision is not None)
+    entry = entry_named(chrome, name, new=decision is not None)
     others = [other for other in chrome.entries if other.key != entry.key]
     learned = entry.learned if entry.is_decided else entry.status if entry.pages else None
     if decision:
@@ -222,7 +222,28 @@ def with_decision(chrome: SiteChrome, name: str, decision: ChromeDecision | None
     return replace(changed, version=chrome.version + (changed.digest != chrome.digest))
 
 
-def _entry_named(chrome: SiteChrome, name: str, *, new: bool) -> ChromeEntry:
+def with_decisions_of(chrome: SiteChrome, decided: SiteChrome) -> SiteChrome:
+    """A chrome with all that people decided in another one of the site, and nothing that they did not."""
+    theirs = {entry.key: entry for entry in decided.entries}
+    entries = {entry.key: _left_to_learning(entry, theirs.get(entry.key)) for entry in chrome.entries}
+    for key, entry in theirs.items():
+        if entry.is_decided:
+            learned = entries.get(key) or replace(entry, pages=0, learned=None)
+            status = learned.status if learned.pages else None
+            entries[key] = replace(learned, status=entry.status, learned=status, decided=entry.decided)
+    kept = [entry for entry in entries.values() if entry is not None]
+    return replace(chrome, entries=tuple(sorted(kept, key=entry_order)))
+
+
+def _left_to_learning(entry: ChromeEntry, theirs: ChromeEntry | None) -> ChromeEntry | None:
+    """An entry as it was learned, where the other chrome has no decision on it; None if nothing was learned."""
+    if not entry.is_decided or (theirs and theirs.is_decided):
+        return entry
+    return replace(entry, status=entry.learned, learned=None, decided=None) if entry.learned else None
+
+
+def entry_named(chrome: SiteChrome, name: str, *, new: bool) -> ChromeEntry:
+    """The entry of a chrome by its id or its line; with ``new`` one for a line that it does not have."""
     key = key_of(masked_form(exact_form(name)))
     looks_like_id = re.fullmatch(rf"[0-9a-f]{{{_LEAST_DIGITS},16}}", name) is not None
     matching = [e for e in chrome.entries if e.key == key or (looks_like_id and e.key.startswith(name))]
