@@ -23,7 +23,7 @@ from cleancopy.document import Capture
 from cleancopy.errors import Rejection
 from cleancopy.extract.elements import chosen, ruby_text
 from cleancopy.extract.encoding import decode, looks_binary, repair, restore
-from cleancopy.extract.hidden import find_hidden
+from cleancopy.extract.hidden import is_hidden
 from cleancopy.extract.html import NOT_TEXT, read_html, read_plain
 from cleancopy.extract.limits import check_markup, inflate
 from cleancopy.extract.mathml import tex_of
@@ -71,7 +71,7 @@ def page(data: bytes) -> None:
         read = read_html(markup, repair=False, limits=LIMITS)
         assert read.tree is not None
         _covered(read.text, [(block.start, block.end) for block in read.blocks])
-        assert _marks(read.text) in _shown(read.tree, markup), "text of the page is lost, or was not in it"
+        assert _marks(read.text) in _shown(read.tree), "text of the page is lost, or was not in it"
     plain = read_plain(markup, repair=False)
     _covered(plain.text, [(block.start, block.end) for block in plain.blocks])
     assert "".join(plain.text.split()) == "".join(markup.split())
@@ -182,18 +182,18 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
 # ---- what a page shows, told without the walk under test
 
 
-def _shown(tree: html.HtmlElement, markup: str) -> set[str]:
+def _shown(tree: html.HtmlElement) -> set[str]:
     """The texts that the page text may be: without and with noscript, without and with what is hidden."""
     body = tree.find("body")
     root = tree if body is None else body
     return {
-        _marks("".join(_texts(root, without, hidden)))
+        _marks("".join(_texts(root, without, with_hidden)))
         for without in (NOT_TEXT | {"noscript"}, NOT_TEXT)
-        for hidden in (find_hidden(root, markup), set[html.HtmlElement]())
+        for with_hidden in (False, True)
     }
 
 
-def _texts(root: html.HtmlElement, without: frozenset[str], hidden: set[html.HtmlElement]) -> Iterator[str]:
+def _texts(root: html.HtmlElement, without: frozenset[str], with_hidden: bool) -> Iterator[str]:
     """Depth first, with a stack: text, children, tail; what is read as a whole is read by what reads it."""
     stack: list[tuple[html.HtmlElement, bool]] = [(root, False)]
     while stack:
@@ -203,7 +203,7 @@ def _texts(root: html.HtmlElement, without: frozenset[str], hidden: set[html.Htm
             continue
         if element is not root:
             stack.append((element, True))
-        if element in hidden or element.tag in without:
+        if element.tag in without or (not with_hidden and is_hidden(element, element.get("style"))):
             continue
         if element.tag == "select":
             yield chosen(element)

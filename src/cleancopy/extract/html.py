@@ -13,7 +13,6 @@ are read from an element ``json-ld``, which the tree gets at its end.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -24,8 +23,7 @@ from cleancopy.extract.addresses import Addresses
 from cleancopy.extract.declared import DECLARED, NOT_XML, add_declared
 from cleancopy.extract.elements import INLINE, NOT_TEXT
 from cleancopy.extract.footnotes import find_footnotes
-from cleancopy.extract.formulas import find_formulas, with_raw_formulas
-from cleancopy.extract.hidden import find_hidden
+from cleancopy.extract.formulas import with_raw_formulas
 from cleancopy.extract.limits import check_tree
 from cleancopy.extract.page import Page
 from cleancopy.extract.plain import read_plain
@@ -123,29 +121,25 @@ def read_html(
     body = tree.find("body")
     root = tree if body is None else body
     addresses = Addresses(tree, url)
-    formulas = find_formulas(root, readable)
-    special = formulas | find_footnotes(root, addresses.page)
-    hidden = dict.fromkeys(find_hidden(root, readable) - special.keys())
+    notes = find_footnotes(root, addresses.page)
 
     def walk(*, with_hidden: bool = False, with_noscript: bool = False) -> Walk:
-        shown = special if with_hidden else special | hidden
-        return Walk(root, repair, addresses, shown, with_noscript=with_noscript)
+        return Walk(root, repair, addresses, notes, with_hidden=with_hidden, with_noscript=with_noscript)
 
-    first = walk()
-    best = first
-    if hidden and _hidden_length(hidden) > best.shown:
+    best = walk()
+    if best.concealed and _hidden_length(best.concealed) > best.shown:
         best = walk(with_hidden=True)
     if _noscript_length(root) > best.shown:
         best = walk(with_noscript=True)
     if add_declared(tree, root, best.shown):
         best = walk()
-    notes = (f"{unreadable} control characters were removed before the parse",) if unreadable else ()
-    return with_raw_formulas(replace(best.page(tree), notes=notes + best.notes), readable)
+    removed = (f"{unreadable} control characters were removed before the parse",) if unreadable else ()
+    return with_raw_formulas(replace(best.page(tree), notes=removed + best.notes), best.draws_formulas)
 
 
-def _hidden_length(hidden: Mapping[html.HtmlElement, None]) -> int:
-    elements = {inner for element in hidden for inner in element.iter() if inner.tag not in NOT_TEXT}
-    return sum(len((element.text or "").strip()) for element in elements)
+def _hidden_length(hidden: list[html.HtmlElement]) -> int:
+    inside = (inner for element in hidden for inner in element.iter() if inner.tag not in NOT_TEXT)
+    return sum(len((inner.text or "").strip()) for inner in inside)
 
 
 def _noscript_length(root: html.HtmlElement) -> int:

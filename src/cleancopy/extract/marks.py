@@ -9,7 +9,7 @@ so that no span begins or ends with white space, and one without text is none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
+from operator import itemgetter
 from typing import Any
 
 from cleancopy.document import Block, Span
@@ -21,14 +21,10 @@ OpenSpan = list[Any]
 _NOT_YET, _DROPPED = -1, -2
 
 
-class What(IntEnum):
-    """What a mark says of its span."""
-
-    BEGINS, ENDS, STANDS = range(3)
-
-
+#: What a mark says of its span. Plain numbers: the members of an enum cost a call each.
+BEGINS, ENDS, STANDS = range(3)
 #: After how many pieces, which span, and what of it.
-Mark = tuple[int, OpenSpan, What]
+Mark = tuple[int, OpenSpan, int]
 
 
 def open_span(kind: str, value: str = "", text: str = "", number: int = 0) -> OpenSpan:
@@ -51,19 +47,52 @@ class Marks:
         ``block`` is the number of the next block, ``end`` the length of the one before.
         """
         for _, span, what in self.noted:
-            if what is What.BEGINS:
+            if what is BEGINS:
                 self.waiting.append(span)
-            elif what is What.STANDS:
+            elif what is STANDS:
                 self.alone.append((span, block, path))
             else:
                 self._end(span, block - 1, end)
         self.noted = []
 
-    def place(self, pieces: Sequence[str], block: int, end: int) -> None:
-        """Give the marks among the pieces of a block, or of several with empty lines between, their places."""
-        position, length, gap, broken = 0, 0, "", False
-        waiting = self.waiting
-        marks: list[tuple[int, OpenSpan | None, What]] = [*self.noted, (len(pieces), None, What.ENDS)]
+    def place(self, pieces: Sequence[str], block: int, text: str, end: int) -> None:
+        """Give the marks among the pieces of a block their places; ``end`` is the length of the one before."""
+        noted, waiting = self.noted, self.waiting
+        if len(noted) == 2 and not waiting:
+            (first, span, _), (last, other, _) = noted
+            # A link or the like that is the whole block: most of them are.
+            if span is other and first == 0 and not "".join(pieces[last:]).strip():
+                span[0:4] = block, 0, block, len(text)
+                self.noted = []
+                return
+        position = length = gap = 0
+        for index, span, what in noted:
+            if index > position:
+                part = pieces[position] if index == position + 1 else "".join(pieces[position:index])
+                position = index
+                if words := part.split():
+                    length += 1 if length and (gap or part[0].isspace()) else 0
+                    if waiting:
+                        self._begin(block, length)
+                    length += sum(map(len, words)) + len(words) - 1
+                    gap = part[-1].isspace()
+                elif part:
+                    gap = 1
+            if what is not ENDS:
+                waiting.append(span)
+            elif length:
+                self._end(span, block, length)
+            else:
+                self._end(span, block - 1, end)
+        rest = "".join(pieces[position:])
+        if waiting and (words := rest.split()):
+            self._begin(block, length + (1 if length and (gap or rest[0].isspace()) else 0))
+        self._finish(block, len(text))
+
+    def place_lines(self, pieces: Sequence[str], block: int, end: int) -> None:
+        """The same where line breaks are among the pieces, and a block ends at each empty line."""
+        position, length, gap, broken, last = 0, 0, "", False, block
+        marks: list[tuple[int, OpenSpan | None, int]] = [*self.noted, (len(pieces), None, ENDS)]
         for index, span, what in marks:
             for number, part in enumerate("".join(pieces[position:index]).split(BREAK)):
                 if number:
@@ -74,47 +103,51 @@ class Marks:
                     continue
                 gap = gap or (" " if part[0].isspace() else "")
                 if length and broken:
-                    block, end, length = block + 1, length, 0
+                    last, end, length = last + 1, length, 0
                 length += bool(gap and length)
                 gap, broken = (" " if part[-1].isspace() else ""), False
-                for other in waiting:
-                    self._begin(other, block, length)
-                waiting.clear()
+                self._begin(last, length)
                 length += len(" ".join(words))
             position = index
             if span is None:
                 break
-            if what is What.ENDS:
-                self._end(span, block if length else block - 1, length or end)
+            if what is not ENDS:
+                self.waiting.append(span)
             else:
-                waiting.append(span)
-        for span in waiting:
-            if span[4] == "picture" and length:
-                self._begin(span, block, length)
-        self.waiting = [span for span in waiting if span[0] == _NOT_YET]
-        self.noted = []
+                self._end(span, last if length else last - 1, length or end)
+        self._finish(last, length)
 
     def place_verbatim(self, pieces: Sequence[str], text: str, block: int) -> None:
         """Give the marks of a block that keeps its white space their places."""
         skipped = "".join(pieces).replace(BREAK, "\n").find(text)
-        for span in self.waiting:
-            self._begin(span, block, 0)
-        self.waiting = []
+        self._begin(block, 0)
         position, offset = 0, -skipped
         for index, span, what in self.noted:
             offset += sum(map(len, pieces[position:index]))
             position, place = index, max(0, min(offset, len(text)))
-            if what is What.ENDS:
+            if what is ENDS:
                 self._end(span, block, place)
             else:
-                self._begin(span, block, place)
+                self.waiting.append(span)
+                self._begin(block, place)
         self.noted = []
 
-    def _begin(self, span: OpenSpan, block: int, offset: int) -> None:
-        if span[0] == _NOT_YET:
-            span[0:2] = block, offset
+    def _begin(self, block: int, offset: int) -> None:
+        """Text begins: so do the spans that wait for it."""
+        for span in self.waiting:
+            if span[0] == _NOT_YET:
+                span[0:2] = block, offset
+                if span[4] == "picture":
+                    span[2:4] = block, offset
+        self.waiting.clear()
+
+    def _finish(self, block: int, length: int) -> None:
+        """A block ends: pictures that no text of it follows stand at its end, the other spans wait on."""
+        for span in self.waiting:
             if span[4] == "picture":
-                span[2:4] = block, offset
+                span[0:4] = block, length, block, length
+        self.waiting = [span for span in self.waiting if span[0] == _NOT_YET]
+        self.noted = []
 
     def _end(self, span: OpenSpan, block: int, offset: int) -> None:
         if span[0] == _NOT_YET:
@@ -153,9 +186,5 @@ def finished(spans: Sequence[OpenSpan], blocks: Sequence[Block]) -> tuple[Span, 
         if begin < stop or (begin == stop and fields[0] == "picture"):
             placed.append((begin, -stop, fields))
     # Of two with the same range the one that was opened first is the outer one: the order is stable.
-    placed.sort(key=_outer_first)
-    return tuple(Span(begin, -stop, *fields) for begin, stop, fields in placed)
-
-
-def _outer_first(placed: tuple[int, int, list[Any]]) -> tuple[int, int]:
-    return placed[0], placed[1]
+    placed.sort(key=itemgetter(0, 1))
+    return tuple([tuple.__new__(Span, (begin, -stop, *fields)) for begin, stop, fields in placed])

@@ -20,11 +20,14 @@ from cleancopy.extract.elements import (
     LINK,
     MARKED,
     MARKS,
+    MATH,
     PICTURE,
     ROLES,
     RUBY,
+    SCRIPT,
     SELECT,
     SKIPPED,
+    SPAN,
     chosen,
     code_language,
     ruby_text,
@@ -32,8 +35,9 @@ from cleancopy.extract.elements import (
 from cleancopy.extract.encoding import Edit
 from cleancopy.extract.encoding import repair as repair_text
 from cleancopy.extract.footnotes import Note
-from cleancopy.extract.formulas import Formula, picture_tex
-from cleancopy.extract.marks import Marks, OpenSpan, What, finished, open_span
+from cleancopy.extract.formulas import CLASS_BEGINNING, CLASSES, Formula, formula_of, picture_tex
+from cleancopy.extract.hidden import UNSEEN, is_hidden
+from cleancopy.extract.marks import BEGINS, ENDS, STANDS, Marks, OpenSpan, finished, open_span
 from cleancopy.extract.page import Page
 from cleancopy.extract.tables import Cell, cells, is_row
 
@@ -41,6 +45,7 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTS = frozenset(["ul", "ol", "dl", "menu", "dir"])
 _GROUPS = _LISTS | {"table"}
 _ITEMS = {"li": "item", "dt": "term", "dd": "description"}
+_HOLDING = _GROUPS | _ITEMS.keys() | {"td", "th", "blockquote", "pre"}
 _CAPTION_CLASS = re.compile(r"(?:^|[\s_-]|[a-z](?=C))caption", re.IGNORECASE)
 _CREDIT_CLASS = re.compile(
     r"(?:^|[\s_-])(?:(?:photo|image|img|media|picture|caption|figure)[_-]*(?:credit|copyright|source|author)"
@@ -49,29 +54,37 @@ _CREDIT_CLASS = re.compile(
 )
 #: A class in ASCII that either of them matches has one of these in it.
 _SIGNS = ("caption", "credit", "copyright", "source", "author")
+_LONGEST_CLASS = 1_000
+#: Most styles say nothing that could hide an element.
+_MAY_HIDE = re.compile("none|hidden", re.IGNORECASE).search
 _BLANKS = " \t\n\r"
 #: An open block-level element on the way down to the text: itself, its path, what kind and level it gives the
 #: blocks in it, the list or table that its rows belong to (0 for none), how many children of each tag it had,
 #: the spans that end with it.
 _Frame = tuple[html.HtmlElement, str, BlockKind, int, int, dict[str, int], tuple[OpenSpan, ...]]
-_Special = Formula | Note | None
 
 
 class Walk:
-    """One pass over a tree. ``special`` has the elements that are formulas, notes, or (None) not shown."""
+    """One pass over a tree; ``with_hidden`` and ``with_noscript`` say what else counts as shown."""
 
     def __init__(
         self,
         root: html.HtmlElement,
         repair: bool,
         addresses: Addresses,
-        special: Mapping[html.HtmlElement, _Special],
+        footnotes: Mapping[html.HtmlElement, Note],
         *,
+        with_hidden: bool,
         with_noscript: bool,
     ) -> None:
         self.repair = repair
         self.addresses = addresses
-        self.special = special
+        self.footnotes = footnotes
+        self.unseen = not with_hidden
+        #: The elements that the page hides.
+        self.concealed: list[html.HtmlElement] = []
+        #: Whether the page has a script that draws formulas.
+        self.draws_formulas = False
         self.roles = ROLES if with_noscript else ROLES | {"noscript": SKIPPED}
         #: (text, kind, level, group, path, link characters, element, edits)
         self.found: list[tuple[str, BlockKind, int, int, str, int, html.HtmlElement, list[Edit]]] = []
@@ -101,23 +114,46 @@ class Walk:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out of the page text, counted by element."""
-        if not self.skipped:
+        left_out = self.skipped + Counter(hidden=len(self.concealed))
+        if not left_out:
             return ()
-        counts = ", ".join(f"{count} {name}" for name, count in sorted(self.skipped.items()))
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(left_out.items()))
         return (f"not page text: {counts}",)
 
     def _run(self, root: html.HtmlElement) -> None:
         """Walk the tree. What is asked of every element stands here, without a call: pages have thousands."""
         role_of, pieces, repair, links = self.roles.get, self.pieces, self.repair, 0
-        special, inline, noted, skipping = self.special, self.inline, self.marks, None
+        unseen, inline, skipping = self.unseen, self.inline, None
         push = pieces.append
         walker = etree.iterwalk(root, events=("start", "end"))
         for event, element in walker:
             tag = element.tag
             role = role_of(tag)
             if event == "start":
-                if special and element in special and self._is_special(element, special[element]):
-                    skipping = element
+                if role is None or role is SPAN or role is LINK or role is MATH:
+                    classes = element.get("class")
+                    marked = _marked(classes) if classes and len(classes) < _LONGEST_CLASS else None
+                    if (role is MATH or marked == "formula") and self._formula(element, root):
+                        skipping = element
+                        walker.skip_subtree()
+                        continue
+                    style = element.get("style")
+                    if (
+                        unseen
+                        and (
+                            marked == "unseen"
+                            or (style and _MAY_HIDE(style))
+                            or element.get("hidden") is not None
+                            or tag == "dialog"
+                        )
+                        and (marked == "unseen" or is_hidden(element, style))
+                    ):
+                        self.concealed.append(element)
+                        skipping = element
+                        walker.skip_subtree()
+                        continue
+                elif role is SCRIPT:
+                    self._script(element, root)
                     walker.skip_subtree()
                     continue
                 if role is SKIPPED:
@@ -133,8 +169,9 @@ class Walk:
                 elif role is MARKED or role is CODE:
                     self.code += role is CODE
                     inline.append(None if self.pre else self._begin(open_span(MARKS[tag])))
-                elif role is None and element is not root and not self._is_inline(element, tag):
-                    self._open(element, tag)
+                elif role is None and element is not root:
+                    if tag in BLOCK_ELEMENTS or not self._is_inline(element):
+                        self._open(element, tag, marked)
                 elif role is PICTURE:
                     self._picture(element)
                     continue
@@ -169,47 +206,54 @@ class Walk:
                 self.linked += len(text.strip())
             push(text)
         self._flush()
-        noted.place_alone([found[4] for found in self.found], [len(found[0]) for found in self.found])
+        self.marks.place_alone([found[4] for found in self.found], [len(found[0]) for found in self.found])
 
     def _begin(self, span: OpenSpan) -> OpenSpan:
         self.spans.append(span)
-        self.marks.noted.append((len(self.pieces), span, What.BEGINS))
+        self.marks.noted.append((len(self.pieces), span, BEGINS))
         return span
 
     def _end(self, span: OpenSpan | None) -> None:
         if span is not None:
-            self.marks.noted.append((len(self.pieces), span, What.ENDS))
+            self.marks.noted.append((len(self.pieces), span, ENDS))
 
     def _link(self, element: html.HtmlElement) -> OpenSpan | None:
-        note = self.special.get(element) if self.special else None
-        if isinstance(note, Note):
+        note = self.footnotes.get(element) if self.footnotes else None
+        if note is not None:
             return self._begin(open_span(note.kind, note.name))
         href = element.get("href")
         address = self.addresses.link(href) if href else ""
-        return self._begin(open_span("link", address, element.get("title") or "")) if address else None
+        return self._begin(open_span("link", address)) if address else None
 
     def _picture(self, element: html.HtmlElement) -> None:
         alt = " ".join((element.get("alt") or "").split())
         address = self.addresses.picture(element)
         formula = picture_tex(element, alt, address)
         if formula is not None:
-            self._formula(formula)
+            self._write_formula(formula)
         elif address:
             span = open_span("picture", address, alt)
             self.spans.append(span)
-            self.marks.noted.append((len(self.pieces), span, What.STANDS))
+            self.marks.noted.append((len(self.pieces), span, STANDS))
 
-    def _is_special(self, element: html.HtmlElement, what: _Special) -> bool:
-        """Whether an element is read whole here: a formula, or nothing where it is not shown."""
-        if isinstance(what, Note):
-            return False
-        if what is None:
-            self.skipped["hidden"] += 1
-        else:
-            self._formula(what)
-        return True
+    def _script(self, element: html.HtmlElement, root: html.HtmlElement) -> None:
+        """Read a script that is a formula, and note one that draws formulas."""
+        if (element.get("type") or "").startswith("math/"):
+            self._formula(element, root)
+            return
+        self.skipped["script"] += 1
+        source = element.get("src")
+        if source and ("athjax" in source or "athJax" in source or "katex" in source):
+            self.draws_formulas = True
 
-    def _formula(self, formula: Formula) -> None:
+    def _formula(self, element: html.HtmlElement, root: html.HtmlElement) -> bool:
+        """Whether an element is a formula; it is read then."""
+        formula = formula_of(element, root)
+        if formula is not None and formula.tex:
+            self._write_formula(formula)
+        return formula is not None
+
+    def _write_formula(self, formula: Formula) -> None:
         tex = " ".join(formula.tex.split())
         span = self._begin(open_span("formula", tex, "display" if formula.display else ""))
         self.pieces.append(tex)
@@ -228,14 +272,14 @@ class Walk:
         self._end(span)
         self.pieces.append(after)
 
-    def _is_inline(self, element: html.HtmlElement, tag: str) -> bool:
+    def _is_inline(self, element: html.HtmlElement) -> bool:
         """Whether an element that HTML does not know stands within a line of text."""
-        if tag in BLOCK_ELEMENTS or not _is_within_line(element, self.unknown):
+        if not _is_within_line(element, self.unknown):
             return False
         self.unknown[element] = 1
         return True
 
-    def _open(self, element: html.HtmlElement, tag: str) -> None:
+    def _open(self, element: html.HtmlElement, tag: str, marked: str | None) -> None:
         _, path, kind, level, group, counts, _ = self.frames[-1]
         nth = counts[tag] = counts.get(tag, 0) + 1
         if self.row:
@@ -254,8 +298,8 @@ class Walk:
         if tag in _GROUPS:
             self.groups += 1
             group = self.groups
-        within, depth = _kind(element, tag, kind, level)
-        held = self._holders(element, tag)
+        within, depth = _kind(tag, marked, kind, level)
+        held = self._holders(element, tag) if tag in _HOLDING or self.footnotes else ()
         if tag == "pre":
             self.pre += 1
         elif tag == "tr" and is_row(element):
@@ -283,7 +327,7 @@ class Walk:
             spans.append(open_span("quote"))
         elif tag == "pre" and not self.pre:
             spans.append(open_span("pre", code_language(element)))
-        if self.special and isinstance(note := self.special.get(element), Note):
+        if self.footnotes and (note := self.footnotes.get(element)):
             spans.append(open_span(note.kind, note.name))
         for span in spans:
             span[0] = len(self.found)
@@ -322,7 +366,8 @@ class Walk:
             if held and self.found:
                 last, end = len(self.found) - 1, len(self.found[-1][0])
                 for span in held:
-                    if span[0] <= last:
+                    # A row without a number that is one block says nothing that its list does not.
+                    if span[0] < last or (span[0] == last and (span[4] != "item" or span[7])):
                         span[2:4] = last, end
         self.frames.pop()
 
@@ -361,8 +406,10 @@ class Walk:
                 marks.pass_over(number, end, path)
             elif self.pre:
                 marks.place_verbatim(self.pieces, texts[0][0], number)
+            elif BREAK in joined:
+                marks.place_lines(self.pieces, number, end)
             else:
-                marks.place(self.pieces, number, end)
+                marks.place(self.pieces, number, texts[0][0], end)
         self.pieces.clear()
         self.linked = self.counted = self.length = self.blank = self.options = 0
 
@@ -437,7 +484,7 @@ def _has_words(element: html.HtmlElement) -> bool:
     return any(text.strip() for text in element.itertext())
 
 
-def _kind(element: html.HtmlElement, tag: str, kind: BlockKind, level: int) -> tuple[BlockKind, int]:
+def _kind(tag: str, marked: str | None, kind: BlockKind, level: int) -> tuple[BlockKind, int]:
     """What a block-level element makes of the blocks in it; what it does not say it inherits."""
     if kind in ("code", "heading", "credit"):
         return kind, level
@@ -445,8 +492,6 @@ def _kind(element: html.HtmlElement, tag: str, kind: BlockKind, level: int) -> t
         return "heading", _HEADINGS[tag]
     if tag == "pre":
         return "code", 0
-    marks = element.get("class")
-    marked = _marked(marks) if marks and len(marks) < 1000 else None
     if marked == "credit":
         return "credit", 0
     if marked == "caption" or tag in ("figcaption", "caption"):
@@ -462,9 +507,14 @@ def _kind(element: html.HtmlElement, tag: str, kind: BlockKind, level: int) -> t
     return kind, level
 
 
-@lru_cache(maxsize=4_096)
-def _marked(classes: str) -> BlockKind | None:
-    """What an element's classes say that it holds: a credit or a caption."""
+@lru_cache(maxsize=8_192)
+def _marked(classes: str) -> str | None:
+    """What an element's classes say of it: that it holds a credit, a caption or a formula, or is unseen."""
+    names = classes.split()
+    if not UNSEEN.isdisjoint(names):
+        return "unseen"
+    if not CLASSES.isdisjoint(names) or any(name.startswith(CLASS_BEGINNING) for name in names):
+        return "formula"
     if classes.isascii() and not any(map(classes.lower().__contains__, _SIGNS)):
         return None
     if _CREDIT_CLASS.search(classes):

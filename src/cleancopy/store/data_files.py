@@ -56,6 +56,8 @@ _ENCODINGS = {
     **dict.fromkeys(_BYTES, "DELTA_LENGTH_BYTE_ARRAY"),
     **dict.fromkeys([*_NUMBERS, "archive.offset", "archive.length"], "DELTA_BINARY_PACKED"),
     "blocks.list.element.path": "DELTA_BYTE_ARRAY",
+    # The links of a page begin alike.
+    "structure.list.element.value": "DELTA_BYTE_ARRAY",
     # Hardly two blocks have the same; a dictionary of them would be tried and given up.
     "blocks.list.element.score": "PLAIN",
 }

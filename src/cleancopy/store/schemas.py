@@ -69,9 +69,7 @@ SPAN = pa.struct(
             "address of a link or picture, TeX of a formula, reading of a ruby, name of a footnote, ol, ul "
             "or dl for a list, language of a pre, header for a cell of one",
         ),
-        _column(
-            "text", _text, "alt text of a picture, title of a link, display for a formula on a line of its own"
-        ),
+        _column("text", _text, "alt text of a picture, display for a formula on a line of its own"),
         _column("number", _whole, "where a numbered list begins, the number of an item"),
         _column("row", _whole, "row of a cell, from 0"),
         _column("column", _whole, "column of a cell, from 0"),

@@ -386,7 +386,7 @@ def _chosen(path: StorePath, keep: Any, columns: list[str]) -> Iterator[pa.Recor
 
 def _batch_size(columns: Sequence[str] | None) -> int:
     """Rows of a batch: whole documents are large, a handful of short columns is not."""
-    return 256 if columns is None or "blocks" in columns else 4096
+    return 256 if columns is None or not {"blocks", "structure"}.isdisjoint(columns) else 4096
 
 
 def latest(
