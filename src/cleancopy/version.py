@@ -24,7 +24,7 @@ from importlib.resources import files
 from cleancopy.policy import STAGES, Policy
 
 #: Raise it when reading gives another page text, other blocks, scores, metadata, repairs or notes.
-READ = 1
+READ = 2
 #: The libraries whose version can change a text.
 LIBRARIES = ("chardet", "datasketch", "ftfy", "lightgbm", "lxml", "trafilatura")
 #: The content model's files, below ``cleancopy/stages/content``.
