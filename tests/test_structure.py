@@ -157,3 +157,10 @@ def test_no_function_has_a_body_of_more_than_sixty_lines() -> None:
                 if body and (body[-1].end_lineno or 0) - body[0].lineno + 1 > 60:
                     long.add(f"{module_of(path).removeprefix('cleancopy.')}.{node.name}")
     assert long <= LONG_FUNCTIONS
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    """Setuptools takes the packages that pyproject.toml names, and says nothing of a forgotten one."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {module_of(path) for path in PACKAGE.rglob("__init__.py")}
+    assert packages | {"cleancopy_flows"} == set(project["tool"]["setuptools"]["packages"])
