@@ -58,7 +58,7 @@ _LAZY = {
     "open": "cleancopy.corpus.reader",
 }
 
-#: Names of before, for code that was written with them.
+#: Former names, for code that was written with them.
 _BEFORE = {"Kind": "RejectReason", "Rejected": "Rejection"}
 
 
@@ -80,7 +80,7 @@ def clean_page(
 
     from cleancopy.clean import clean
 
-    said, _, parameters = (media_type or "").partition(";")
+    declared, _, parameters = (media_type or "").partition(";")
     charset = parameters.partition("charset=")[2].strip(" \"'") or None
     if isinstance(payload, str):
         payload, charset = payload.encode("utf-8", "replace"), "utf-8"
@@ -90,7 +90,7 @@ def clean_page(
         key=url or "page:",
         url=url,
         site=site,
-        media_type=said.strip() or None,
+        media_type=declared.strip() or None,
         charset=charset,
     )
     return clean(capture, policy or Policy(), chrome)

@@ -98,10 +98,10 @@ def stage(name: str) -> Stage:
 
 def media_type(capture: Capture, text: str) -> str:
     """``text/html`` or ``text/plain``: what the capture says, else what the text begins with."""
-    said = (capture.media_type or "").partition(";")[0].strip().lower()
-    if said in ("text/html", "application/xhtml+xml"):
+    declared = (capture.media_type or "").partition(";")[0].strip().lower()
+    if declared in ("text/html", "application/xhtml+xml"):
         return "text/html"
-    if said == "text/plain":
+    if declared == "text/plain":
         return "text/plain"
     return "text/html" if is_markup(text) else "text/plain"
 
@@ -116,10 +116,11 @@ def _decode(capture: Capture, policy: Policy) -> tuple[str, Decoding]:
             f"{len(payload):,} bytes, more than limits.payload_bytes ({policy.limits.payload_bytes:,}); "
             "raise that limit in the policy if the page is wanted",
         )
-    found = looks_binary(payload)
-    if found:
+    binary_kind = looks_binary(payload)
+    if binary_kind:
         raise Rejection(
-            RejectReason.BINARY, f"the bytes are {found}, not a page of text; convert it to HTML or text first"
+            RejectReason.BINARY,
+            f"the bytes are {binary_kind}, not a page of text; convert it to HTML or text first",
         )
     text, decoding = decode(payload, declared=capture.charset, html=capture.media_type != "text/plain")
     if not text.strip():

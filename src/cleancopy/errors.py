@@ -19,8 +19,8 @@ from enum import StrEnum
 class RejectReason(StrEnum):
     """Why an input was rejected; each rejected input has exactly one reason.
 
-    ``meaning`` says what it is and ``remedy`` what to do; docs/sources.md has both as tables, apart those
-    ``of_address``: what can happen to an address, before there is anything to read.
+    ``meaning`` says what it is and ``remedy`` what to do; docs/sources.md has both as tables, one of them for
+    those ``of_address``: what can happen to an address, before there is anything to read.
     """
 
     meaning: str

@@ -120,9 +120,9 @@ class Policy:
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of what changes clean text, 64 hex digits."""
-        said = {name: value for name, value in asdict(self).items() if name not in _WHERE}
-        said["captions"] = {name: value for name, value in said["captions"].items() if name != "scope"}
-        canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
+        settings = {name: value for name, value in asdict(self).items() if name not in _WHERE}
+        settings["captions"] = {name: value for name, value in settings["captions"].items() if name != "scope"}
+        canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -141,7 +141,7 @@ def read_policy(path: Path | None) -> Policy:
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read ({error.strerror}); give --policy a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: is not valid TOML ({error}); mend that line") from error
+        raise PolicyError(f"{path}: is not valid TOML ({error}); correct that line") from error
     policy: Policy = _build(Policy, settings, str(path))
     for name in policy.stages:
         if name not in STAGES:
@@ -158,14 +158,14 @@ def read_policy(path: Path | None) -> Policy:
 def _build(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
     """A settings dataclass from a TOML table, every key and type checked."""
     hints = get_type_hints(kind)
-    known = [f.name for f in fields(kind)]
+    names = [f.name for f in fields(kind)]
     headline = settings.get("headline")
     if kind is ContentPolicy and isinstance(headline, bool):
-        # Policies were written so while the setting was a switch.
+        # In older policies the setting is true or false.
         settings = {**settings, "headline": "always" if headline else "model"}
     for key in settings:
-        if key not in known:
-            raise PolicyError(f"{where}: unknown key {key!r}; known here: {', '.join(known)}")
+        if key not in names:
+            raise PolicyError(f"{where}: unknown key {key!r}; known here: {', '.join(names)}")
     return kind(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in settings.items()})
 
 
@@ -181,7 +181,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise PolicyError(f"{where} is {value!r}; it must be a list")
-        return tuple(_value(get_args(hint)[0], one, where) for one in value)
+        return tuple(_value(get_args(hint)[0], item, where) for item in value)
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:

@@ -6,7 +6,7 @@ rewording it changes no text, so it makes nobody's corpus be read again. Instead
 raises ``READ``, or the stage's number in ``policy.STAGES``; ``tests/test_version.py`` pins outputs beside
 these numbers and fails where an output changed and no number did.
 
-Stores of before these numbers have, in place of them, a digest over the source files (``code``). It is read as
+Stores older than these numbers have a digest over the source files (``code``) in their place. It is read as
 version 1 of reading and of every stage, with the model that was shipped then (``_translated``). So upgrading
 reads nothing again while the numbers are 1, and reads again just what a raised number means, as for any store.
 The rows keep the parts that they have: nothing is rewritten (``tests/test_upgrade.py``).
@@ -30,10 +30,10 @@ LIBRARIES = ("chardet", "datasketch", "ftfy", "lightgbm", "lxml", "trafilatura")
 #: The content model's files, below ``cleancopy/stages/content``.
 _MODEL_FILES = ("content_first.txt", "content_model.json", "content_second.txt")
 
-# Names of parts that all documents of a run share, now and before version numbers.
+#: Names of parts that all documents of a run share, also in stores older than version numbers.
 _OF_RUNS = frozenset(["code", "libraries", "model", "policy", "text"])
-# Stores of before version numbers have a digest over source files in their parts. All of them count as made
-# by version 1 of everything, with the model that was shipped then.
+#: Stores older than version numbers have a digest over source files in their parts. All of them count as made
+#: by version 1 of everything, with the model that was shipped then.
 FIRST_MODEL = "55ea37bf005cb6bb47618b59729175751d08b5be79883d483394df3503c78ee0"
 
 
@@ -76,7 +76,7 @@ def text_version() -> str:
 
 
 def _translated(stored: Mapping[str, str]) -> Mapping[str, str]:
-    """Parts of before version numbers as those of now; they said nothing of Unicode: it counts as today's."""
+    """Parts older than version numbers as today's; they say nothing of Unicode: it counts as today's."""
     if "code" not in stored or "text" in stored:
         return stored
     others = {name: part for name, part in stored.items() if name != "code"}

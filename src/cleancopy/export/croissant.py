@@ -21,7 +21,7 @@ from cleancopy.export.writers import FolderWriter
 
 _PARQUET = "application/x-parquet"
 _FILES, _RECORDS = "parquet-files", "documents"
-#: So many licences and languages are named.
+#: How many licences and languages are named at most.
 _LISTED = 50
 
 _OWN = (
@@ -74,7 +74,7 @@ def croissant(chosen: Plan, name: str, facts: Mapping[str, Any], files: Sequence
         "citeAs": f"cleancopy release {facts['release']}, content root {facts['content_root']}",
         "creator": {"@type": "sc:Organization", "name": "cleancopy"},
         "license": _licences(chosen),
-        "inLanguage": [one for one in counted(chosen.about, "language") if one][:_LISTED],
+        "inLanguage": [language for language in counted(chosen.about, "language") if language][:_LISTED],
         "rai:dataPreprocessingProtocol": (
             "Page text in reading order, minus cuts by stage; each is kept with stage, rule, reason and text. "
             f"Pipeline fingerprint {facts['fingerprint']}."
@@ -96,7 +96,7 @@ def croissant(chosen: Plan, name: str, facts: Mapping[str, Any], files: Sequence
 def _licences(chosen: Plan) -> list[Any]:
     """The licences that the pages state, and a word on those that state none."""
     stated = counted(chosen.about, "licence")
-    named: list[Any] = [one for one in stated if one][:_LISTED]
+    named: list[Any] = [licence for licence in stated if licence][:_LISTED]
     if "" in stated or not named:
         named.append(
             {"@type": "sc:CreativeWork", "name": "Not stated by the page; its rights stay with its publisher"}
@@ -129,11 +129,11 @@ def _file_set() -> dict[str, Any]:
 
 
 def _field(field: pa.Field) -> dict[str, Any]:
-    found = _described(field, f"{_RECORDS}/{field.name}")
+    node = _described(field, f"{_RECORDS}/{field.name}")
     if not pa.types.is_list(field.type):
-        return found | {"dataType": _type(field.type), "source": _source(field.name)}
+        return node | {"dataType": _type(field.type), "source": _source(field.name)}
     inner = list(_sub_fields(field))
-    return found | {"isArray": True, "arrayShape": "-1", "subField": inner}
+    return node | {"isArray": True, "arrayShape": "-1", "subField": inner}
 
 
 def _sub_fields(field: pa.Field) -> Iterator[dict[str, Any]]:
@@ -141,8 +141,8 @@ def _sub_fields(field: pa.Field) -> Iterator[dict[str, Any]]:
     for part in field.type.value_type:
         if not pa.types.is_list(part.type):
             source = _source(field.name) | {"transform": {"jsonPath": part.name}}
-            found = _described(part, f"{_RECORDS}/{field.name}/{part.name}")
-            yield found | {"dataType": _type(part.type), "source": source}
+            node = _described(part, f"{_RECORDS}/{field.name}/{part.name}")
+            yield node | {"dataType": _type(part.type), "source": source}
 
 
 def _described(field: pa.Field, identity: str) -> dict[str, Any]:

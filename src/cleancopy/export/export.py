@@ -92,14 +92,14 @@ def _corpus_writer(kind: str) -> CorpusWriter:
 
 
 def renew(root: StorePath, *, dry_run: bool = False) -> list[Path]:
-    """Bring the exports in ``clean/exports`` to the last release, and make good what is altered; which ones.
+    """Bring the exports in ``clean/exports`` to the last release, and repair altered ones; which ones.
 
     One that was made ``as_of`` a release stays with it, but for documents that are gone since. With ``dry_run``
     nothing is changed.
     """
     renewed = []
-    for one in kept.found(root, forget=not dry_run):
-        asked = one.asked
+    for entry in kept.found(root, forget=not dry_run):
+        asked = entry.asked
         chosen = plan(
             root,
             as_of=asked.as_of,
@@ -107,13 +107,13 @@ def renew(root: StorePath, *, dry_run: bool = False) -> list[Path]:
             max_documents=asked.max_documents,
             shard_documents=asked.shard_documents,
         )
-        identity = _identity(chosen, one.out, asked.kind, asked.compression, asked.name)
-        if one.identity == identity and kept.is_whole(one):
+        identity = _identity(chosen, entry.out, asked.kind, asked.compression, asked.name)
+        if entry.identity == identity and kept.is_whole(entry):
             continue
-        renewed.append(one.out)
+        renewed.append(entry.out)
         if not dry_run:
-            kept.mark(one)
-            export(chosen, one.out, asked.kind, compression=asked.compression, name=asked.name)
+            kept.mark(entry)
+            export(chosen, entry.out, asked.kind, compression=asked.compression, name=asked.name)
     return renewed
 
 
@@ -153,12 +153,12 @@ def is_file(out: Path) -> bool:
 def _shard_writer(chosen: Plan, identity: Mapping[str, Any], writer: CorpusWriter) -> WriteShard:
     if isinstance(writer, FolderWriter):
         return writer.write_shard
-    how, compression = writer.lines(chosen), identity["compression"]
+    line_form, compression = writer.lines(chosen), identity["compression"]
     suffix = writer.suffix + lines.SUFFIXES[compression]
 
     def write(into: Path, shard: Shard, chosen: Plan, table: pa.Table) -> list[File]:
         path = into / "data" / shard_name(shard, chosen, "part", suffix)
-        lines.write_shard(path, table, how, compression)
+        lines.write_shard(path, table, line_form, compression)
         return [folder.describe(into, path, shard.documents)]
 
     return write

@@ -1,11 +1,11 @@
-"""Files and folders that appear whole or not at all; the making of a folder goes on where it was interrupted.
+"""Files and folders that appear whole or not at all; an interrupted folder is continued.
 
     out.parent/.out.partial/            where it grows: the files of finished shards ...
     out.parent/.out.partial/.notes/     ... and a note for each shard, written when its files are on the disk
     out.parent/out/manifest.json        written last; then .out.partial takes the place of out
 
 A run that finds the partial folder of the same export keeps its finished shards, and one that finds the export
-itself, whole, has nothing to do. Another export's partial folder is begun anew.
+itself, whole, has nothing to do. Another export's partial folder is emptied first.
 """
 
 from __future__ import annotations
@@ -65,17 +65,17 @@ def building(out: Path, identity: Mapping[str, Any]) -> Iterator[Path | None]:
 
 def finished(partial: Path) -> dict[int, list[File]]:
     """The files of each shard that is finished, by shard."""
-    found = {}
+    by_shard = {}
     for note in sorted((partial / _NOTES).glob("[0-9]*.json")):
-        files = [File(*one) for one in json.loads(note.read_bytes())]
-        if all(_size(partial / one.path) == one.bytes for one in files):
-            found[int(note.stem)] = files
-    return found
+        files = [File(*row) for row in json.loads(note.read_bytes())]
+        if all(_size(partial / file.path) == file.bytes for file in files):
+            by_shard[int(note.stem)] = files
+    return by_shard
 
 
 def finish(partial: Path, shard: int, files: Sequence[File]) -> None:
     """Note that a shard is finished: its files are on the disk."""
-    rows = [[one.path, one.bytes, one.sha256, one.documents] for one in files]
+    rows = [[file.path, file.bytes, file.sha256, file.documents] for file in files]
     atomic_write(partial / _NOTES / f"{shard:05d}.json", json.dumps(rows).encode())
 
 
@@ -144,8 +144,8 @@ def _begin(partial: Path, identity: Mapping[str, Any]) -> None:
             if path.name != LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         atomic_write(note, json.dumps(identity).encode())
-    for left in partial.rglob(".*.tmp"):
-        left.unlink()
+    for temporary in partial.rglob(".*.tmp"):
+        temporary.unlink()
 
 
 def _check_place(out: Path) -> None:
@@ -172,7 +172,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def altered(base: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     """The files that a manifest names, or the sums that it names, and that are not as they were written."""
-    for file in (File(**one) for one in manifest["files"]):
+    for file in (File(**fields) for fields in manifest["files"]):
         if not _same(base, file):
             yield file.path
         elif file.path == SUMS:

@@ -18,7 +18,7 @@ from cleancopy.export.selection import Plan
 from cleancopy.export.writers import FolderWriter
 from cleancopy.export.yamltext import front_matter, quoted
 
-#: So many sites, languages and licences are listed; the rest is counted.
+#: How many sites, languages and licences are listed; the others are counted.
 LISTED = 20
 _SIZES = (
     (1_000, "n<1K"),
@@ -40,12 +40,12 @@ def card(chosen: Plan, name: str, facts: Mapping[str, Any]) -> str:
     """The README.md of a dataset folder; ``facts`` are what its manifest says of the release."""
     about = chosen.about
     licences = counted(about, "licence")
-    identifiers = sorted({hub_licence(one) or "other" for one in licences})
+    identifiers = sorted({hub_licence(licence) or "other" for licence in licences})
     fields = {
         "pretty_name": name,
         "license": identifiers[0] if len(identifiers) == 1 else "other",
         "license_name": None if len(identifiers) == 1 and identifiers != ["other"] else "per-document",
-        "language": sorted({one for one in map(_language, counted(about, "language")) if one}),
+        "language": sorted({code for code in map(_language, counted(about, "language")) if code}),
         "size_categories": [_size_category(chosen.documents)],
         "task_categories": ["text-generation"],
         "tags": ["web", "cleancopy", "provenance"],
@@ -56,18 +56,18 @@ def card(chosen: Plan, name: str, facts: Mapping[str, Any]) -> str:
 
 def counted(about: pa.Table, column: str) -> dict[str, int]:
     """How many documents have each value of a column, most frequent first; ``""`` stands for none."""
-    found = Counter(value or "" for value in about.column(column).to_pylist())
-    return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+    counts = Counter(value or "" for value in about.column(column).to_pylist())
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def hub_licence(said: str) -> str | None:
+def hub_licence(licence: str) -> str | None:
     """The Hub's identifier of a licence, None where it has none or nothing is said."""
-    if found := _CREATIVE.fullmatch(said.strip()):
-        if found[1].lower() == "publicdomain":
-            return "cc0-1.0" if found[2].lower() == "zero" else None
-        return f"cc-{found[2].lower()}-{found[3]}"
-    found = _SHORT.fullmatch(said.strip())
-    return f"cc-{found[1].lower()}-{found[2]}" if found else None
+    if match := _CREATIVE.fullmatch(licence.strip()):
+        if match[1].lower() == "publicdomain":
+            return "cc0-1.0" if match[2].lower() == "zero" else None
+        return f"cc-{match[2].lower()}-{match[3]}"
+    match = _SHORT.fullmatch(licence.strip())
+    return f"cc-{match[1].lower()}-{match[2]}" if match else None
 
 
 def plain(text: str) -> str:
@@ -82,10 +82,10 @@ def cell(text: str) -> str:
     return f"`{line}`" if line else "not stated"
 
 
-def _language(said: str) -> str | None:
+def _language(tag: str) -> str | None:
     """The ISO 639 part of a language tag: the Hub takes no more."""
-    found = re.match(r"([A-Za-z]{2,3})(?:$|[-_])", said)
-    return found[1].lower() if found else None
+    match = re.match(r"([A-Za-z]{2,3})(?:$|[-_])", tag)
+    return match[1].lower() if match else None
 
 
 def _size_category(documents: int) -> str:
@@ -134,12 +134,12 @@ def _listing(entries: Mapping[str, str]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in entries.items())
 
 
-def _table(what: str, counts: Mapping[str, int]) -> str:
+def _table(column: str, counts: Mapping[str, int]) -> str:
     entries: Sequence[tuple[str, int]] = list(counts.items())
     rows = [f"| {cell(value)} | {count:,} |" for value, count in entries[:LISTED]]
-    if rest := entries[LISTED:]:
-        rows.append(f"| {len(rest):,} more | {sum(count for _, count in rest):,} |")
-    return "\n".join([f"| {what} | documents |", "| --- | ---: |", *rows])
+    if unlisted := entries[LISTED:]:
+        rows.append(f"| {len(unlisted):,} more | {sum(count for _, count in unlisted):,} |")
+    return "\n".join([f"| {column} | documents |", "| --- | ---: |", *rows])
 
 
 def _column(field: pa.Field) -> str:

@@ -54,7 +54,7 @@ def line(row: Mapping[str, Any], added: Mapping[int, str]) -> dict[str, Any]:
     ``source`` is its site, ``created`` when it was published, else captured, ``added`` when the release that
     brought this version was.
     """
-    first = {
+    dolma = {
         "id": row["id"],
         "text": row["text"],
         "source": row["site"] or "unknown",
@@ -64,22 +64,22 @@ def line(row: Mapping[str, Any], added: Mapping[int, str]) -> dict[str, Any]:
         "url": row["url"],
         "site": row["site"],
     }
-    rest = {name: row[name] for name in _BESIDE}
+    beside = {name: row[name] for name in _BESIDE}
     listed = {
         "blocks": row["blocks"],
         "cuts": list(map(_cut, row["cuts"])),
         "media": _media(row["id"], row["media"]),
     }
-    return first | rest | listed
+    return dolma | beside | listed
 
 
-def timestamp(said: str | None) -> str | None:
+def timestamp(text: str | None) -> str | None:
     """An ISO 8601 date or time as Dolma writes times, in UTC (``2024-03-01T00:00:00.000Z``).
 
     A time without a zone is taken for UTC; None for anything else, such as a year or a month alone.
     """
     try:
-        moment = datetime.fromisoformat(said or "")
+        moment = datetime.fromisoformat(text or "")
         moment = moment.astimezone(UTC) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         return None
@@ -99,13 +99,15 @@ def _cut(cut: dict[str, Any]) -> dict[str, Any]:
 def _media(document: str, media: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The captions of a document, each with the id by which the table of captions knows it."""
     return [
-        _with_places(one) | {"caption_id": identifier}
-        for one, identifier in zip(media, caption_ids(document, [one["caption"] for one in media]), strict=True)
+        _with_places(entry) | {"caption_id": identifier}
+        for entry, identifier in zip(
+            media, caption_ids(document, [entry["caption"] for entry in media]), strict=True
+        )
     ]
 
 
-def _with_places(one: dict[str, Any]) -> dict[str, Any]:
-    return one | {"places": [[place["start"], place["end"]] for place in one["places"]]}
+def _with_places(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | {"places": [[place["start"], place["end"]] for place in entry["places"]]}
 
 
 WRITER = LinesWriter(".jsonl", as_lines, compression="zstd")

@@ -3,7 +3,7 @@
     clean/exports/corpus/               an export, as any other; or a file such as corpus.jsonl.zst
     clean/exports/.corpus.export.json   its note: what was asked for, and the manifest, of a file too
 
-``renew`` makes each anew that is of an older release than the last, or not as it was written. One that was
+``renew`` makes each again that is of an older release than the last, or not as it was written. One that was
 removed is forgotten; exports elsewhere are left alone.
 """
 
@@ -143,11 +143,11 @@ def _read(note: Path) -> Kept:
         content = note.read_bytes()
     try:
         values = json.loads(content)
-        asked = Asked(**{one.name: values["asked"][one.name] for one in fields(Asked)})
+        asked = Asked(**{field.name: values["asked"][field.name] for field in fields(Asked)})
         kept = Kept(_out(note), asked, values["manifest"])
-        known = isinstance(kept.identity, dict) and asked.kind in names(one_document=False)
+        is_export = isinstance(kept.identity, dict) and asked.kind in names(one_document=False)
         files = [File(**file) for file in kept.manifest["files"]]
-        if not (known and files):
+        if not (is_export and files):
             raise ValueError("it names no export")
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(

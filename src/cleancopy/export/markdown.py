@@ -92,7 +92,7 @@ def _list(pieces: list[_Piece]) -> str:
 
 def _code(text: str) -> str:
     """A fenced block, its fence longer than any in the text."""
-    fence = "`" * max([3, *(len(found) + 1 for found in _FENCE.findall(text))])
+    fence = "`" * max([3, *(len(run) + 1 for run in _FENCE.findall(text))])
     return f"{fence}\n{text.strip(chr(10))}\n{fence}"
 
 
@@ -111,15 +111,15 @@ def escaped(line: str, *, inside: bool = False) -> str:
     line = _MARKS.sub(_mark, line)
     if inside:
         return re.sub(r"#(?=#*$)", r"\\#", line)
-    found = _LINE_START.match(line)
-    if found is None:
+    match = _LINE_START.match(line)
+    if match is None:
         return line
-    return f"{found[2]}\\{line[len(found[2]) :]}" if found[2] else f"\\{line}"
+    return f"{match[2]}\\{line[len(match[2]) :]}" if match[2] else f"\\{line}"
 
 
-def _mark(found: re.Match[str]) -> str:
+def _mark(match: re.Match[str]) -> str:
     """A character that may be markup, escaped; an underscore inside a word is none, nor is a lone ampersand."""
-    char, line, at = found[0], found.string, found.start()
+    char, line, at = match[0], match.string, match.start()
     if char == "_" and 0 < at < len(line) - 1 and line[at - 1].isalnum() and line[at + 1].isalnum():
         return char
     if char == "&" and not _ENTITY.match(line, at):

@@ -26,7 +26,7 @@ _STATISTICS = ["id", "site", "date", "language", "captured", "words", "release",
 
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Write a table of ``EXPORT`` rows, sorted by id, so that it appears whole or not at all."""
-    each = max(1, table.nbytes // max(1, table.num_rows))
+    row_bytes = max(1, table.nbytes // max(1, table.num_rows))
     with (
         writing(path) as file,
         pq.ParquetWriter(
@@ -40,7 +40,7 @@ def write_parquet(path: Path, table: pa.Table) -> None:
             sorting_columns=[pq.SortingColumn(0)],
         ) as writer,
     ):
-        writer.write_table(table, row_group_size=max(1, ROW_GROUP_BYTES // each))
+        writer.write_table(table, row_group_size=max(1, ROW_GROUP_BYTES // row_bytes))
 
 
 def write_shard(prefix: str, into: Path, shard: Shard, chosen: Plan, table: pa.Table) -> list[File]:

@@ -31,12 +31,12 @@ Graph = dict[str, dict[str, Node]]
 def prov_json(root: StorePath, doc_id: str, as_of: int | None = None) -> Graph:
     """Where the versions of a document come from, up to a release; nothing of one that is gone."""
     history = tables.history(root, doc_id)
-    versions = [one for one in history if as_of is None or one.release <= as_of]
+    versions = [version for version in history if as_of is None or version.release <= as_of]
     if not versions:
         raise StoreError(f"{doc_id}: no published version of it; see cleancopy status --inputs")
     if history[-1].status == "gone":
         raise StoreError(f"{doc_id}: is gone ({history[-1].change}), and nothing of it is exported")
-    times = {one.release: releases.read(root, one.release).time for one in versions}
+    times = {version.release: releases.read(root, version.release).time for version in versions}
     graph: Graph = {"prefix": dict(PREFIXES)}  # type: ignore[arg-type]
     _add(graph, "entity", f"document:{doc_id}", _document(versions[-1]))
     _add(graph, "agent", _SOFTWARE, {"prov:type": _name("prov:SoftwareAgent"), "prov:label": "cleancopy"})
@@ -48,26 +48,28 @@ def prov_json(root: StorePath, doc_id: str, as_of: int | None = None) -> Graph:
 def _describe(graph: Graph, version: Version, before: Version | None, time: str) -> None:
     """Add a version, and how it came about, to the graph."""
     document = version.document
-    capture, made = f"capture:{document.payload_sha256}", f"version:{version.version_id}"
+    capture, cleaned = f"capture:{document.payload_sha256}", f"version:{version.version_id}"
     page = f"page:{sha256(document.text)}"
     decode = f"activity:decode-{document.payload_sha256[:16]}-{page[5:21]}"
     clean = f"activity:clean-{version.version_id}-{version.seq}"
     _add(graph, "entity", capture, _capture(version))
     _add(graph, "entity", page, {"prov:type": _name("cleancopy:PageText"), "cleancopy:sha256": page[5:]})
-    _add(graph, "entity", made, _version(version))
+    _add(graph, "entity", cleaned, _version(version))
     _add(graph, "activity", decode, _decode(version))
     _add(graph, "activity", clean, _clean(version, time))
     _relate(graph, "used", {"activity": decode, "entity": capture})
     _relate(graph, "wasGeneratedBy", {"entity": page, "activity": decode})
     _relate(graph, "wasDerivedFrom", {"generatedEntity": page, "usedEntity": capture, "activity": decode})
     _relate(graph, "used", {"activity": clean, "entity": page})
-    _relate(graph, "wasGeneratedBy", {"entity": made, "activity": clean})
-    _relate(graph, "wasDerivedFrom", {"generatedEntity": made, "usedEntity": page, "activity": clean})
-    _relate(graph, "specializationOf", {"specificEntity": made, "generalEntity": f"document:{version.doc_id}"})
+    _relate(graph, "wasGeneratedBy", {"entity": cleaned, "activity": clean})
+    _relate(graph, "wasDerivedFrom", {"generatedEntity": cleaned, "usedEntity": page, "activity": clean})
+    _relate(
+        graph, "specializationOf", {"specificEntity": cleaned, "generalEntity": f"document:{version.doc_id}"}
+    )
     _relate(graph, "wasAssociatedWith", {"activity": decode, "agent": _SOFTWARE})
     _plans(graph, clean, version)
     if before is not None and before.version_id != version.version_id:
-        revision = {"generatedEntity": made, "usedEntity": f"version:{before.version_id}"}
+        revision = {"generatedEntity": cleaned, "usedEntity": f"version:{before.version_id}"}
         _relate(graph, "wasDerivedFrom", revision, {"prov:type": _name("prov:Revision")})
 
 

@@ -23,13 +23,13 @@ from cleancopy.errors import StoreError
 from cleancopy.store import releases, tables
 from cleancopy.store.paths import StorePath, store_errors
 
-#: A shard has at most so many documents (350 MB of memory while it is made, at 4 kB a text) ...
+#: A shard has at most this many documents (350 MB of memory while it is made, at 4 kB a text) ...
 SHARD_DOCUMENTS = 10_000
-#: ... and, but for its last document, so many words.
+#: ... and, but for its last document, this many words.
 SHARD_WORDS = 10_000_000
-#: So many shards are dealt out in one pass: each needs an open file.
+#: How many shards are dealt out in one pass: each needs an open file.
 _AT_ONCE = 256
-#: So many documents are sorted before they are dealt out.
+#: How many documents are sorted before they are dealt out.
 _DEALT_ROWS = 8_192
 _ABOUT = ["doc_id", "version_id", "site", "language", "licence", "words", "captured"]
 
@@ -85,8 +85,8 @@ def plan(
 ) -> Plan:
     """The live documents of a release (the last one by default), of one site where one is named.
 
-    A document that is gone today is in no export, of whatever release. ``max_documents`` takes the first so
-    many by id; ids are digests, so they are a fair sample, and the same one every time.
+    A document that is gone today is in no export, of whatever release. ``max_documents`` takes that
+    many, the first by id; ids are digests, so they are a fair sample, and the same one every time.
     """
     manifest = releases.current(root)
     if manifest is None:
@@ -146,11 +146,11 @@ def _shards(about: pa.Table, documents: int) -> tuple[Shard, ...]:
 def _batches(chosen: Plan, shards: Sequence[Shard]) -> Iterator[pa.RecordBatch]:
     """The rows of the shards as the store has them, one batch in memory at a time."""
     ids = chosen.about.column("doc_id")
-    documents = {one for shard in shards for one in ids.slice(shard.start, shard.documents).to_pylist()}
-    found = tables.latest_batches(
+    documents = {doc for shard in shards for doc in ids.slice(shard.start, shard.documents).to_pylist()}
+    batches = tables.latest_batches(
         chosen.root, STORED, site=chosen.site, as_of=chosen.release, status="live", documents=documents
     )
-    yield from map(exported, found)
+    yield from map(exported, batches)
 
 
 def _deal(chosen: Plan, shards: Sequence[Shard], work: Path) -> None:
@@ -164,7 +164,7 @@ def _deal(chosen: Plan, shards: Sequence[Shard], work: Path) -> None:
         waiting: list[pa.RecordBatch] = []
         for batch in _batches(chosen, shards):
             waiting.append(batch)
-            if sum(one.num_rows for one in waiting) >= _DEALT_ROWS:
+            if sum(part.num_rows for part in waiting) >= _DEALT_ROWS:
                 _deal_rows(waiting, shards, writers)
                 waiting = []
         _deal_rows(waiting, shards, writers)

@@ -26,7 +26,6 @@ from cleancopy.store.paths import StorePath
 #: Writes the rows of a shard (schema ``EXPORT``) into a folder; gives the files that it wrote.
 WriteShard = Callable[[Path, Shard, Plan, pa.Table], list[File]]
 #: What stands beside the shards, by file name: of a plan, the corpus's name, facts for the manifest, the files.
-#: files.
 Beside = Callable[[Plan, str, Mapping[str, Any], Sequence[File]], Mapping[str, str]]
 
 
