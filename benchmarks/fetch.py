@@ -167,7 +167,7 @@ def fetched(port: int, hosts: int, count: int, delay: float, at_once: int) -> di
             work=Path(home, "work"),
             workers=0,
             held=lambda asked, url, payload: None,
-            found=count_one,
+            emit=count_one,
             resolver=resolver(),
         )
         spent = time.process_time() - processor
@@ -223,7 +223,7 @@ def hostile(port: int) -> dict[str, Any]:
             ),
             limits=Limits(), root=Path(home, "clean"), name="bench", work=Path(home, "work"), workers=0,
             held=lambda asked, url, payload: None,
-            found=lambda one: outcomes.update([str(getattr(one, "kind", type(one).__name__.lower()))]),
+            emit=lambda one: outcomes.update([str(getattr(one, "kind", type(one).__name__.lower()))]),
             resolver=resolver(),
         )  # fmt: skip
     return {

@@ -29,11 +29,11 @@ from cleancopy.store.spool import read_spool
 _PAGES_BEFORE, _PAGES_NOW = 10, 5
 #: A change of the median share is sudden from here on: in the share itself, and as a ratio.
 _CHANGE, _RATIO = 0.15, 1.5
-#: Of the pairs of a page before and one of now so many must differ in the same direction.
+#: Of the pairs of a page before and one of now this share must differ in the same direction.
 _APART = 0.9
 #: The share of captures that may be rejected.
 REJECTED = 0.05
-#: A source is silent after so many times the longest pause that it made; so many arrivals must be known.
+#: A source is silent after this many times its longest pause; this many arrivals must be known.
 PAUSES, ARRIVALS = 2, 5
 #: Releases that are looked at for arrivals.
 LOOKED_AT = 50
@@ -84,13 +84,13 @@ def _is_sudden(before: Sequence[float], now: Sequence[float]) -> bool:
 
 
 def _share_alarm(site: str, again: bool, pages: int, before: float, now: float) -> Alarm:
-    what = "stored pages, cleaned again" if again else "new pages"
+    noun = "stored pages, cleaned again" if again else "new pages"
     remedy = (
         "look at what goes (cleancopy chrome show), and drop what is content"
         if now > before
         else "the site may have a new design, which is learned as more of its pages come"
     )
-    message = f"{site}: chrome is {now:.0%} of {pages} {what}, and was {before:.0%}; {remedy}"
+    message = f"{site}: chrome is {now:.0%} of {pages} {noun}, and was {before:.0%}; {remedy}"
     facts = {"pages": pages, "before": round(before, 4), "after": round(now, 4), "again": again}
     return Alarm("chrome", "site", site, message, facts)
 

@@ -58,11 +58,11 @@ def find_repeats(
     if policy.captions.scope == "page":
         return {}
     table = caption_table.up_to_date(root, policy.captions)
-    there = table.rows.filter(pc.is_in(table.rows["version_id"], pa.array(stored, pa.string())))
-    found = pa.concat_tables([there, caption_table.rows_of(new)])
-    found = found.filter(found["carried"])
+    stored_captions = table.rows.filter(pc.is_in(table.rows["version_id"], pa.array(stored, pa.string())))
+    captions = pa.concat_tables([stored_captions, caption_table.rows_of(new)])
+    captions = captions.filter(captions["carried"])
     repeats: dict[str, list[Repeat]] = {}
-    for part in _in_scope(found, policy.captions.scope):
+    for part in _in_scope(captions, policy.captions.scope):
         clustering = cluster(caption_table.columns_of_table(part), table.verdicts, policy.captions)
         for doc_id, repeat in _repeats(part, clustering.kept):
             repeats.setdefault(doc_id, []).append(repeat)
@@ -133,14 +133,14 @@ def base_texts(root: StorePath, documents: Iterable[str]) -> Iterator[tuple[str,
         yield version.doc_id, without_elsewhere(version.document).clean
 
 
-def _in_scope(found: pa.Table, scope: str) -> Iterator[pa.Table]:
+def _in_scope(captions: pa.Table, scope: str) -> Iterator[pa.Table]:
     """The captions that are compared with each other: all, or those of each site."""
     if scope == "corpus":
-        yield found
+        yield captions
         return
-    sites = found["site"].fill_null("")
+    sites = captions["site"].fill_null("")
     for site in sorted(pc.unique(sites).to_pylist()):
-        yield found.filter(pc.equal(sites, site))
+        yield captions.filter(pc.equal(sites, site))
 
 
 def _repeats(part: pa.Table, kept: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[tuple[str, Repeat]]:

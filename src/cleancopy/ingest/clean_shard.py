@@ -20,7 +20,7 @@ from cleancopy.ingest.learn import stored_versions
 from cleancopy.ingest.read import finished_entries
 from cleancopy.ingest.run import CleanedEntry, Run
 from cleancopy.minhash import sign
-from cleancopy.stages.chrome.cut import SiteChrome
+from cleancopy.stages.chrome.cut import TOO_MUCH, SiteChrome
 from cleancopy.stages.duplicates import signing
 from cleancopy.store import decisions, rows, tables
 from cleancopy.store.paths import StorePath
@@ -30,9 +30,7 @@ from cleancopy.version import is_current
 
 #: A document to clean: its entry, the document as read, and the seq of its stored version, 0 for a new one.
 Pending = tuple[LedgerEntry, Document, int]
-#: How a document's note begins to which learned chrome was not applied, as it would have taken too much.
-_CHROME_STOPPED = "site chrome stopped"
-#: So many documents are signed at once.
+#: How many documents are signed at once.
 SIGN_AT_ONCE = 256
 
 
@@ -167,11 +165,11 @@ def _leave(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: 
             chrome=chrome.digest if chrome else "",
             shard=shard,
             offset=spool.append(document),
-            known=(not stored or entry.source == FROM_ARCHIVE) and _was_cleaned_otherwise(run, entry),
+            cleaned_before=(not stored or entry.source == FROM_ARCHIVE) and _was_cleaned_otherwise(run, entry),
             cut=tuple(sorted(cut.items())),
             kept=len(text),
             stored=stored,
-            chrome_stopped=any(note.startswith(_CHROME_STOPPED) for note in document.notes),
+            chrome_stopped=any(note.startswith(TOO_MUCH) for note in document.notes),
         )
         index.append(cleaned)
 

@@ -45,25 +45,25 @@ def local_inputs(run: Run) -> Iterator[Input | RejectedInput]:
     if run.paths:
         yield from find_inputs(run.paths, run.raw)
     for source in run.sources:
-        for found in find_inputs(source.paths, run.raw) if source.paths else ():
-            if isinstance(found, RejectedInput):
-                yield found
-            elif source.kind == "warc" or source.takes(found.name):
-                yield found._replace(source=source)
+        for item in find_inputs(source.paths, run.raw) if source.paths else ():
+            if isinstance(item, RejectedInput):
+                yield item
+            elif source.kind == "warc" or source.takes(item.name):
+                yield item._replace(source=source)
 
 
 def _inputs(run: Run) -> Iterator[AnyInput]:
     """Every input once; the lists among the files, sitemaps and feeds, are asked for what they name."""
     lists: list[Input] = []
     seen: set[str] = set()
-    for found in local_inputs(run):
-        if found.name in seen:
+    for item in local_inputs(run):
+        if item.name in seen:
             continue
-        seen.add(found.name)
-        if isinstance(found, Input) and is_list(found):
-            lists.append(found)
+        seen.add(item.name)
+        if isinstance(item, Input) and is_list(item):
+            lists.append(item)
         else:
-            yield found
+            yield item
     yield from _from_web(run, lists)
 
 
@@ -90,7 +90,7 @@ def _from_web(run: Run, lists: Sequence[Input]) -> Iterator[AnyInput]:
                 work=run.work,
                 workers=run.workers,
                 held=partial(_archived_before, run),
-                found=spool.append,
+                emit=spool.append,
                 refused=partial(_taken_down, run),
             )
     yield from read_spool(fetched) if fetched.exists() else ()
@@ -118,10 +118,10 @@ def _shards(inputs: Iterable[AnyInput]) -> Iterator[tuple[list[AnyInput], str]]:
     """Inputs in shards, each with a digest of its inputs as they are now: names, sizes, times."""
     shard: list[AnyInput] = []
     digest, size = hashlib.sha256(), 0
-    for found in inputs:
-        length, state = _state(found)
-        digest.update(repr((found.name, state)).encode("utf-8", "surrogatepass"))
-        shard.append(found)
+    for item in inputs:
+        length, state = _state(item)
+        digest.update(repr((item.name, state)).encode("utf-8", "surrogatepass"))
+        shard.append(item)
         size += length
         if len(shard) == SHARD_INPUTS or size >= SHARD_BYTES:
             yield shard, digest.hexdigest()
@@ -130,12 +130,12 @@ def _shards(inputs: Iterable[AnyInput]) -> Iterator[tuple[list[AnyInput], str]]:
         yield shard, digest.hexdigest()
 
 
-def _state(found: AnyInput) -> tuple[int, object]:
+def _state(item: AnyInput) -> tuple[int, object]:
     """How many bytes an input has, and what shows that it has changed."""
-    if isinstance(found, Input):
-        facts = found.facts if found.facts != NO_FACTS else None
-        return found.state[0], (found.state, facts, described_by(found))
-    return found.got.ref.length if isinstance(found, Page) else 0, found
+    if isinstance(item, Input):
+        facts = item.facts if item.facts != NO_FACTS else None
+        return item.state[0], (item.state, facts, described_by(item))
+    return item.got.ref.length if isinstance(item, Page) else 0, item
 
 
 def _leave(run: Run, number: int, shard: list[AnyInput], stamp: str) -> None:

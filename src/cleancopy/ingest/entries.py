@@ -10,25 +10,25 @@ from cleancopy.sources.files import Input, RejectedInput
 from cleancopy.store.rows import LedgerEntry, Version
 
 
-def new_entry(run: Run, found: Input | RejectedInput, key: str, payload_sha256: str) -> LedgerEntry:
+def new_entry(run: Run, item: Input | RejectedInput, key: str, payload_sha256: str) -> LedgerEntry:
     """The entry of a payload that was found in an input."""
     return LedgerEntry(
-        input=found.name,
+        input=item.name,
         outcome="new",
         release=run.release,
         run=run.name,
         key=key,
         payload_sha256=payload_sha256,
-        source=found.source.name if isinstance(found, Input) and found.source else run.source,
+        source=item.source.name if isinstance(item, Input) and item.source else run.source,
         fingerprint=run.fingerprint,
     )
 
 
-def entry_of(run: Run, found: Input | RejectedInput, capture: Capture) -> LedgerEntry:
+def entry_of(run: Run, item: Input | RejectedInput, capture: Capture) -> LedgerEntry:
     """The entry of a capture that was found in an input; ``member`` says where in an archive it lies."""
-    prefix = f"{found.name}@"
+    prefix = f"{item.name}@"
     member = f"offset {capture.source.removeprefix(prefix)}" if capture.source.startswith(prefix) else None
-    entry = new_entry(run, found, capture.key, capture.sha256)
+    entry = new_entry(run, item, capture.key, capture.sha256)
     return entry._replace(member=member, url=capture.url, site=capture.site, captured=capture.captured)
 
 

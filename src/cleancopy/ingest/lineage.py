@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _FACETS = "https://openlineage.io/spec/facets/"
 _TIMEOUT = 10.0
-#: So many addresses are named.
+#: How many addresses are named at most.
 _LISTED = 1_000
 Event = dict[str, Any]
 
@@ -91,7 +91,7 @@ def openlineage_events(run: Run, to: Target | None = None) -> Iterator[Callable[
 
 
 def run_events(run: Run, summary: Summary, namespace: str = "cleancopy") -> list[Event]:
-    """START and COMPLETE of a run that has ended well, for who sends events in another way."""
+    """START and COMPLETE of a run that has ended well, for callers that send events in another way."""
     return [start_event(run, namespace), complete_event(run, summary, namespace)]
 
 
@@ -113,8 +113,8 @@ def complete_event(run: Run, summary: Summary, namespace: str = "cleancopy") -> 
         "contentRoot": summary.content_root,
         "seconds": summary.seconds,
     }
-    own = {"_producer": producer(), "_schemaURL": f"{producer()}#/facets/CleancopyRunFacet"}
-    return _event("COMPLETE", run, namespace, _now(), {"cleancopy": own | counts}, _outputs(run, summary))
+    facet = {"_producer": producer(), "_schemaURL": f"{producer()}#/facets/CleancopyRunFacet"}
+    return _event("COMPLETE", run, namespace, _now(), {"cleancopy": facet | counts}, _outputs(run, summary))
 
 
 def fail_event(run: Run, message: str, namespace: str = "cleancopy") -> Event:
@@ -181,7 +181,7 @@ def _inputs(run: Run) -> list[Event]:
 
 def _outputs(run: Run, summary: Summary | None) -> list[Event]:
     """The two tables; with what the release added where there is one."""
-    found = []
+    outputs = []
     for table in ("documents", "captures"):
         path = run.root.absolute() / "tables" / table
         output: Event = {"namespace": "file", "name": str(path), "facets": {}, "outputFacets": {}}
@@ -191,16 +191,16 @@ def _outputs(run: Run, summary: Summary | None) -> list[Event]:
                 "schema": _schema(table),
             }
             output["outputFacets"] |= {"outputStatistics": _added(run.root, table, summary.release)}
-        found.append(output)
-    return found
+        outputs.append(output)
+    return outputs
 
 
 def _schema(table: str) -> Event:
     from cleancopy.store.schemas import CAPTURES, DOCUMENTS
 
     fields = [
-        {"name": one.name, "type": str(one.type)[:200], "description": one.metadata[b"comment"].decode()}
-        for one in (DOCUMENTS if table == "documents" else CAPTURES)
+        {"name": field.name, "type": str(field.type)[:200], "description": field.metadata[b"comment"].decode()}
+        for field in (DOCUMENTS if table == "documents" else CAPTURES)
     ]
     return _facet("1-1-1/SchemaDatasetFacet", fields=fields)
 
@@ -211,8 +211,8 @@ def _added(root: StorePath, table: str, release: int) -> Event:
     files = releases.read(root, release).files.get(table, [])
     return _facet(
         "1-0-2/OutputStatisticsOutputDatasetFacet",
-        rowCount=sum(one.rows for one in files),
-        size=sum(one.size for one in files),
+        rowCount=sum(file.rows for file in files),
+        size=sum(file.size for file in files),
         fileCount=len(files),
     )
 

@@ -134,14 +134,16 @@ def make_plan(run: Run, shards: int, people: Decisions) -> Plan:
     versions, again = plan_versions(cleaned, heads, entries, people)
     withdrawn = _withdraw(gathered.withdrawn, heads, entries, people)
     taken_down = _take_down(run, heads, people)
-    found = _find_duplicates(run, heads)
-    duplicates = {copy.doc_id: copy for copy in found.duplicates if not people.stands_alone(copy.doc_id)}
+    duplicate_set = _find_duplicates(run, heads)
+    duplicates = {
+        copy.doc_id: copy for copy in duplicate_set.duplicates if not people.stands_alone(copy.doc_id)
+    }
     repeats = _find_repeats(run, heads, duplicates, people)
     renamed = _cut_planned(run, versions, heads, repeats, people)
     entries, again = (_renamed(each, renamed) for each in (entries, again))
     stored = {doc: head.elsewhere for doc, head in heads.items() if not head.planned and head.status != "gone"}
     recut = to_recut(run.root, repeats, stored, people)
-    notes = _overflow_notes(entries, found.missed) | gathered.notes
+    notes = _overflow_notes(entries, duplicate_set.missed) | gathered.notes
     entries = [_with_outcome(entry, heads, duplicates, notes) for entry in entries]
     ledger = _new_to_the_ledger(run.root, entries)
     ledger += [_with_outcome(entry, heads, duplicates, notes) for entry in again]
@@ -163,7 +165,7 @@ def make_plan(run: Run, shards: int, people: Decisions) -> Plan:
         recut=recut,
         entries=entries,
         ledger=ledger,
-        overflow=found.overflow,
+        overflow=duplicate_set.overflow,
     )
 
 
@@ -174,8 +176,8 @@ def gather(run: Run, shards: int) -> Gathered:
     """What the shards left in their spool files, entries under the number of the release to come."""
     gathered = Gathered([], [], {}, [])
     for number in range(shards):
-        left = read_spool(run.spool("entries", number))
-        for item in chain(next(left), left):  # the first has all that needed no cleaning
+        items = read_spool(run.spool("entries", number))
+        for item in chain(next(items), items):  # the first has all that needed no cleaning
             if isinstance(item, CleanedEntry):
                 gathered.cleaned.append(item._replace(entry=_in_release(item.entry, run.release)))
             elif isinstance(item, InputNote):
@@ -260,9 +262,9 @@ def plan_versions(
     for page in sorted(cleaned, key=_in_time):
         entry, document = page.entry, doc_id(page.entry.key)
         head = heads.get(document)
-        if refusal := people.rejection(entry):
+        if reason := people.rejection(entry):
             if not page.stored:
-                entries.append(_taken_down_entry(entry, refusal))
+                entries.append(_taken_down_entry(entry, reason))
             continue
         version = None if head and people.pinned(document) else _next_version(page, head)
         if version is not None:
@@ -282,9 +284,9 @@ def plan_versions(
     return versions, again
 
 
-def _taken_down_entry(entry: LedgerEntry, refusal: str) -> LedgerEntry:
+def _taken_down_entry(entry: LedgerEntry, reason: str) -> LedgerEntry:
     return entry._replace(
-        outcome="rejected", kind=str(RejectReason.TAKEN_DOWN), message=f"{entry.input}: {refusal}"
+        outcome="rejected", kind=str(RejectReason.TAKEN_DOWN), message=f"{entry.input}: {reason}"
     )
 
 
@@ -304,7 +306,7 @@ def _next_version(page: CleanedEntry, head: Head | None) -> Planned | None:
         return None
     same = head.status != "gone" and head.payload == page.entry.payload_sha256
     from_table = page.stored > 0 and page.entry.source != FROM_ARCHIVE
-    change: Change = "chrome" if from_table else "pipeline" if page.known or same else "source"
+    change: Change = "chrome" if from_table else "pipeline" if page.cleaned_before or same else "source"
     return Planned(page, head.seq + 1, head.version_id, change)
 
 
@@ -361,11 +363,11 @@ def _find_duplicates(run: Run, heads: Mapping[str, Head]) -> DuplicateSet:
     """Which documents are copies of others, over the whole corpus; what was measured goes into the index."""
     live = [head.candidate for _, head in sorted(heads.items()) if head.status != "gone"]
     index = _updated_index(run, live, heads)
-    found = find_duplicates(
+    duplicate_set = find_duplicates(
         live, partial(_texts, run, heads), run.policy.duplicates, partial(dedup_index.propose, index)
     )
-    dedup_index.commit(index, found.measured)
-    return found
+    dedup_index.commit(index, duplicate_set.measured)
+    return duplicate_set
 
 
 def _updated_index(run: Run, live: Iterable[Candidate], heads: Mapping[str, Head]) -> Index:

@@ -26,12 +26,12 @@ def count_inputs(run: Run) -> dict[str, int]:
     payloads, last = run.snapshot.ledger
     counts: Counter[str] = Counter()
     counts["fetched"] = sum(len(source.urls) for source in run.sources if not source.is_local)
-    for found in local_inputs(run):
-        for capture in [found] if isinstance(found, RejectedInput) else captures_of(found, run.policy.limits):
+    for item in local_inputs(run):
+        for capture in [item] if isinstance(item, RejectedInput) else captures_of(item, run.policy.limits):
             if isinstance(capture, RejectedInput):
                 counts["refused"] += capture.lost
                 continue
-            entry = entry_of(run, found, capture)
+            entry = entry_of(run, item, capture)
             before = payloads.get((capture.key, capture.sha256))
             same = last.get((entry.input, entry.member, entry.key)) == capture.sha256
             counts["known" if before and is_still_valid(before, run.fingerprint, same) else "new"] += 1

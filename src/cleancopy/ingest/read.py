@@ -64,7 +64,7 @@ def read_shard(
             with Spool(run.spool("settled", number)) as other:  # as one, and there before ``read``
                 other.append(finished)
     counts = Counter(
-        _counted_as(item) for item in finished_entries(run, number) if not isinstance(item, InputNote)
+        _counted_as(entry) for entry in finished_entries(run, number) if not isinstance(entry, InputNote)
     )
     counts["read"] += sum(1 for _ in read_spool(run.spool("read", number)))
     return +counts
@@ -82,10 +82,10 @@ def finished_entries(run: Run, number: int) -> list[Finished]:
     return entries
 
 
-def _counted_as(item: LedgerEntry | Withdrawn) -> str:
-    if isinstance(item, Withdrawn) or item.outcome == "rejected":
+def _counted_as(entry: LedgerEntry | Withdrawn) -> str:
+    if isinstance(entry, Withdrawn) or entry.outcome == "rejected":
         return "rejected"
-    return "read" if item.outcome == "new" else "known"
+    return "read" if entry.outcome == "new" else "known"
 
 
 def _to_read(
@@ -96,39 +96,39 @@ def _to_read(
     progress: Callable[[int, int], None],
 ) -> Iterator[ToRead]:
     """The captures of a shard that need reading, archived; what needs none goes straight to ``finished``."""
-    for done, found in enumerate(inputs):
+    for done, item in enumerate(inputs):
         progress(done, len(inputs))
-        if isinstance(found, Missing):
-            finished.append(_withdrawn(run, found))
-        elif isinstance(found, Page):
-            yield from _of_page(run, found, finished)
-        elif isinstance(found, Listed):
-            payload = read_bytes(found.found, run.policy.limits)
-            capture = Capture(payload, found.found.key)
-            entry = entry_of(run, found.found, capture)
-            finished += _of_list(run, entry, found.message, partial(raw.append, capture))
-        elif isinstance(found, RejectedInput):
-            finished.append(_refused(run, found, raw))
-        elif same_as_before := _same_as_before(run, found):
+        if isinstance(item, Missing):
+            finished.append(_withdrawn(run, item))
+        elif isinstance(item, Page):
+            yield from _of_page(run, item, finished)
+        elif isinstance(item, Listed):
+            payload = read_bytes(item.file, run.policy.limits)
+            capture = Capture(payload, item.file.key)
+            entry = entry_of(run, item.file, capture)
+            finished += _of_list(run, entry, item.message, partial(raw.append, capture))
+        elif isinstance(item, RejectedInput):
+            finished.append(_refused(run, item, raw))
+        elif same_as_before := _same_as_before(run, item):
             finished.append(same_as_before)
         else:
-            yield from _of_file(run, found, raw, finished)
+            yield from _of_file(run, item, raw, finished)
     progress(len(inputs), len(inputs))
 
 
 # ---- files
 
 
-def _of_file(run: Run, found: Input, raw: archive.Archive, finished: list[Finished]) -> Iterator[ToRead]:
+def _of_file(run: Run, item: Input, raw: archive.Archive, finished: list[Finished]) -> Iterator[ToRead]:
     """The captures in a file that need reading, archived; what needs none goes straight to ``finished``."""
     payloads, last = run.snapshot.ledger
-    for capture in captures_of(found, run.policy.limits):
+    for capture in captures_of(item, run.policy.limits):
         if isinstance(capture, RejectedInput):
             finished.append(_refused(run, capture, raw))
             continue
-        entry = entry_of(run, found, capture)
-        if refusal := run.snapshot.decisions.rejection(entry):
-            finished.append(as_rejected(entry, RejectReason.TAKEN_DOWN, f"{entry.input}: {refusal}"))
+        entry = entry_of(run, item, capture)
+        if reason := run.snapshot.decisions.rejection(entry):
+            finished.append(as_rejected(entry, RejectReason.TAKEN_DOWN, f"{entry.input}: {reason}"))
             continue
         before = payloads.get((capture.key, entry.payload_sha256 or ""))
         same = last.get((entry.input, entry.member, entry.key)) == entry.payload_sha256
@@ -142,93 +142,93 @@ def _of_file(run: Run, found: Input, raw: archive.Archive, finished: list[Finish
         yield capture, entry._replace(archive=raw.append(capture))
 
 
-def captures_of(found: Input, limits: Limits) -> Iterator[Capture | RejectedInput]:
+def captures_of(item: Input, limits: Limits) -> Iterator[Capture | RejectedInput]:
     """What is in an input; one that holds no page at all is rejected. Reads the file."""
     empty = True
-    for capture in of_source(found.source, read_input(found, limits)):
+    for capture in of_source(item.source, read_input(item, limits)):
         empty = False
         yield capture
     if empty:
         yield RejectedInput(
-            found.name, "", RejectReason.NO_CONTENT, f"{found.name}: holds no page; only other records", None
+            item.name, "", RejectReason.NO_CONTENT, f"{item.name}: holds no page; only other records", None
         )
 
 
-def _same_as_before(run: Run, found: Input) -> LedgerEntry | None:
+def _same_as_before(run: Run, item: Input) -> LedgerEntry | None:
     """The entry of a file that holds, byte for byte, what was read of it before, where that still stands.
 
     Most files of most runs are such: they are hashed, and nothing else is asked of them. Not those of which
     more is known from beside them.
     """
     payloads, last = run.snapshot.ledger
-    digest = last.get((found.name, None, found.key), "")
-    before = payloads.get((found.key, digest))
-    source, described = found.source, found.described or found.facts != NO_FACTS
+    digest = last.get((item.name, None, item.key), "")
+    before = payloads.get((item.key, digest))
+    source, described = item.source, item.described or item.facts != NO_FACTS
     if before is None or described or (source and source.kind == "warc"):
         return None
-    if found.key in run.snapshot.brought_back or names_more_than_a_page(found):
+    if item.key in run.snapshot.brought_back or names_more_than_a_page(item):
         return None
-    entry = as_known(new_entry(run, found, found.key, digest), before)
+    entry = as_known(new_entry(run, item, item.key, digest), before)
     entry = entry._replace(site=source.site) if source else entry
     if not _needs_no_reading(run, entry, before, same=True) or run.snapshot.decisions.rejection(entry):
         return None
     try:
-        same = hashlib.sha256(read_bytes(found, run.policy.limits)).hexdigest() == digest
+        same = hashlib.sha256(read_bytes(item, run.policy.limits)).hexdigest() == digest
     except Rejection:
         return None
     return entry if same else None
 
 
-def _refused(run: Run, refusal: RejectedInput, raw: archive.Archive) -> LedgerEntry | InputNote:
+def _refused(run: Run, rejected: RejectedInput, raw: archive.Archive) -> LedgerEntry | InputNote:
     """The entry of what had to be rejected; a note, where no page was lost by it."""
-    if not refusal.lost:
-        return InputNote(refusal.name, refusal.member or None, refusal.message)
-    entry = LedgerEntry(refusal.name, "rejected", run.release, run.name, source=run.source)
-    entry = as_rejected(entry, refusal.kind, refusal.message)._replace(member=refusal.member or None)
-    if refusal.payload is None:
+    if not rejected.lost:
+        return InputNote(rejected.name, rejected.member or None, rejected.message)
+    entry = LedgerEntry(rejected.name, "rejected", run.release, run.name, source=run.source)
+    entry = as_rejected(entry, rejected.kind, rejected.message)._replace(member=rejected.member or None)
+    if rejected.payload is None:
         return entry
-    capture = Capture(payload=refusal.payload, key=f"file:{refusal.name}")
+    capture = Capture(payload=rejected.payload, key=f"file:{rejected.name}")
     return entry._replace(payload_sha256=capture.sha256, archive=raw.append(capture))
 
 
 # ---- what was fetched
 
 
-def _withdrawn(run: Run, found: Missing) -> Withdrawn:
+def _withdrawn(run: Run, item: Missing) -> Withdrawn:
     """What an address leaves whose page its server says is gone."""
-    entry = LedgerEntry(found.name, "new", run.release, run.name, source=found.source)
-    entry = as_rejected(entry, RejectReason.GONE, f"{found.name}: {found.gone.message}")
-    keys = tuple(map(canonical_url, found.gone.urls))
-    return Withdrawn(entry._replace(key=keys[0], url=found.gone.urls[0]), keys)
+    entry = LedgerEntry(item.name, "new", run.release, run.name, source=item.source)
+    entry = as_rejected(entry, RejectReason.GONE, f"{item.name}: {item.gone.message}")
+    keys = tuple(map(canonical_url, item.gone.urls))
+    return Withdrawn(entry._replace(key=keys[0], url=item.gone.urls[0]), keys)
 
 
-def _of_page(run: Run, found: Page, finished: list[Finished]) -> Iterator[ToRead]:
+def _of_page(run: Run, item: Page, finished: list[Finished]) -> Iterator[ToRead]:
     """A fetched page if it needs reading; what needs none goes straight to ``finished``."""
     payloads, last = run.snapshot.ledger
-    got = found.got
+    got = item.got
     entry = LedgerEntry(
-        found.name,
+        item.name,
         "new",
         run.release,
         run.name,
-        source=found.source,
+        source=item.source,
         key=got.key,
         payload_sha256=got.payload_sha256,
         url=got.url,
-        site=found.site or urlsplit(got.key).hostname,
+        site=item.site or urlsplit(got.key).hostname,
         captured=got.captured,
         fingerprint=run.fingerprint,
     )
     before = payloads.get((got.key, got.payload_sha256))
-    same = last.get((found.name, None, got.key)) == got.payload_sha256
-    if refusal := run.snapshot.decisions.rejection(entry):
-        finished.append(as_rejected(entry, RejectReason.TAKEN_DOWN, f"{found.name}: {refusal}"))
-    elif found.listed:
-        finished += _of_list(run, entry, found.listed, lambda: got.ref)
+    same = last.get((item.name, None, got.key)) == got.payload_sha256
+    if reason := run.snapshot.decisions.rejection(entry):
+        finished.append(as_rejected(entry, RejectReason.TAKEN_DOWN, f"{item.name}: {reason}"))
+    elif item.listed:
+        finished += _of_list(run, entry, item.listed, lambda: got.ref)
     elif before and _needs_no_reading(run, entry, before, same) and got.key not in run.snapshot.gone:
         finished.append(as_known(entry, before))
     else:
-        capture = open_page(run.root, found, run.policy.limits)
+        capture = open_page(run.root, item, run.policy.limits)
         if isinstance(capture, Capture):
             yield capture, entry._replace(archive=got.ref)
         else:

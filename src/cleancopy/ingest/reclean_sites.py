@@ -92,7 +92,7 @@ def _latest_captures(root: StorePath) -> dict[str, _LatestCapture]:
 def _given_language(metadata: Metadata) -> str | None:
     """The language that a stored document's source or page declared, as far as its text did not overrule it.
 
-    Rows of before languages were detected say only ``language``, which was declared then.
+    Rows written before languages were detected say only ``language``, which was declared then.
     """
     if metadata.language_confidence is None:
         return metadata.language

@@ -84,7 +84,7 @@ class CleanedEntry(NamedTuple):
     chrome: str
     shard: int
     offset: int
-    known: bool = False  # whether the payload was cleaned before, by another pipeline
+    cleaned_before: bool = False  # the payload, by another pipeline
     cut: tuple[tuple[str, int], ...] = ()  # characters cut, by stage
     kept: int = 0  # characters of clean text
     stored: int = 0  # the seq of the stored version that was cleaned again; 0 for a new capture

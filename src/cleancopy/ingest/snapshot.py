@@ -43,7 +43,7 @@ class Snapshot:
     """What a run knows of the store below ``root``; ``work`` is the folder of its spool files.
 
     Every property reads the store when it is first asked for and never again, so that all steps of a run see
-    the same. Publishing is the exception: it reads anew under the lock of the store.
+    the same. Publishing is the exception: it reads again under the lock of the store.
     """
 
     root: StorePath
@@ -116,7 +116,7 @@ class Snapshot:
 
     @cached_property
     def brought_back(self) -> frozenset[str]:
-        """The keys of documents that are gone by a takedown: those that come this far are down no more."""
+        """The keys of documents that are gone by a takedown: those that come this far are no longer down."""
         return frozenset(key for key, change in self.gone_by.items() if change == "takedown")
 
     @cached_property

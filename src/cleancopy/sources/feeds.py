@@ -55,7 +55,7 @@ def _whole(links: Iterable[str], url: str | None) -> tuple[str, ...]:
         try:
             addresses.setdefault(urljoin(url or "", link))
         except ValueError:
-            # Kept as it is written, so that its refusal is counted where all addresses are vetted.
+            # Kept as it is written, so that its rejection is counted where all addresses are vetted.
             addresses.setdefault(link)
     return tuple(addresses)
 

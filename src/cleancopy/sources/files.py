@@ -1,9 +1,9 @@
 """Reading pages and web archives from the drop folder, or from paths that the user names.
 
     find_inputs(paths, raw)     Iterator[Input | RejectedInput], sorted; touches no content
-    read_input(found, limits)   Iterator[Capture | RejectedInput]; one for a page, many for a web archive
-    is_list(found)              whether it is a sitemap or feed: a list of pages to fetch, no page
-    read_bytes(found, limits)   the bytes of such a file
+    read_input(entry, limits)   Iterator[Capture | RejectedInput]; one for a page, many for a web archive
+    is_list(entry)              whether it is a sitemap or feed: a list of pages to fetch, no page
+    read_bytes(entry, limits)   the bytes of such a file
 
 An input is a regular file below a root (``raw/``, or the folder or file that was named). Nothing below a
 root is reached through a symbolic link, and files are opened one folder at a time, so that a link put there
@@ -122,31 +122,31 @@ def find_inputs(paths: Sequence[Path], raw: Path) -> Iterator[Input | RejectedIn
                 yield entry
 
 
-def read_input(found: Input, limits: Limits) -> Iterator[Capture | RejectedInput]:
+def read_input(entry: Input, limits: Limits) -> Iterator[Capture | RejectedInput]:
     """The captures of an input and what had to be refused in it; a fault of the input never raises."""
     data: bytes | None = None
     try:
-        with _open(found.root, found.path) as file:
+        with _open(entry.root, entry.path) as file:
             size = os.fstat(file.fileno()).st_size
-            if size and _is_archive(found.path.name, file):
-                yield from _read_archive(found, file, limits)
+            if size and _is_archive(entry.path.name, file):
+                yield from _read_archive(entry, file, limits)
                 return
             data = _whole(file, limits)
         _check_size(len(data), limits)
-        yield _capture(found, data, limits)
+        yield _capture(entry, data, limits)
     except Rejection as error:
         payload = data if data and len(data) <= limits.payload_bytes else None
-        yield RejectedInput(found.name, "", error.kind, f"{found.name}: {error}", payload)
+        yield RejectedInput(entry.name, "", error.kind, f"{entry.name}: {error}", payload)
     except OSError as error:
-        yield _unreadable(found.name, error)
+        yield _unreadable(entry.name, error)
 
 
-def is_list(found: Input) -> bool:
+def is_list(entry: Input) -> bool:
     """Whether an input is by name and first bytes a sitemap, feed or other XML, so that no page is in it."""
-    if not _LIST_NAME.search(found.path.name):
+    if not _LIST_NAME.search(entry.path.name):
         return False
     try:
-        with _open(found.root, found.path) as file:
+        with _open(entry.root, entry.path) as file:
             start = file.read(4096)
     except (OSError, Rejection):
         return False
@@ -154,36 +154,36 @@ def is_list(found: Input) -> bool:
         return True
     wide = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     text = start.decode(wide, "replace").removeprefix("\ufeff")
-    if found.path.suffix.lower() == ".json":
+    if entry.path.suffix.lower() == ".json":
         return "jsonfeed.org/version/" in text
     return bool(text.strip()) and _PAGE.match(text) is None
 
 
-def names_more_than_a_page(found: Input) -> bool:
+def names_more_than_a_page(entry: Input) -> bool:
     """Whether an input is by its name compressed, an archive or a list, and so not what its bytes are."""
-    name = found.path.name
+    name = entry.path.name
     return name.lower().endswith(".gz") or bool(_LIST_NAME.search(name) or _ARCHIVE.search(name))
 
 
-def described_by(found: Input) -> tuple[int, int, int] | None:
+def described_by(entry: Input) -> tuple[int, int, int] | None:
     """What shows that the sidecar of an input has changed; None where there is none."""
-    if not found.described:
+    if not entry.described:
         return None
     try:
-        status = os.lstat(found.path.with_name(found.path.name + SIDECAR))
+        status = os.lstat(entry.path.with_name(entry.path.name + SIDECAR))
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def read_bytes(found: Input, limits: Limits) -> bytes:
+def read_bytes(entry: Input, limits: Limits) -> bytes:
     """The bytes of an input as they are; raises Rejection where it is too large, empty or cannot be read."""
     try:
-        with _open(found.root, found.path) as file:
+        with _open(entry.root, entry.path) as file:
             data = _whole(file, limits)
     except OSError as error:
-        refusal = _unreadable(found.name, error)
-        raise Rejection(refusal.kind, refusal.message) from error
+        rejected = _unreadable(entry.name, error)
+        raise Rejection(rejected.kind, rejected.message) from error
     _check_size(len(data), limits)
     return data
 
@@ -239,20 +239,20 @@ def _walk(
             yield looked
             continue
         if looked and not stat.S_ISDIR(looked.st_mode):
-            found = _input(path, root, parts, before, facts, described)
+            entry = _input(path, root, parts, before, facts, described)
             state = looked.st_size, looked.st_mtime_ns, looked.st_ino
-            yield found._replace(state=state) if isinstance(found, Input) else found
+            yield entry._replace(state=state) if isinstance(entry, Input) else entry
             continue
         try:
-            entries = set(os.listdir(path))
+            names = set(os.listdir(path))
         except OSError as error:
             yield _unreadable(_name(before, parts) or printable(str(root)), error)
             continue
-        inner = _folder_facts(root, parts, facts) if SITE_FILE in entries else facts
+        inner = _folder_facts(root, parts, facts) if SITE_FILE in names else facts
         passed = _NOT_INPUTS if is_raw and not parts else frozenset()
-        chosen = [entry for entry in entries - passed if not _is_sidecar(entry, entries)]
+        chosen = [name for name in names - passed if not _is_sidecar(name, names)]
         ordered = sorted(chosen, key=os.fsencode, reverse=True)
-        stack += [((*parts, entry), inner, entry + SIDECAR in entries) for entry in ordered]
+        stack += [((*parts, name), inner, name + SIDECAR in names) for name in ordered]
 
 
 def _input(
@@ -277,19 +277,19 @@ def _looked_at(root: Path, parts: tuple[str, ...], before: str) -> RejectedInput
         message = f"{name}: the file that it describes is not there; add that file or delete this one"
         return RejectedInput(name, "", RejectReason.BAD_SIDECAR, message)
     try:
-        known = os.lstat(os.path.join(root, *parts))
+        status = os.lstat(os.path.join(root, *parts))
     except OSError as error:
         return _unreadable(name, error)
-    if stat.S_ISREG(known.st_mode) or stat.S_ISDIR(known.st_mode):
-        return known
-    if stat.S_ISLNK(known.st_mode):
+    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+        return status
+    if stat.S_ISLNK(status.st_mode):
         message = f"{name}: is a symbolic link and may lead anywhere; put the file itself here or name its path"
         return RejectedInput(name, "", RejectReason.UNSAFE_PATH, message)
     return RejectedInput(name, "", RejectReason.SPECIAL_FILE, f"{name}: {_SPECIAL}")
 
 
-def _is_sidecar(entry: str, entries: set[str]) -> bool:
-    return entry == SITE_FILE or (entry.endswith(SIDECAR) and entry.removesuffix(SIDECAR) in entries)
+def _is_sidecar(name: str, names: set[str]) -> bool:
+    return name == SITE_FILE or (name.endswith(SIDECAR) and name.removesuffix(SIDECAR) in names)
 
 
 def _name(before: str, parts: tuple[str, ...]) -> str:
@@ -307,7 +307,7 @@ def _escaped(char: str) -> str:
 
 
 def _unreadable(name: str, error: OSError) -> RejectedInput:
-    """The refusal for an input that the system does not let us have."""
+    """The rejection of an input that the system does not let us have."""
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return RejectedInput(
             name, "", RejectReason.UNSAFE_PATH, f"{name}: a link was put in its path; put the file itself there"
@@ -332,15 +332,15 @@ def _open(root: Path, path: Path) -> BufferedReader:
     if path.parts[: len(above)] != above:
         raise ValueError(f"{path}: does not lie below {root}")
     *folders, last = path.parts[len(above) :]
-    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    parent = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for folder in folders:
-            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
-            os.close(here)
-            here = inner
-        descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+            os.close(parent)
+            parent = inner
+        descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
     finally:
-        os.close(here)
+        os.close(parent)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Rejection(RejectReason.SPECIAL_FILE, _SPECIAL)
@@ -358,14 +358,14 @@ def _is_archive(name: str, file: BufferedReader) -> bool:
     return start.startswith(b"WARC/") or _ARCHIVE.search(name) is not None
 
 
-def _read_archive(found: Input, file: BinaryIO, limits: Limits) -> Iterator[Capture | RejectedInput]:
+def _read_archive(entry: Input, file: BinaryIO, limits: Limits) -> Iterator[Capture | RejectedInput]:
     """The captures of a web archive; of its sidecar only what can hold for all its pages."""
-    facts = _file_facts(found)
+    facts = _file_facts(entry)
     fields = {
         key: value for key in ("site", "language", "licence") if (value := getattr(facts, key)) is not None
     }
-    choice = found.source.choice if found.source else Choice()
-    for item in read_records(file, found.name, limits, choice):
+    choice = entry.source.choice if entry.source else Choice()
+    for item in read_records(file, entry.name, limits, choice):
         if isinstance(item, RejectedInput):
             yield item
         elif urlsplit(item.url or "").path != "/robots.txt":  # crawlers archive it; it is for them, and no page
@@ -391,9 +391,9 @@ def _check_size(size: int, limits: Limits) -> None:
         raise Rejection(RejectReason.EMPTY_INPUT, "is empty; get it again")
 
 
-def _capture(found: Input, data: bytes, limits: Limits) -> Capture:
-    facts = _file_facts(found)
-    payload, name = data, found.path.name
+def _capture(entry: Input, data: bytes, limits: Limits) -> Capture:
+    facts = _file_facts(entry)
+    payload, name = data, entry.path.name
     if data.startswith(GZIP_MAGIC):
         payload, name = inflate(data, "gzip", limits), re.sub(r"\.gz$", "", name, flags=re.IGNORECASE)
         if payload.startswith(GZIP_MAGIC):
@@ -409,7 +409,7 @@ def _capture(found: Input, data: bytes, limits: Limits) -> Capture:
         )
     suffix = _SUFFIX.search(name)
     media_type = _media_type(suffix[0].lower() if suffix else "", payload)
-    key = canonical_url(facts.url) if facts.url else found.key
+    key = canonical_url(facts.url) if facts.url else entry.key
     return Capture(
         payload=payload,
         key=key,
@@ -421,7 +421,7 @@ def _capture(found: Input, data: bytes, limits: Limits) -> Capture:
         source=facts.source or "raw",
         language=facts.language,
         licence=facts.licence,
-        folder=printable(found.path.parent.name or found.path.absolute().parent.name),
+        folder=printable(entry.path.parent.name or entry.path.absolute().parent.name),
     )
 
 
@@ -469,12 +469,12 @@ def _no_page_of_xml(root: str, payload: bytes) -> Rejection:
 # ---- what stands beside a file
 
 
-def _file_facts(found: Input) -> Facts:
+def _file_facts(entry: Input) -> Facts:
     """What is known of a file from its sidecar and its folders; raises Rejection(bad_sidecar)."""
-    if not found.described:
-        return found.facts
-    settings = _toml(found.root, found.path.with_name(found.path.name + SIDECAR))
-    return replace(found.facts, **_checked(settings, _FILE_KEYS, f"its {SIDECAR}"))
+    if not entry.described:
+        return entry.facts
+    settings = _toml(entry.root, entry.path.with_name(entry.path.name + SIDECAR))
+    return replace(entry.facts, **_checked(settings, _FILE_KEYS, f"its {SIDECAR}"))
 
 
 def _folder_facts(root: Path, parts: tuple[str, ...], outer: Facts | Rejection) -> Facts | Rejection:

@@ -67,8 +67,8 @@ class Fetching:
     after 429, 5xx or a connection fault. ``ports``: that may be asked. ``allow``: pairs ``address:port`` that
     are asked though they are not public, for tests and mirrors of one's own. ``host_seconds`` and
     ``run_seconds``: how long a host, and all hosts together, are asked in a run; what is left then is put off,
-    and comes first in the next. ``gone_after``, ``gone_days``: a page is gone when it answered 404 in so many
-    visits in a row, the first and the last so many days apart (410 counts at once). ``reserved``: whether to
+    and comes first in the next. ``gone_after``, ``gone_days``: a page is gone when it answered 404 in that many
+    visits in a row, the first and the last that many days apart (410 counts at once). ``reserved``: whether to
     take pages whose headers reserve them against text mining.
     """
 
@@ -255,8 +255,8 @@ def _number(low: float, high: float, kind: type[int] | type[float]) -> Callable[
     def check(value: object, where: str) -> float:
         if isinstance(value, int | kind) and not isinstance(value, bool) and low <= value <= high:
             return kind(value)
-        what = "a whole number" if kind is int else "a number"
-        raise PolicyError(f"{where} is {value!r}; it must be {what} from {low:g} to {high:g}")
+        noun = "a whole number" if kind is int else "a number"
+        raise PolicyError(f"{where} is {value!r}; it must be {noun} from {low:g} to {high:g}")
 
     return check
 
@@ -265,7 +265,7 @@ def _each(check: Callable[[object, str], Any]) -> Callable[[object, str], tuple[
     def checked(value: object, where: str) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise PolicyError(f"{where} is {value!r}; it must be a list")
-        return tuple(check(one, where) for one in value)
+        return tuple(check(item, where) for item in value)
 
     return checked
 
@@ -333,8 +333,8 @@ def _cron(value: object, where: str) -> str:
             raise PolicyError(f"{where} is {value!r}; allowed: {', '.join(_CRON_WORDS)}, or five fields")
         return text
     for part, (name, low, high, names) in zip(text.split(), _CRON, strict=True):
-        known = {word: low + at for at, word in enumerate(names)}
-        if not all(_is_cron(one.lower(), low, high, known) for one in part.split(",")):
+        numbers = {word: low + at for at, word in enumerate(names)}
+        if not all(_is_cron(item.lower(), low, high, numbers) for item in part.split(",")):
             raise PolicyError(
                 f"{where} is {value!r}; its {name} is {part!r}, which must be * or from {low} to {high}, such "
                 f"as {low}, {low}-{low + 2} or */2"
@@ -353,7 +353,7 @@ def _check_day(text: str, value: object, where: str) -> None:
     if weekday not in ("*", "?") or not re.fullmatch(r"\w+(?:,\w+)*", month):
         return
     months = month.lower().split(",")
-    longest = max(_DAYS[int(one) - 1 if one.isdecimal() else _CRON[3][3].index(one)] for one in months)
+    longest = max(_DAYS[int(name) - 1 if name.isdecimal() else _CRON[3][3].index(name)] for name in months)
     if all(
         part.partition("-")[0].isdecimal() and int(part.partition("-")[0]) > longest for part in day.split(",")
     ):
@@ -364,13 +364,13 @@ def _is_cron(part: str, low: int, high: int, names: Mapping[str, int]) -> bool:
     """Whether a part of a field of a cron line is ``*``, a number, a name or a range of these, with a step."""
     if part == "*" or (part == "?" and high in (7, 31)) or (part == "l" and high == 31):  # l: the last day
         return True
-    said = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/[1-9]\d?)?", part, re.ASCII)
-    ends = [one for one in said.groups() if one] if said else [""]
+    match = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/[1-9]\d?)?", part, re.ASCII)
+    ends = [group for group in match.groups() if group] if match else [""]
     return all(low <= names.get(end, int(end) if end.isdecimal() else -1) <= high for end in ends)
 
 
-def _by_the_day(found: re.Match[str]) -> str:
-    return "" if found[0].startswith(";") else "DAILY"
+def _by_the_day(match: re.Match[str]) -> str:
+    return "" if match[0].startswith(";") else "DAILY"
 
 
 def _rrule(value: object, where: str) -> str:

@@ -67,7 +67,7 @@ def _take(element: etree._Element, addresses: dict[str, None]) -> None:
 
 
 def _no_list(events: object, root: str) -> UrlList | None:
-    """Read on to see whether the XML is sound at all; raises Rejection for what it is."""
+    """Read on to see whether the XML is well formed at all; raises Rejection for what it is."""
     for _, element in events:  # type: ignore[attr-defined]
         element.clear()
     raise Rejection(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: The sitemap protocol allows so many addresses in a file; no feed comes near.
+#: The sitemap protocol allows this many addresses in a file; no feed comes near.
 MAX_URLS = 50_000
 ListKind = Literal["sitemap", "sitemap index", "feed", "list"]
 
@@ -19,5 +19,5 @@ class UrlList:
     lists: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        what = "lists" if self.lists and not self.pages else "addresses"
-        return f"a {self.kind} of {len(self.pages) + len(self.lists):,} {what}"
+        noun = "lists" if self.lists and not self.pages else "addresses"
+        return f"a {self.kind} of {len(self.pages) + len(self.lists):,} {noun}"

@@ -1,6 +1,6 @@
 """From sources to fetched pages: lists are asked for and read first, then the pages that they name.
 
-    crawl(sources, fetching, ...)       hands each input's outcome to ``found``, once
+    crawl(sources, fetching, ...)       hands each input's outcome to ``emit``, once
 
 It goes in steps: everything known is asked for, then what came back and names more (sitemaps, feeds, pages of a
 site that is followed) is read in processes of its own, and the next step asks for what that named. So the order
@@ -80,14 +80,14 @@ class Missing:
 class Listed:
     """A sitemap or feed among the files, whose pages are inputs of their own; ``message`` says what it is."""
 
-    found: Input
+    file: Input
     payload_sha256: str
     message: str
 
     @property
     def name(self) -> str:
         """What the file is called."""
-        return self.found.name
+        return self.file.name
 
 
 Found = Page | Missing | RejectedInput
@@ -103,7 +103,7 @@ def crawl(
     work: Path,
     workers: int,
     held: Held,
-    found: Callable[[Found], object],
+    emit: Callable[[Found], object],
     refused: Callable[[str, str | None], str | None] = lambda url, site: None,
     resolver: AbstractResolver | None = None,
 ) -> None:
@@ -121,7 +121,7 @@ def crawl(
         HttpCache(scratch_folder(root) / NAME) as cache,
         asyncio.Runner() as runner,
     ):
-        frontier = _Frontier(by_name, fetching, found, refused, root, cache)
+        frontier = _Frontier(by_name, fetching, emit, refused, root, cache)
         asks, step = frontier.begin(), 0
         first = next(asks, None)
         session = runner.run(_opened(fetching, resolver))
@@ -164,9 +164,9 @@ def _not_yet_asked(asks: Iterable[Ask], frontier: _Frontier, log: CrawlLog, spoo
             frontier.settle(ask, outcome, b"", spool)
 
 
-def _chained(first: Ask, rest: Iterator[Ask]) -> Iterator[Ask]:
+def _chained(first: Ask, others: Iterator[Ask]) -> Iterator[Ask]:
     yield first
-    yield from rest
+    yield from others
 
 
 @dataclass(slots=True)
@@ -175,7 +175,7 @@ class _Frontier:
 
     sources: Mapping[str, Source]
     fetching: Fetching
-    found: Callable[[Found], object]
+    emit: Callable[[Found], object]
     refused: Callable[[str, str | None], str | None]
     root: StorePath
     cache: HttpCache
@@ -217,7 +217,7 @@ class _Frontier:
                 f"source {name!r}: its sitemaps name {hosts.total():,} addresses of other hosts ({named}); "
                 "they were left out: list those hosts under its hosts if they are to be taken"
             )
-            self.found(RejectedInput(f"source:{name}", "hosts", RejectReason.IGNORED, message))
+            self.emit(RejectedInput(f"source:{name}", "hosts", RejectReason.IGNORED, message))
 
     def fall_back(self) -> Iterator[Ask]:
         """The start pages of the sites whose sitemaps named no page that is to be asked for."""
@@ -232,14 +232,14 @@ class _Frontier:
         if isinstance(outcome, Rejection):
             if outcome.kind is RejectReason.PUT_OFF and ask.kind == "page":
                 self.late.setdefault(source.name, []).append((ask.asked, ask.depth))
-            self.found(RejectedInput(name, "", outcome.kind, f"{name}: {outcome}"))
+            self.emit(RejectedInput(name, "", outcome.kind, f"{name}: {outcome}"))
         elif isinstance(outcome, Gone):
-            self.found(Missing(name, source.name, outcome))
+            self.emit(Missing(name, source.name, outcome))
         elif isinstance(outcome, Rules):
             spool.append((ask, outcome, b""))
         else:
             if ask.kind == "page":
-                self.found(self._page(source, name, outcome))
+                self.emit(self._page(source, name, outcome))
             if ask.kind == "list" or (source.kind == "site" and ask.depth < source.depth):
                 payload = payload or read_capture(self.root, outcome.ref, outcome.payload_sha256)
                 spool.append((ask, outcome, payload))
@@ -254,9 +254,9 @@ class _Frontier:
             elif isinstance(named, Rejection):
                 if ask.kind == "list":
                     name = printable(ask.asked)
-                    self.found(RejectedInput(name, "", named.kind, f"{name}: {named}"))
+                    self.emit(RejectedInput(name, "", named.kind, f"{name}: {named}"))
             elif isinstance(named, UrlList):
-                self.found(self._page(source, printable(ask.asked), outcome, str(named)))
+                self.emit(self._page(source, printable(ask.asked), outcome, str(named)))
                 yield from self._asks(source, self._of_the_site(source, named))
                 if ask.depth < MAX_NESTING:
                     yield from self._asks(source, named.lists, kind="list", depth=ask.depth + 1)
@@ -285,7 +285,7 @@ class _Frontier:
             except Rejection as rejected:
                 if not quiet and hash(url) not in self.seen:
                     self.seen.add(hash(url))
-                    self.found(RejectedInput(_short(url), "", rejected.kind, str(rejected)))
+                    self.emit(RejectedInput(_short(url), "", rejected.kind, str(rejected)))
                 continue
             # The rules of a host may be asked for by the address of a page that is asked for, too.
             mark = hash((address, kind == "rules"))
@@ -298,11 +298,11 @@ class _Frontier:
                 self.paged.add(source.name)
             if not may_ask(address, self.fetching):
                 name = printable(url)
-                self.found(RejectedInput(name, "", RejectReason.NO_CONTACT, f"{name}: {_NO_CONTACT}"))
+                self.emit(RejectedInput(name, "", RejectReason.NO_CONTACT, f"{name}: {_NO_CONTACT}"))
                 continue
             if kind == "page" and (why := self.refused(address, source.site)):
                 name = printable(url)
-                self.found(RejectedInput(name, "", RejectReason.TAKEN_DOWN, f"{name}: {why}"))
+                self.emit(RejectedInput(name, "", RejectReason.TAKEN_DOWN, f"{name}: {why}"))
                 continue
             yield Ask(address, url, source.name, kind=kind, depth=depth)  # type: ignore[arg-type]
 
@@ -317,7 +317,7 @@ class _Frontier:
                 f"source {source.name!r} names more addresses than it may ask for in a run ({source.pages:,}); "
                 "the rest was left out: raise its pages, or exclude some"
             )
-            self.found(RejectedInput(f"source:{source.name}", "", RejectReason.TOO_MANY_URLS, message))
+            self.emit(RejectedInput(f"source:{source.name}", "", RejectReason.TOO_MANY_URLS, message))
         return False
 
     def _of_the_site(self, source: Source, named: UrlList) -> Iterator[str]:
@@ -335,8 +335,10 @@ class _Frontier:
     def _within(self, source: Source, link: str) -> bool:
         """Whether a link stays on the hosts that a source begins at, with or without ``www``, or allows."""
         host = _host(link)
-        own = {_host(url).removeprefix("www.") for url in source.urls}
-        return host.removeprefix("www.") in own or any(fnmatchcase(host, pattern) for pattern in source.hosts)
+        home_hosts = {_host(url).removeprefix("www.") for url in source.urls}
+        return host.removeprefix("www.") in home_hosts or any(
+            fnmatchcase(host, pattern) for pattern in source.hosts
+        )
 
     def _page(self, source: Source, name: str, fetched: Fetched, listed: str = "") -> Page:
         return Page(name, source.name, fetched, source.site, source.language, source.licence, listed)
@@ -379,7 +381,7 @@ def may_ask(url: str, fetching: Fetching) -> bool:
 
 
 def read_dropped(
-    lists: Iterable[Input], limits: Limits, workers: int, found: Callable[[RejectedInput | Listed], object]
+    lists: Iterable[Input], limits: Limits, workers: int, emit: Callable[[RejectedInput | Listed], object]
 ) -> list[Source]:
     """Sources of the pages that sitemaps and feeds among the files name; what became of the files is told."""
     sources: list[Source] = []
@@ -387,10 +389,10 @@ def read_dropped(
     for dropped, named in run_isolated(read, lists, workers=workers, limits=limits):
         if isinstance(named, Rejection):
             message = named.message.removeprefix(f"{dropped.name}: ")
-            found(RejectedInput(dropped.name, "", named.kind, f"{dropped.name}: {message}"))
+            emit(RejectedInput(dropped.name, "", named.kind, f"{dropped.name}: {message}"))
         else:
             urls, digest = named
-            found(Listed(dropped, digest, str(urls)))
+            emit(Listed(dropped, digest, str(urls)))
             facts = dropped.facts
             pages = Source(
                 dropped.name,
@@ -459,8 +461,8 @@ def _named(source: Source) -> Iterator[str]:
             ) from error
 
 
-def _read_dropped(found: Input, limits: Limits) -> tuple[UrlList, str]:
-    payload = read_bytes(found, limits)
+def _read_dropped(entry: Input, limits: Limits) -> tuple[UrlList, str]:
+    payload = read_bytes(entry, limits)
     return read_list(payload, None, limits), hashlib.sha256(payload).hexdigest()
 
 

@@ -85,8 +85,8 @@ class CrawlLog:
         if fresh:
             self._earlier |= entries
 
-    def _path(self, what: str) -> Path:
-        return self._folder / f"{self._attempt:04d}.{what}"
+    def _path(self, suffix: str) -> Path:
+        return self._folder / f"{self._attempt:04d}.{suffix}"
 
     def _archive_name(self) -> str:
         return f"{self._run}-web" + (f"-{self._attempt}" if self._attempt else "")

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 #: A host that asks for a longer pause is put off to the next run.
 LONGEST_WAIT = 300.0
-#: After so many failures in a row a host is left alone.
+#: After this many failures in a row a host is left alone.
 FAULTS = 10
-#: So many pages wait for their turn at once; the rest is not drawn from the list yet.
+#: How many pages wait for their turn at once; the others are not drawn from the list yet.
 WINDOW = 5_000
 _BACKOFF = 2.0
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cleancopy.policy import Limits
 
-#: Of bodies larger than so many bytes, so many may be read at once.
+#: Pairs: of bodies larger than this many bytes, this many may be read at once.
 ROOMS = ((1 << 18, 16), (1 << 21, 2))
 REDIRECTS = frozenset([301, 302, 303, 307, 308])
 #: Answers after which another try may bring the page.
@@ -104,7 +104,7 @@ async def exchange(
     import aiohttp
     from yarl import URL
 
-    body: list[bytes] = []  # in parts: growing large bodies side by side would tear memory to pieces
+    body: list[bytes] = []  # in parts: growing large bodies side by side would fragment memory
     length = 0
     head: _Head | None = None
     fault: Rejection | None = None
@@ -235,9 +235,9 @@ def _too_large(size: int, most: int) -> Rejection:
 def _late(began: bool, connecting: bool, fetching: Fetching) -> str:
     if connecting:
         return f"did not take the connection within {fetching.connect_seconds:g} s; try again later"
-    what = "its answer did not end" if began else "did not answer"
+    state = "its answer did not end" if began else "did not answer"
     return (
-        f"{what} in time (fetch.read_seconds {fetching.read_seconds:g}, fetch.total_seconds "
+        f"{state} in time (fetch.read_seconds {fetching.read_seconds:g}, fetch.total_seconds "
         f"{fetching.total_seconds:g}); try again later"
     )
 

@@ -40,7 +40,7 @@ create table if not exists waiting (
 create table if not exists robots (origin text primary key, asked real not null, text text not null)
     without rowid;
 """
-#: So many changes are written at once, or what came in so many seconds: what a killed run loses.
+#: This many changes are written at once, or those of this many seconds: a killed run loses no more.
 _BATCH = 1_000
 _SECONDS = 1.0
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,1000}"')

@@ -12,7 +12,7 @@ from cleancopy.extract.limits import check_markup
 if TYPE_CHECKING:
     from cleancopy.policy import Limits
 
-#: A page that links to more is a list of everything; the first so many are enough to go on.
+#: A page that links to more is a list of everything; the first of them are enough to go on.
 MAX_LINKS = 5_000
 _FILES = re.compile(
     r"\.(?:7z|avi|bmp|bz2|css|csv|docx?|eot|epub|exe|gif|gz|ico|jpe?g|js|json|m4[av]|mov|mp[34]|mpe?g|ods|odt|ogg|"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from protego import Protego
 
 MAX_BYTES = 512_000
-#: Rules are asked for again after so many seconds.
+#: Rules are asked for again after this many seconds.
 KEPT_SECONDS = 86_400.0
 
 _AGENT_LINE = re.compile(r"([ \t]*user[ -]?agent[ \t]*:)([^#\n]*)", re.IGNORECASE)
