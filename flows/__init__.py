@@ -36,11 +36,11 @@ def _prepare() -> None:
 def profile_names_a_server() -> bool:
     """Whether the user's Prefect profile says where the server is."""
     try:
-        known = tomllib.loads((server.home() / "profiles.toml").read_text(encoding="utf-8"))
+        profiles = tomllib.loads((server.home() / "profiles.toml").read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return False
-    active = os.environ.get("PREFECT_PROFILE") or known.get("active")
-    return "PREFECT_API_URL" in known.get("profiles", {}).get(active, {})
+    active = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
+    return "PREFECT_API_URL" in profiles.get("profiles", {}).get(active, {})
 
 
 _prepare()

@@ -42,7 +42,7 @@ SHARD_TIMEOUT = 3_600.0
 #: The file by which a worker finds out that it sees the run's files, and is fit for it.
 MADE_BY = "made-by"
 
-#: What Dask gives its workers into their environment, but for the one of ``_TRIM``.
+#: What Dask puts into its workers' environment, besides ``_TRIM``.
 _LEAN = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 #: By this Dask has memory given back to the system with every page: a sixth of the CPU that reading takes.
 _TRIM = "MALLOC_TRIM_THRESHOLD_"
@@ -68,8 +68,8 @@ def check(policy: Policy) -> None:
             socket.create_connection(
                 (host.strip("[]"), int(port)), ANSWER
             ).close()  # says at once what is wrong
-            with Client(policy.scheduler, timeout=ANSWER, set_as_default=False) as one:
-                one.wait_for_workers(1, timeout=WORKER)
+            with Client(policy.scheduler, timeout=ANSWER, set_as_default=False) as client:
+                client.wait_for_workers(1, timeout=WORKER)
 
 
 @contextmanager
@@ -185,13 +185,13 @@ def _check_worker(run: Run) -> None:
 
     name = get_worker().address
     try:
-        made = (run.work / MADE_BY).read_text(encoding="utf-8")
+        made_by = (run.work / MADE_BY).read_text(encoding="utf-8")
     except OSError as error:
         raise CleancopyError(
             f"worker {name} does not see the files of the run in {run.work} ({error.strerror}); put raw and "
             "clean (for an object store: CLEANCOPY_WORK) on a file system that all workers share, at one path"
         ) from None
-    if made != fingerprint(run.parts):
+    if made_by != fingerprint(run.parts):
         raise CleancopyError(
             f"worker {name} has other code or libraries than this run, and would make other texts; install the "
             "same cleancopy there, with --constraint constraints.txt"

@@ -71,9 +71,9 @@ def export(parameters: ExportParameters = ExportParameters()) -> Any:  # noqa: B
 def _export(given: ExportParameters) -> dict[str, Any]:
     chosen = plan(store_path(given.clean), as_of=given.as_of, site=given.site)
     documents = chosen.documents if given.dry_run else write_shards(chosen, given)
-    said = f"{documents} documents of release {chosen.release}" + ("" if given.dry_run else f" in {given.to}")
-    get_run_logger().info("export: %s", said)
-    create_markdown_artifact(key="export-summary", markdown=f"# {said}", description=said)
+    line = f"{documents} documents of release {chosen.release}" + ("" if given.dry_run else f" in {given.to}")
+    get_run_logger().info("export: %s", line)
+    create_markdown_artifact(key="export-summary", markdown=f"# {line}", description=line)
     return {"documents": documents, "release": chosen.release, "to": given.to}
 
 

@@ -84,7 +84,7 @@ async def _write(session: Any, note: Note) -> None:
 
 async def _write_task(session: Any, run: UUID, task: Task) -> UUID:
     first, _, number = task.name.partition(" shard ")
-    made = core.TaskRun(
+    task_run = core.TaskRun(
         id=uuid4(),
         flow_run_id=run,
         name=task.name,
@@ -93,11 +93,11 @@ async def _write_task(session: Any, run: UUID, task: Task) -> UUID:
         run_count=1,
         state=State(type=StateType.RUNNING, timestamp=_at(task.began)),
     )
-    await models.task_runs.create_task_run(session=session, task_run=made)
+    await models.task_runs.create_task_run(session=session, task_run=task_run)
     kind = StateType[task.state] if task.ended else StateType.CRASHED
     ended = State(type=kind, timestamp=_at(task.ended or task.began), message=task.message)
-    await models.task_runs.set_task_run_state(session=session, task_run_id=made.id, state=ended, force=True)
-    return made.id
+    await models.task_runs.set_task_run_state(session=session, task_run_id=task_run.id, state=ended, force=True)
+    return task_run.id
 
 
 async def _write_artifact(session: Any, run: UUID, task: UUID, shown: Shown) -> None:

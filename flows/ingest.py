@@ -41,8 +41,8 @@ def discover(run: Run) -> int:
 @task(name="read", task_run_name="read shard {number}", cache_policy=NO_CACHE, persist_result=False)
 def read_shard(run: Run, number: int) -> dict[str, int]:
     """Archive the captures of a shard and read those that are new."""
-    with engine.at_work(run, "read", number) as own, progress(f"{run.source}: shard {number}") as moved:
-        counts: dict[str, int] = tell(steps.read_shard(own, number, moved))
+    with engine.at_work(run, "read", number) as local_run, progress(f"{run.source}: shard {number}") as moved:
+        counts: dict[str, int] = tell(steps.read_shard(local_run, number, moved))
         return counts
 
 
@@ -56,8 +56,8 @@ def learn(run: Run, shards: int) -> int:
 @task(name="clean", task_run_name="clean shard {number}", cache_policy=NO_CACHE, persist_result=False)
 def clean_shard(run: Run, number: int) -> dict[str, int]:
     """Cut a shard's documents under the policy and each site's chrome."""
-    with engine.at_work(run, "clean", number) as own:
-        counts: dict[str, int] = tell(steps.clean_shard(own, number))
+    with engine.at_work(run, "clean", number) as local_run:
+        counts: dict[str, int] = tell(steps.clean_shard(local_run, number))
         return counts
 
 
@@ -94,9 +94,9 @@ def _ingest(given: IngestParameters) -> dict[str, Any]:
         time.sleep(random.uniform(0, given.jitter))  # noqa: S311 - spreads load, guards nothing
     if given.dry_run:
         return _preview(given)
-    said = chosen(given)
-    engine.check(said["policy"])
-    with pipeline.begin(**said, workers=given.workers) as begun, openlineage_events(begun) as complete:
+    arguments = chosen(given)
+    engine.check(arguments["policy"])
+    with pipeline.begin(**arguments, workers=given.workers) as begun, openlineage_events(begun) as complete:
         run = engine.shared(begun)
         engine.wait_for_others(run)
         shards = discover(run)

@@ -36,8 +36,8 @@ def launch(flow: Flow[Any, Any], labels: Sequence[str], parameters: Any) -> Any:
         hidden = PREFECT_API_AUTH_STRING.value()
         server.check_access(api, hidden)
     else:
-        said = "Waiting for Prefect's temporary server; `cleancopy up` keeps one running, --plain needs none."
-        print(said, file=sys.stderr, flush=True)
+        line = "Waiting for Prefect's temporary server; `cleancopy up` keeps one running, --plain needs none."
+        print(line, file=sys.stderr, flush=True)
     try:
         with tags(*labels):
             state: Any = flow(parameters, return_state=True)
@@ -68,12 +68,12 @@ def naming(kind: type[P], subject: Callable[[P], str]) -> Callable[[], str]:
     """How a flow names its runs, whoever starts them: what they are of, and when they began."""
 
     def name() -> str:
-        given, known = flow_run.parameters.get("parameters", {}), str(flow_run.name or "")
+        given, current = flow_run.parameters.get("parameters", {}), str(flow_run.name or "")
         try:
-            what = subject(given if isinstance(given, kind) else kind.model_validate(given))
+            title = subject(given if isinstance(given, kind) else kind.model_validate(given))
         except ValidationError:  # the run itself says what is wrong
-            return known
-        return known if known.startswith(f"{what} 2") else f"{what} {now()}"
+            return current
+        return current if current.startswith(f"{title} 2") else f"{title} {now()}"
 
     return name
 

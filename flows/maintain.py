@@ -45,14 +45,14 @@ def keep_up(given: MaintainParameters) -> dict[str, Any]:
 @task(name="verify", task_run_name="verify", cache_policy=NO_CACHE, persist_result=False)
 def verify(given: MaintainParameters) -> int:
     """Compare all that is stored with its digests; how many files are at fault."""
-    found = [str(fault) for fault in faults(store_path(given.clean))]
-    if found:
+    lines = [str(fault) for fault in faults(store_path(given.clean))]
+    if lines:
         create_table_artifact(
             key="verify-faults",
-            table=[{"fault": one} for one in found[:500]],
-            description=f"{len(found)} faults",
+            table=[{"fault": line} for line in lines[:500]],
+            description=f"{len(lines)} faults",
         )
-    return len(found)
+    return len(lines)
 
 
 @flow(
@@ -70,13 +70,13 @@ def maintain(parameters: MaintainParameters = MaintainParameters()) -> Any:  # n
 def _maintain(given: MaintainParameters) -> dict[str, Any]:
     done = keep_up(given)
     wrong = verify(given) if given.verify and not given.dry_run else 0
-    said = (
+    line = (
         f"{done['compacted']} data files compacted into {done['into']}, {done['freed']:,} bytes freed, "
         f"{len(done['exports'])} exports renewed"
     )
-    said = f"dry run, this would be done: {said}" if given.dry_run else said
-    get_run_logger().info("maintain: %s, %d faults", said, wrong)
-    create_markdown_artifact(key="maintain-summary", markdown=f"# {said}; {wrong} faults", description=said)
+    line = f"dry run, this would be done: {line}" if given.dry_run else line
+    get_run_logger().info("maintain: %s, %d faults", line, wrong)
+    create_markdown_artifact(key="maintain-summary", markdown=f"# {line}; {wrong} faults", description=line)
     if wrong:
         raise StoreError(
             f"{wrong} files of {given.clean} are at fault; cleancopy verify names each and the remedy"

@@ -110,24 +110,24 @@ def _changed(run: Run, release: int) -> Iterator[str]:
     if not ids:
         return
     before, after = _texts(run.root, ids, release - 1), _texts(run.root, ids, release)
-    moved = sorted(ids, key=lambda one: (-_distance(before.get(one, ("", ""))[1], after[one][1]), one))
+    moved = sorted(ids, key=lambda doc: (-_distance(before.get(doc, ("", ""))[1], after[doc][1]), doc))
     yield f"## The documents that changed most, of {len(ids)}"
-    for one in moved[:CHANGED]:
-        key, text = after[one]
-        old = before.get(one, (key, ""))[1]
+    for doc in moved[:CHANGED]:
+        key, text = after[doc]
+        old = before.get(doc, (key, ""))[1]
         lines = unified_diff(old.splitlines(), text.splitlines(), "before", "after", lineterm="", n=1)
-        yield f"\n### {escaped(key)} ({why[one]})\n"
+        yield f"\n### {escaped(key)} ({why[doc]})\n"
         yield from (f"    {line[:300]}" for line, _ in zip(lines, range(LINES), strict=False))
 
 
 def _texts(root: StorePath, ids: Sequence[str], release: int) -> dict[str, tuple[str, str]]:
     """Key and text of documents as a release has them."""
-    found: dict[str, tuple[str, str]] = {}
+    texts: dict[str, tuple[str, str]] = {}
     columns = ["doc_id", "key", "text"]
     for batch in tables.latest_batches(root, columns=columns, as_of=release, documents=ids):
         for row in batch.to_pylist():
-            found[row["doc_id"]] = (row["key"], row["text"])
-    return found
+            texts[row["doc_id"]] = (row["key"], row["text"])
+    return texts
 
 
 def _distance(before: str, after: str) -> int:
@@ -191,8 +191,8 @@ def cut_rows(sites: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
 
 def with_change(shown: Shown, before: str | None) -> Shown:
     """A table of cuts with how each share has changed since the table of the run before, ``before``."""
-    known = json.loads(before) if before else []
-    earlier = {(row["site"], row["stage"]): _points(row) for row in known if isinstance(row, dict)}
+    rows_before = json.loads(before) if before else []
+    earlier = {(row["site"], row["stage"]): _points(row) for row in rows_before if isinstance(row, dict)}
     rows = json.loads(shown.data)
     for row in rows:
         last = earlier.get((row["site"], row["stage"]))
@@ -212,9 +212,9 @@ def of_chrome(run: Run) -> tuple[int, list[Shown]]:
     rows: list[dict[str, Any]] = []
     for site, chrome in sorted(run.snapshot.learned_chromes.items()):
         last = chrome_profiles.current(run.root, site)
-        known = {entry.key for entry in last.entries if entry.status == "cut"} if last else set()
+        cut_before = {entry.key for entry in last.entries if entry.status == "cut"} if last else set()
         for entry in chrome.entries:
-            if entry.status == "cut" and entry.key not in known:
+            if entry.status == "cut" and entry.key not in cut_before:
                 row = {"site": site, "block": entry.example[:300], "pages": entry.pages, "of": chrome.pages}
                 rows.append(row | {"id": entry.id, "where": ", ".join(entry.positions)})
     return len(rows), list(_table("ingest-chrome", rows, f"{len(rows)} new blocks of chrome"))

@@ -57,9 +57,9 @@ def revisit(run: Run, sites: list[str]) -> int:
 def publish_release(run: Run, shards: int) -> dict[str, Any]:
     """Commit what changed as a release."""
     summary = publish(run, shards)
-    said = f"{summary.recleaned} documents have a new text"
-    get_run_logger().info("reclean: %s, release %s", said, summary.release)
-    create_markdown_artifact(key="reclean-summary", markdown=f"# {said}", description=said)
+    headline = f"{summary.recleaned} documents have a new text"
+    get_run_logger().info("reclean: %s, release %s", headline, summary.release)
+    create_markdown_artifact(key="reclean-summary", markdown=f"# {headline}", description=headline)
     alarms.emit_alarms(run, summary)
     return summary.as_dict()
 
@@ -68,14 +68,21 @@ def publish_release(run: Run, shards: int) -> dict[str, Any]:
 def compare(run: Run, shards: int) -> dict[str, int]:
     """Show what would change on the run's page."""
     documents, parts = 0, []
-    for one in differences(run, shards):
+    for difference in differences(run, shards):
         documents += 1
         if documents <= SHOWN:
-            lines = unified_diff(one.before.splitlines(), one.after.splitlines(), "stored", "new", lineterm="")
-            parts += [f"## `{one.doc_id[:12]}` ({one.change})", *(f"    {line}" for line in lines)]
-    said = f"{documents} documents would change"
-    get_run_logger().info("reclean: %s", said)
-    create_markdown_artifact(key="reclean-preview", markdown="\n".join([f"# {said}", *parts]), description=said)
+            lines = unified_diff(
+                difference.before.splitlines(), difference.after.splitlines(), "stored", "new", lineterm=""
+            )
+            parts += [
+                f"## `{difference.doc_id[:12]}` ({difference.change})",
+                *(f"    {line}" for line in lines),
+            ]
+    headline = f"{documents} documents would change"
+    get_run_logger().info("reclean: %s", headline)
+    create_markdown_artifact(
+        key="reclean-preview", markdown="\n".join([f"# {headline}", *parts]), description=headline
+    )
     return {"documents": documents}
 
 

@@ -69,16 +69,16 @@ def schedule(source: Source) -> Schedule | None:
 
     Raises PolicyError for a cron line or rule that no calendar knows.
     """
-    said = dict(source.schedule)
-    zone = str(said["timezone"]) if "timezone" in said else "UTC"
+    timing = dict(source.schedule)
+    zone = str(timing["timezone"]) if "timezone" in timing else "UTC"
     try:
-        if "cron" in said:
-            return Cron(str(said["cron"]), timezone=zone)
-        if "interval" in said:
-            every = timedelta(seconds=float(said["interval"]))
+        if "cron" in timing:
+            return Cron(str(timing["cron"]), timezone=zone)
+        if "interval" in timing:
+            every = timedelta(seconds=float(timing["interval"]))
             return Interval(every, anchor_date=COUNTED_FROM, timezone=zone)
-        if "rrule" in said:
-            return RRule(str(said["rrule"]).removeprefix("RRULE:"), timezone=zone)
+        if "rrule" in timing:
+            return RRule(str(timing["rrule"]).removeprefix("RRULE:"), timezone=zone)
     except ValueError as error:
         cause = " ".join(str(error).split())
         raise PolicyError(
@@ -89,7 +89,7 @@ def schedule(source: Source) -> Schedule | None:
 
 def parameters(source: Source | None, place: Place) -> IngestParameters:
     """What the ingest flow is given for a source, or for the whole of raw/."""
-    said = dict(source.schedule) if source else {}
+    timing = dict(source.schedule) if source else {}
     return IngestParameters(
         source=source.name if source else None,
         sources=str(place.sources.absolute()) if source else None,
@@ -97,7 +97,7 @@ def parameters(source: Source | None, place: Place) -> IngestParameters:
         clean=str(place.clean.absolute()),
         workers=place.workers,
         policy=str(place.policy.absolute()) if place.policy else None,
-        jitter=float(said.get("jitter", 0)),
+        jitter=float(timing.get("jitter", 0)),
     )
 
 
@@ -107,24 +107,24 @@ RAW = "raw"
 
 async def deployments(sources: Iterable[Source], place: Place, client: PrefectClient) -> list[RunnerDeployment]:
     """A deployment for each source, and one for raw/; one that people paused stays paused."""
-    made = []
+    wanted = []
     for source in (None, *sources):
         name = source.name if source else RAW
         kind = source.kind if source else "files"
         when = schedule(source) if source else None
-        known = await find(client, name)
-        made.append(
+        existing = await find(client, name)
+        wanted.append(
             await ingest.ato_deployment(
                 name,
                 schedules=[when] if when else [],
                 parameters={"parameters": parameters(source, place).model_dump()},
                 tags=labels(name, kind, source.site if source else None),
                 description=_description(source, place),
-                paused=bool(known and known.paused),
+                paused=bool(existing and existing.paused),
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
         )
-    return made
+    return wanted
 
 
 async def others(place: Place) -> list[RunnerDeployment]:
@@ -159,8 +159,8 @@ async def others(place: Place) -> list[RunnerDeployment]:
 def _description(source: Source | None, place: Place) -> str:
     if source is None:
         return f"Clean what is new in {place.raw.absolute()}."
-    said = ", ".join(f"{key} {value}" for key, value in source.schedule) or "runs when asked"
-    return f"Fetch and clean what is new of {source.name} ({source.kind}): {said}."
+    due = ", ".join(f"{key} {value}" for key, value in source.schedule) or "runs when asked"
+    return f"Fetch and clean what is new of {source.name} ({source.kind}): {due}."
 
 
 async def find(client: PrefectClient, name: str) -> DeploymentResponse | None:
@@ -176,25 +176,29 @@ async def retire(client: PrefectClient, names: Collection[str]) -> list[str]:
 
     Only of deployments that ``cleancopy up`` made: others belong to a work pool.
     """
-    known = await client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[ingest.name])))
-    gone = [one for one in known if one.name not in names and one.work_pool_name is None and one.schedules]
-    for one in gone:
-        await client.update_deployment(one.id, DeploymentUpdate(schedules=[]))
-        await _drop(client, await _waiting(client, one.id))
-    return [one.name for one in gone]
+    existing = await client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[ingest.name])))
+    gone = [
+        deployment
+        for deployment in existing
+        if deployment.name not in names and deployment.work_pool_name is None and deployment.schedules
+    ]
+    for deployment in gone:
+        await client.update_deployment(deployment.id, DeploymentUpdate(schedules=[]))
+        await _drop(client, await _waiting(client, deployment.id))
+    return [deployment.name for deployment in gone]
 
 
 # ---- after downtime
 
 
-async def missed(client: PrefectClient, known: Mapping[str, UUID]) -> set[str]:
+async def missed(client: PrefectClient, identities: Mapping[str, UUID]) -> set[str]:
     """The deployments that were due while nothing ran; the runs that waited for them are taken away.
 
     Prefect would start each of them at once; whoever calls this starts one instead. Runs that people asked for
     are left to it.
     """
     late: set[str] = set()
-    for name, identity in known.items():
+    for name, identity in identities.items():
         if await _drop(client, await _waiting(client, identity, before=DateTime.now(UTC))):
             late.add(name)
     return late
@@ -250,15 +254,17 @@ async def _listed(sources: Sequence[Source]) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     async with _server() as client:
         for source in sources:
-            found = await find(client, source.name)
-            state = "not known to the server" if found is None else "paused" if found.paused else "active"
-            times = await upcoming(client, found.id, 3) if found else []
-            said = ", ".join(f"{key} {value}" for key, value in source.schedule)
+            deployment = await find(client, source.name)
+            state = (
+                "not known to the server" if deployment is None else "paused" if deployment.paused else "active"
+            )
+            times = await upcoming(client, deployment.id, 3) if deployment else []
+            timing = ", ".join(f"{key} {value}" for key, value in source.schedule)
             lines.append(
                 {
                     "source": source.name,
                     "kind": source.kind,
-                    "schedule": said,
+                    "schedule": timing,
                     "state": state,
                     "next": _read(times, source),
                 }
@@ -268,7 +274,7 @@ async def _listed(sources: Sequence[Source]) -> list[dict[str, Any]]:
 
 def next_times(path: Path, name: str, count: int) -> list[str]:
     """When a source is due next, in its own time zone."""
-    source = next((one for one in _sources(path) if one.name == name), None)
+    source = next((candidate for candidate in _sources(path) if candidate.name == name), None)
 
     async def asked() -> list[str]:
         async with _server() as client:
@@ -293,14 +299,14 @@ def run_now(name: str) -> str:
 
     async def asked() -> str:
         async with _server() as client:
-            known = await _known(client, name)
-            run = await client.create_flow_run_from_deployment(known.id, name=f"{name} {now()}")
+            deployment = await _known(client, name)
+            run = await client.create_flow_run_from_deployment(deployment.id, name=f"{name} {now()}")
             return run.name
 
     return asyncio.run(asked())
 
 
-def add(path: Path, name: str, said: Mapping[str, str | float]) -> None:
+def add(path: Path, name: str, timing: Mapping[str, str | float]) -> None:
     """Give a source of a ``sources.toml`` a schedule in place of the one it has; the rest of the file stays.
 
     Raises PolicyError where the file would not be read any more, and leaves it as it was.
@@ -313,7 +319,7 @@ def add(path: Path, name: str, said: Mapping[str, str | float]) -> None:
         if table["name"] == name:
             for key in ("cron", "interval", "rrule", "timezone", "jitter"):
                 table.pop(key, None)
-            table.update(said)
+            table.update(timing)
     changed = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         changed.write_text(tomlkit.dumps(content), encoding="utf-8")
@@ -338,10 +344,10 @@ def _read(times: Iterable[datetime], source: Source | None) -> list[str]:
 
 
 async def _known(client: PrefectClient, name: str) -> DeploymentResponse:
-    found = await find(client, name)
-    if found is None:
+    deployment = await find(client, name)
+    if deployment is None:
         raise PolicyError(f"{name}: the server knows no such source; see cleancopy schedule list")
-    return found
+    return deployment
 
 
 @asynccontextmanager

@@ -21,8 +21,8 @@ from urllib.request import Request, urlopen
 
 from cleancopy.errors import CleancopyError
 
-#: Seconds that a server may take to answer; on a loaded machine a start takes half a minute.
-PATIENCE = 180
+#: Seconds from a server's start to its first answer, at most; on a loaded machine it takes half a minute.
+SERVER_START_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +69,34 @@ def secret() -> str:
         with suppress(FileExistsError):  # another process was faster; its secret holds
             os.link(temporary, path)
         temporary.unlink()
-    found = path.read_text(encoding="utf-8").strip()
-    if ":" not in found:
+    password = path.read_text(encoding="utf-8").strip()
+    if ":" not in password:
         raise CleancopyError(f"{path}: holds no user:password; remove it, and a new one is made")
-    return found
+    return password
 
 
 def running() -> Address | None:
     """The server that ``cleancopy up`` keeps running on this machine, if the process that keeps it lives."""
-    known = _noted()
-    return known if known and _lives(known.keeper, known.began) else None
+    address = _noted()
+    return address if address and _lives(address.keeper, address.began) else None
 
 
 def end_orphan() -> Address | None:
     """End a server whose keeper died without ending it, as kill -9 leaves it; where it was."""
-    known = _noted()
-    if known is None or _lives(known.keeper, known.began) or not _lives(known.server, known.server_began):
+    address = _noted()
+    if (
+        address is None
+        or _lives(address.keeper, address.began)
+        or not _lives(address.server, address.server_began)
+    ):
         return None
-    os.kill(known.server, signal.SIGTERM)
+    os.kill(address.server, signal.SIGTERM)
     end = time.monotonic() + 20
-    while _lives(known.server, known.server_began):
+    while _lives(address.server, address.server_began):
         if time.monotonic() > end:
-            os.kill(known.server, signal.SIGKILL)
+            os.kill(address.server, signal.SIGKILL)
         time.sleep(0.1)
-    return known
+    return address
 
 
 def _noted() -> Address | None:
@@ -209,14 +213,16 @@ def wait(address: Address, server: subprocess.Popen[bytes]) -> None:
 
     Raises CleancopyError where it ends, or says nothing for too long.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + SERVER_START_SECONDS
     while time.monotonic() < end:
         if server.poll() is not None:
             raise CleancopyError(f"the server ended with code {server.returncode}; {log_file()} says why")
         if answers(address.api):
             return
         time.sleep(0.2)
-    raise CleancopyError(f"the server does not answer after {PATIENCE} seconds; {log_file()} says why")
+    raise CleancopyError(
+        f"the server does not answer after {SERVER_START_SECONDS} seconds; {log_file()} says why"
+    )
 
 
 def answers(api: str, *, closed: bool = True) -> bool:

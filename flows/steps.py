@@ -68,6 +68,6 @@ def publish(run: Run, shards: int) -> Step:
     )
 
 
-def _counted(run: Run, what: str, counts: Counter[str]) -> Step:
+def _counted(run: Run, step: str, counts: Counter[str]) -> Step:
     line = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing to do"
-    return Step(dict(counts), f"{run.source}: {what}: {line}")
+    return Step(dict(counts), f"{run.source}: {step}: {line}")

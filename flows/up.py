@@ -69,8 +69,8 @@ def up(address: Address, place: Place, *, password: bool = True) -> None:
     """
     if (other := server.running()) is not None:
         raise CleancopyError(f"cleancopy up runs already, at {other.url}; stop it with cleancopy down")
-    if (left := server.end_orphan()) is not None:
-        print(f"Ended a server at {left.url} whose cleancopy up was killed", file=sys.stderr, flush=True)
+    if (orphan := server.end_orphan()) is not None:
+        print(f"Ended a server at {orphan.url} whose cleancopy up was killed", file=sys.stderr, flush=True)
     changed, sources = _changed(place.sources), _sources(place)
     server.check_free(address)
     address = replace(address, keeper=os.getpid(), began=server.began(os.getpid()) or 0)
@@ -93,7 +93,7 @@ def up(address: Address, place: Place, *, password: bool = True) -> None:
             _end(process)
 
 
-def down(patience: float = 60.0) -> Address | None:
+def down(seconds: float = 60.0) -> Address | None:
     """Stop what ``cleancopy up`` keeps running on this machine; gives where it was."""
     import time
 
@@ -101,11 +101,11 @@ def down(patience: float = 60.0) -> Address | None:
     if address is None:
         return server.end_orphan()
     os.kill(address.keeper, signal.SIGTERM)
-    end = time.monotonic() + patience
+    end = time.monotonic() + seconds
     while server.running() is not None:
         if time.monotonic() > end:
             raise CleancopyError(
-                f"{address.url}: process {address.keeper} has not ended in {patience:g} seconds; its runs may "
+                f"{address.url}: process {address.keeper} has not ended in {seconds:g} seconds; its runs may "
                 "still be stopping: try again"
             )
         time.sleep(0.1)
@@ -171,17 +171,17 @@ def _ends() -> list[signal.Signals]:
 async def _deploy(client: PrefectClient, kept: _Kept, sources: Sequence[Source]) -> None:
     """Register the sources with the server and the runner; what was due in the meantime runs once."""
     names = ["raw", *(source.name for source in sources)]
-    known = {name: found.id for name in names if (found := await find(client, name))}
-    late = await missed(client, known)
+    identities = {name: registered.id for name in names if (registered := await find(client, name))}
+    late = await missed(client, identities)
     for name in await retire(client, names):
         print(f"{name}: is no source any more; its schedule is taken away", flush=True)
-    for one in await others(kept.place):
-        await kept.runner.aadd_deployment(one)
-    for one in await deployments(sources, kept.place, client):
-        identity = await kept.runner.aadd_deployment(one)
-        if one.name in late and not one.paused:
+    for deployment in await others(kept.place):
+        await kept.runner.aadd_deployment(deployment)
+    for deployment in await deployments(sources, kept.place, client):
+        identity = await kept.runner.aadd_deployment(deployment)
+        if deployment.name in late and not deployment.paused:
             await catch_up(client, identity)
-            print(f"{one.name}: was due while nothing ran; it runs once now", flush=True)
+            print(f"{deployment.name}: was due while nothing ran; it runs once now", flush=True)
 
 
 async def _record(kept: _Kept) -> None:
@@ -211,7 +211,7 @@ def _changed(path: Path) -> float:
 
 
 async def _watch(kept: _Kept) -> None:
-    """Every few seconds: start a server that died, read changed sources, bury the runs that died."""
+    """Every few seconds: start a server that died, read changed sources, mark the runs that died as crashed."""
     while True:
         await asyncio.sleep(LOOK)
         try:
@@ -268,8 +268,8 @@ async def _cancel(client: PrefectClient, run: FlowRun) -> None:
     for _ in range(50):
         await asyncio.sleep(0.2)
         if gone(labels):
-            said = "Stopped on request; nothing is lost: the next run goes on."
-            await client.set_flow_run_state(run.id, Cancelled(message=said), force=True)
+            message = "Stopped on request; nothing is lost: the next run goes on."
+            await client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
             return
 
 
