@@ -54,18 +54,18 @@ def chrome_list(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     """
     from cleancopy.store import chrome_profiles
 
-    known = [
+    sites = [
         {"site": c.site, "version": c.version, "pages": c.pages, "entries": len(c.entries)}
         for c in chrome_profiles.sites(clean)
     ]
     if as_json:
-        print(as_json_text(known))
+        print(as_json_text(sites))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("site", "version", "pages", "entries"):
         table.add_column(column)
-    for one in known:
-        table.add_row(*(Text(printable(str(value))) for value in one.values()))
+    for site in sites:
+        table.add_row(*(Text(printable(str(value))) for value in site.values()))
     out.print(table)
 
 
@@ -138,8 +138,8 @@ def _decide(
     from cleancopy.curation.decisions import decide_chrome
 
     chrome = decide_chrome(clean, site, entry, decision, note=note, by=by)
-    said = f"{decision} in" if decision else "left to learning in"
-    out.print(Text(f"{short(printable(entry))}: {said} the chrome of {site}, version {chrome.version}"))
+    outcome = f"{decision} in" if decision else "left to learning in"
+    out.print(Text(f"{short(printable(entry))}: {outcome} the chrome of {site}, version {chrome.version}"))
     out.print(
         Text(f"what it changes: cleancopy reclean --dry-run {site}; to apply it: cleancopy reclean {site}")
     )
@@ -188,22 +188,28 @@ def reclean(
         out.print(Text(f"alarm: {printable(alarm.message)}"))
 
 
-def _print_differences(found: Iterable[Difference], as_json: bool) -> None:
+def _print_differences(differences: Iterable[Difference], as_json: bool) -> None:
     """Each document with what its clean text loses and gains, and the counts."""
-    documents = gone = come = 0
-    for one in found:
-        documents, before, after = documents + 1, one.before.splitlines(), one.after.splitlines()
+    documents = removed = added = 0
+    for difference in differences:
+        documents, before, after = documents + 1, difference.before.splitlines(), difference.after.splitlines()
         lines = list(unified_diff(before, after, "stored", "new", lineterm=""))
-        gone += sum(line.startswith("-") for line in lines[2:])
-        come += sum(line.startswith("+") for line in lines[2:])
+        removed += sum(line.startswith("-") for line in lines[2:])
+        added += sum(line.startswith("+") for line in lines[2:])
         if as_json:
-            told = {"id": one.doc_id, "key": one.key, "site": one.site, "change": one.change, "diff": lines}
-            print(as_json_text(told))
+            fields = {
+                "id": difference.doc_id,
+                "key": difference.key,
+                "site": difference.site,
+                "change": difference.change,
+                "diff": lines,
+            }
+            print(as_json_text(fields))
             continue
-        out.print(Text(f"{one.doc_id[:12]}  {printable(one.key)} ({one.change})"))
+        out.print(Text(f"{difference.doc_id[:12]}  {printable(difference.key)} ({difference.change})"))
         out.print(Text(printable("\n".join(lines[2:]))))
     if not as_json:
         out.print(
             f"would change: {counted(documents, 'document')}; "
-            f"{counted(gone, 'line')} would go, {come:,} come back; nothing was published"
+            f"{counted(removed, 'line')} would go, {added:,} come back; nothing was published"
         )

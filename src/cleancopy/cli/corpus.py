@@ -54,7 +54,7 @@ def status(
     states: dict[str, int] = {}
     for head in tables.heads(clean, as_of).values():
         states[head.status] = states.get(head.status, 0) + 1
-    known = {
+    facts = {
         "release": manifest.release,
         "run": manifest.run,
         "time": manifest.time,
@@ -64,9 +64,9 @@ def status(
         "counts": dict(manifest.counts),
     }
     if as_json:
-        print(as_json_text(known))
+        print(as_json_text(facts))
         return
-    for name, value in known.items():
+    for name, value in facts.items():
         shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         out.print(Text(f"{name:13} {shown}"))
 
@@ -157,8 +157,8 @@ def schema(
     if as_json:
         print(as_json_text(described.as_json()))
         return
-    for name, (what, fields) in described.TABLES.items():
-        out.print(Text(f"{name}: {what}", "bold"))
+    for name, (description, fields) in described.TABLES.items():
+        out.print(Text(f"{name}: {description}", "bold"))
         for field in described.fields(fields):
             null = "null" if field.nullable else ""
             out.print(Text(f"  {field.name:26} {field.type:16} {null:5} {field.meaning}"))

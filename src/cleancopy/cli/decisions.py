@@ -125,16 +125,23 @@ def decisions_list(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
     from cleancopy.store import decisions
 
     holding = decisions.holding(clean)
-    for one in decisions.read_all(clean):
+    for decision in decisions.read_all(clean):
         if as_json:
-            print(as_json_text(asdict(one) | {"holds": one.number in holding}))
+            print(as_json_text(asdict(decision) | {"holds": decision.number in holding}))
             continue
-        says_of_others = one.kind in ("undo", "chrome-undo", "forget")
-        state = "" if one.number in holding or says_of_others else " (undone)"
-        what = f": {one.text[:80]}" if one.text else ""
-        why = f" ({one.note})" if one.note else ""
-        why += f" by {one.by}" if one.by else ""
-        out.print(Text(printable(f"{one.number:4}  {one.time}  {one.kind} {one.target}{what}{why}{state}")))
+        says_of_others = decision.kind in ("undo", "chrome-undo", "forget")
+        state = "" if decision.number in holding or says_of_others else " (undone)"
+        quoted = f": {decision.text[:80]}" if decision.text else ""
+        why = f" ({decision.note})" if decision.note else ""
+        why += f" by {decision.by}" if decision.by else ""
+        out.print(
+            Text(
+                printable(
+                    f"{decision.number:4}  {decision.time}  {decision.kind} "
+                    f"{decision.target}{quoted}{why}{state}"
+                )
+            )
+        )
 
 
 @decisions_app.command("undo")
@@ -169,8 +176,8 @@ def decisions_forget(
     """
     from cleancopy.curation import decisions
 
-    made = decisions.forget(clean, numbers, note, by=by)
-    out.print(Text(f"decision {made.number}: decisions {made.target} are forgotten"))
+    decision = decisions.forget(clean, numbers, note, by=by)
+    out.print(Text(f"decision {decision.number}: decisions {decision.target} are forgotten"))
 
 
 @decisions_app.command("case")

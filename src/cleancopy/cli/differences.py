@@ -92,15 +92,15 @@ def _inline(rows: list[Row]) -> Iterator[Text]:
 
 def _merged(old: Line, new: Line) -> Text:
     """Both sides of a changed line in one: the runs that they share are the same ones, in order."""
-    line, gone, come = Text(), list(old), list(new)
-    while gone or come:
-        if gone and gone[0].changed:
-            line += Text(f"[-{printable(gone.pop(0).text)}-]", "red")
-        elif come and come[0].changed:
-            line += Text(f"{{+{printable(come.pop(0).text)}+}}", "green")
+    line, old_runs, new_runs = Text(), list(old), list(new)
+    while old_runs or new_runs:
+        if old_runs and old_runs[0].changed:
+            line += Text(f"[-{printable(old_runs.pop(0).text)}-]", "red")
+        elif new_runs and new_runs[0].changed:
+            line += Text(f"{{+{printable(new_runs.pop(0).text)}+}}", "green")
         else:
-            line += Text(printable((gone or come)[0].text))
-            gone, come = gone[1:], come[1:]
+            line += Text(printable((old_runs or new_runs)[0].text))
+            old_runs, new_runs = old_runs[1:], new_runs[1:]
     return line
 
 
@@ -117,9 +117,9 @@ def _wrapped(left: Text, right: Text, mark: str, column: int) -> Iterator[Text]:
     """Two texts beside each other, on as many lines as the longer one needs."""
     lefts, rights = _chopped(left, column), _chopped(right, column)
     for number in range(max(len(lefts), len(rights), 1)):
-        one = lefts[number] if number < len(lefts) else Text()
-        other = rights[number] if number < len(rights) else Text()
-        yield _columns(one, other, mark if number == 0 else " ", column)
+        left_line = lefts[number] if number < len(lefts) else Text()
+        right_line = rights[number] if number < len(rights) else Text()
+        yield _columns(left_line, right_line, mark if number == 0 else " ", column)
 
 
 def _chopped(text: Text, column: int) -> list[Text]:

@@ -48,8 +48,8 @@ def show(doc: Doc, as_of: AsOf = None, clean: Clean = CLEAN, as_json: AsJson = F
     if as_json:
         from cleancopy.corpus import views
 
-        known = {**views.provenance(version), "text": version.document.clean}
-        print(as_json_text(known))
+        facts = {**views.provenance(version), "text": version.document.clean}
+        print(as_json_text(facts))
         return
     _with_text(version, doc)
     _print_standing(version)
@@ -90,10 +90,10 @@ def _version(clean: StorePath, doc: str, as_of: int | None) -> Version:
 def _with_text(version: Version, doc: str) -> Version:
     """The version, unless it is that of a document which was taken down: that has no text."""
     if version.change == "takedown":
-        before = (
+        message = (
             f"{doc}: was taken down in release {version.release}; --as-of {version.release - 1} shows it before"
         )
-        fail(before, 1)
+        fail(message, 1)
     return version
 
 
@@ -143,11 +143,12 @@ def history(doc: Doc, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
         return
     out.print(Text(printable(versions[-1].document.key)))
     for version in versions:
-        what = version.change + (f" from release {version.restored_from}" if version.restored_from else "")
+        change = version.change + (f" from release {version.restored_from}" if version.restored_from else "")
         size = f"{len(version.document.clean):,} characters"
         when = f"captured {version.captured or 'at an unknown time'}"
         line = (
-            f"{version.seq:>3}  release {version.release:<5} {version.status:<9} {what:<24} {size:>20}  {when}"
+            f"{version.seq:>3}  release {version.release:<5} {version.status:<9} "
+            f"{change:<24} {size:>20}  {when}"
         )
         out.print(Text(line))
 
@@ -190,16 +191,16 @@ def diff(
     from cleancopy.corpus import reader
 
     corpus = reader.open(clean)
-    found = corpus.diff(int(doc), int(release))
-    chosen = [one for one in found.documents if one.content or not content]
+    release_diff = corpus.diff(int(doc), int(release))
+    chosen = [difference for difference in release_diff.documents if difference.content or not content]
     if as_json:
         _print_differences(corpus, chosen, text)
         return
-    out.print(_counted(found))
-    for one in chosen:
-        out.print(_told(one))
-        if text and one.kind == "changed":
-            old, new = _texts(corpus, one)
+    out.print(_counted(release_diff))
+    for difference in chosen:
+        out.print(_told(difference))
+        if text and difference.kind == "changed":
+            old, new = _texts(corpus, difference)
             _print_diff(old, new, (f"release {doc}", f"release {release}"), side, words)
 
 
@@ -250,30 +251,35 @@ def _print_differences(corpus: Corpus, chosen: Iterable[Difference], text: bool)
     from cleancopy.cli import differences
     from cleancopy.corpus import views
 
-    for one in chosen:
-        known = {**views.fields_of(one), "content": one.content}
-        if text and one.kind == "changed":
-            known["rows"] = differences.as_json(*_texts(corpus, one))
-        print(as_json_text(known))
+    for difference in chosen:
+        facts = {**views.fields_of(difference), "content": difference.content}
+        if text and difference.kind == "changed":
+            facts["rows"] = differences.as_json(*_texts(corpus, difference))
+        print(as_json_text(facts))
 
 
-def _texts(corpus: Corpus, one: Difference) -> tuple[str, str]:
-    versions = {version.seq: version for version in corpus.history(one.doc_id)}
-    old, new = (versions[seq].document.clean if seq else "" for seq in (one.before, one.after))
+def _texts(corpus: Corpus, difference: Difference) -> tuple[str, str]:
+    versions = {version.seq: version for version in corpus.history(difference.doc_id)}
+    old, new = (versions[seq].document.clean if seq else "" for seq in (difference.before, difference.after))
     return old, new
 
 
-def _counted(found: ReleaseDiff) -> Text:
-    content = sum(one.content for one in found.changed)
+def _counted(release_diff: ReleaseDiff) -> Text:
+    content = sum(difference.content for difference in release_diff.changed)
     return Text(
-        f"release {found.before} to {found.after}: {len(found.added)} added, {len(found.removed)} removed, "
-        f"{len(found.changed)} changed ({content} in content, {len(found.changed) - content} in chrome only)"
+        f"release {release_diff.before} to {release_diff.after}: "
+        f"{len(release_diff.added)} added, {len(release_diff.removed)} removed, "
+        f"{len(release_diff.changed)} changed "
+        f"({content} in content, {len(release_diff.changed) - content} in chrome only)"
     )
 
 
-def _told(one: Difference) -> Text:
-    style = {"added": "green", "removed": "red", "changed": ""}[one.kind]
-    return Text(f"{one.kind:8} {', '.join(dict.fromkeys(one.changes)):20} {printable(one.key)}", style)
+def _told(difference: Difference) -> Text:
+    style = {"added": "green", "removed": "red", "changed": ""}[difference.kind]
+    return Text(
+        f"{difference.kind:8} {', '.join(dict.fromkeys(difference.changes)):20} {printable(difference.key)}",
+        style,
+    )
 
 
 # ---- trace
@@ -305,12 +311,12 @@ def trace(
     except StoreError as error:
         # What the store itself knows can be shown without the archive.
         source, missing = None, str(error)
-    found = pieces(version.document, source, start, end)
-    known = _traced(version, source, found, (start, end), missing)
+    text_pieces = pieces(version.document, source, start, end)
+    facts = _traced(version, source, text_pieces, (start, end), missing)
     if as_json:
-        print(as_json_text(known))
+        print(as_json_text(facts))
         return
-    for line in _trace_lines(known):
+    for line in _trace_lines(facts):
         out.print(line)
 
 
@@ -328,7 +334,7 @@ def _range(clean: str, text: str | None, at: int | None) -> tuple[int, int]:
 def _traced(
     version: Version,
     source: Source | None,
-    found: list[Piece],
+    text_pieces: list[Piece],
     where: tuple[int, int],
     missing: str | None,
 ) -> dict[str, Any]:
@@ -343,7 +349,7 @@ def _traced(
         "start": where[0],
         "end": where[1],
         "text": document.clean[slice(*where)],
-        "pieces": [_piece(document, source, piece) for piece in found],
+        "pieces": [_piece(document, source, piece) for piece in text_pieces],
         "decoding": views.fields_of(document.decoding) if document.decoding else None,
         "payload_sha256": document.payload_sha256,
         "archive": {**ref._asdict(), "uri": f"archive/{ref.file}"} if ref else None,
@@ -370,10 +376,10 @@ def _piece(document: Document, source: Source | None, piece: Piece) -> dict[str,
     return facts
 
 
-def _trace_lines(known: dict[str, Any]) -> Iterator[Text]:
-    yield Text(printable(known["key"]), "bold")
-    yield _line("clean text", f"{known['start']}-{known['end']}  {known['text']!r}")
-    for piece in known["pieces"]:
+def _trace_lines(facts: dict[str, Any]) -> Iterator[Text]:
+    yield Text(printable(facts["key"]), "bold")
+    yield _line("clean text", f"{facts['start']}-{facts['end']}  {facts['text']!r}")
+    for piece in facts["pieces"]:
         yield _line("", f"{piece['start']}-{piece['end']}  {piece['origin']}  {short(repr(piece['text']))}")
         yield _line("page text", f"{piece['page_start']}-{piece['page_end']}")
         if piece["block"] is not None:
@@ -385,17 +391,17 @@ def _trace_lines(known: dict[str, Any]) -> Iterator[Text]:
         if piece["raw"] is not None:
             yield _line("bytes", f"{piece['byte_start']}-{piece['byte_end']} of the payload")
             yield _line("raw", " ".join(piece["raw"].split()))
-    if decoding := known["decoding"]:
+    if decoding := facts["decoding"]:
         declared = f", declared {decoding['declared']}" if decoding["declared"] else ""
         yield _line("decoding", f"{decoding['encoding']} by {decoding['rule']}{declared}")
-    yield _line("payload", f"sha256 {known['payload_sha256']}")
-    if ref := known["archive"]:
+    yield _line("payload", f"sha256 {facts['payload_sha256']}")
+    if ref := facts["archive"]:
         place = f"{ref['uri']}, bytes {ref['offset']}-{ref['offset'] + ref['length']}, {ref['record_id']}"
         yield _line("record", place)
-    if known["same_page_text_today"] is False:
+    if facts["same_page_text_today"] is False:
         yield _line("note", "these bytes read otherwise today; elements are named as they were stored")
-    if known["missing"]:
-        yield _line("note", known["missing"])
+    if facts["missing"]:
+        yield _line("note", facts["missing"])
 
 
 def _line(name: str, value: str) -> Text:

@@ -96,8 +96,8 @@ def _export(
         done = sinks.export(chosen, to, kind, compression=compression, name=name, progress=progress)
     if done.kept and not as_json:
         err.print(Text(f"{done.kept} of {done.shards} shards were there already"))
-    said = {"documents": done.documents, "file": str(to), "release": chosen.release}
-    _say(said | {"shards": done.shards, "content_root": chosen.content_root}, done.documents, to, as_json)
+    facts = {"documents": done.documents, "file": str(to), "release": chosen.release}
+    _say(facts | {"shards": done.shards, "content_root": chosen.content_root}, done.documents, to, as_json)
 
 
 @contextmanager

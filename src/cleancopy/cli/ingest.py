@@ -86,25 +86,28 @@ def ingest(
     settings = read_sources(file) if file else Settings()
     policy = policy_file(policy)
     read_policy(policy)
-    urls = tuple(one for one in inputs or () if "://" in one)
-    paths = [_existing(one) for one in inputs or () if "://" not in one]
+    urls = tuple(argument for argument in inputs or () if "://" in argument)
+    paths = [_existing(argument) for argument in inputs or () if "://" not in argument]
     if source and inputs:
         fail("a source is named besides paths or addresses; ingest one after the other", 2)
-    names = source or ([one.name for one in settings.sources] if sources and not inputs else [])
+    names = source or ([listed.name for listed in settings.sources] if sources and not inputs else [])
     if not inputs and not names:
         _existing(str(raw))
     chosen: tuple[Source | None, ...] = settings.chosen(names, str(file or SOURCES))
     given: dict[str, Any] = {"raw": raw, "clean": clean, "paths": paths, "workers": workers, "policy": policy}
 
-    def work(one: Source | None) -> None:
+    def work(chosen_source: Source | None) -> None:
         if dry_run:
-            _preview(one, settings, as_json, **given)
+            _preview(chosen_source, settings, as_json, **given)
             return
         later = None
         if plain:
-            summary = _at_once(one, settings, as_json, **given)
+            summary = _at_once(chosen_source, settings, as_json, **given)
         else:
-            named = {"urls": list(urls) or None, "source": one.name if one and not urls else None}
+            named = {
+                "urls": list(urls) or None,
+                "source": chosen_source.name if chosen_source and not urls else None,
+            }
             with _progress(as_json) as progress:
                 summary, later = flows("start").ingest(progress, **_as_text(given | {"sources": file}), **named)
         if as_json:
@@ -120,14 +123,14 @@ def ingest(
 def _for_each(sources: Sequence[Source | None], work: Callable[[Source | None], None]) -> None:
     """Do the work for each source; one of several that is refused does not stop the others."""
     refused = []
-    for one in sources:
+    for source in sources:
         try:
-            work(one)
+            work(source)
         except CleancopyError as error:
-            if one is None or len(sources) < 2:
+            if source is None or len(sources) < 2:
                 raise
-            refused.append(one.name)
-            err.print(Text(f"cleancopy: {one.name}: {error}"), soft_wrap=True)
+            refused.append(source.name)
+            err.print(Text(f"cleancopy: {source.name}: {error}"), soft_wrap=True)
     if refused:
         fail(f"{len(refused)} of {len(sources)} sources were refused: {', '.join(refused)}", 1)
 
@@ -157,8 +160,8 @@ def _preview(
         sources=[source] if source else (),
         fetching=settings.fetch,
     )
-    said = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no input"
-    out.print(as_json_text(counts) if as_json else Text(f"would read: {said}"))
+    counts_text = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no input"
+    out.print(as_json_text(counts) if as_json else Text(f"would read: {counts_text}"))
 
 
 def _at_once(
@@ -200,8 +203,8 @@ def _at_once(
 
 def _as_text(given: dict[str, Any]) -> dict[str, Any]:
     """Parameters as a flow takes them: paths as text, no list where nothing is named."""
-    said = {name: str(value) if isinstance(value, PurePath) else value for name, value in given.items()}
-    return said | {"paths": [str(path) for path in given["paths"]] or None}
+    parameters = {name: str(value) if isinstance(value, PurePath) else value for name, value in given.items()}
+    return parameters | {"paths": [str(path) for path in given["paths"]] or None}
 
 
 def _existing(path: str) -> Path:
@@ -239,9 +242,9 @@ def _print_summary(summary: dict[str, Any], clean: StorePath) -> None:
         table.add_column(column, justify="right")
     table.add_row(str(summary["inputs"]), str(summary["captures"]), *(str(count) for count in counts.values()))
     out.print(table)
-    for entry in summary["rejections"][:20]:
-        name = entry["input"] + (f" ({entry['member']})" if entry["member"] else "")
-        out.print(Text(f"rejected {name}: {entry['kind']}: {entry['message']}"))
+    for rejection in summary["rejections"][:20]:
+        name = rejection["input"] + (f" ({rejection['member']})" if rejection["member"] else "")
+        out.print(Text(f"rejected {name}: {rejection['kind']}: {rejection['message']}"))
     if len(summary["rejections"]) > 20:
         out.print(f"... and {len(summary['rejections']) - 20} more: cleancopy status --inputs")
     if summary["cut"]:

@@ -41,6 +41,6 @@ def init(
         for name in TEMPLATES:
             text = files("cleancopy.cli").joinpath("templates", name).read_text(encoding="utf-8")
             (folder / name).write_text(text, encoding="utf-8")
-    for name, what in _CONTENTS.items():
-        out.print(Text(f"{folder / name!s:30} {what}"))
+    for name, purpose in _CONTENTS.items():
+        out.print(Text(f"{folder / name!s:30} {purpose}"))
     out.print(Text("then: cleancopy ingest" if folder == Path() else f"then, in {folder}: cleancopy ingest"))

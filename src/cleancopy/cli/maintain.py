@@ -37,23 +37,23 @@ def maintain(
     from cleancopy.curation import maintain
 
     published(clean)
-    known = maintain.maintain(clean, keep_days=keep_days, dry_run=dry_run)
+    report = maintain.maintain(clean, keep_days=keep_days, dry_run=dry_run)
     if as_json:
-        print(as_json_text(known))
+        print(as_json_text(report))
         return
     would = "would be " if dry_run else ""
-    out.print(f"{counted(known['compacted'], 'data file')} {would}compacted into {known['into']}")
-    out.print(f"checkpoints {would}written of: {', '.join(known['checkpointed']) or 'no table'}")
-    out.print(f"{counted(len(known['removed']), 'file')} {would}removed, {counted(known['freed'], 'byte')}")
-    for name in known["removed"]:
+    out.print(f"{counted(report['compacted'], 'data file')} {would}compacted into {report['into']}")
+    out.print(f"checkpoints {would}written of: {', '.join(report['checkpointed']) or 'no table'}")
+    out.print(f"{counted(len(report['removed']), 'file')} {would}removed, {counted(report['freed'], 'byte')}")
+    for name in report["removed"]:
         out.print(Text(printable(f"  {name}")))
-    out.print(f"{counted(known['texts'], 'file')} of clean/text {would}written again")
-    for name, what in (("index", "the index"), ("captions", "the captions"), ("inputs", "the list of inputs")):
-        if known[name]:
-            out.print(f"{what} {would}made again")
-    if known.get("purged"):
-        out.print(f"{counted(known['purged'], 'record')} {would}purged that a takedown had left")
-    for name in known["exports"]:
+    out.print(f"{counted(report['texts'], 'file')} of clean/text {would}written again")
+    for name, label in (("index", "the index"), ("captions", "the captions"), ("inputs", "the list of inputs")):
+        if report[name]:
+            out.print(f"{label} {would}made again")
+    if report.get("purged"):
+        out.print(f"{counted(report['purged'], 'record')} {would}purged that a takedown had left")
+    for name in report["exports"]:
         out.print(Text(printable(f"clean/exports/{name} {would}brought to the last release")))
 
 

@@ -73,16 +73,16 @@ def schedule_list(sources: Sources = SOURCES, as_json: AsJson = False) -> None:
 
     Example: cleancopy schedule list
     """
-    known = flows("schedules").listed(sources)
+    rows = flows("schedules").listed(sources)
     if as_json:
-        print(as_json_text(known))
+        print(as_json_text(rows))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("source", "kind", "schedule", "state", "next"):
         table.add_column(column)
-    for one in known:
-        following = one["next"][0] if one["next"] else ""
-        table.add_row(*map(Text, (one["source"], one["kind"], one["schedule"], one["state"], following)))
+    for row in rows:
+        following = row["next"][0] if row["next"] else ""
+        table.add_row(*map(Text, (row["source"], row["kind"], row["schedule"], row["state"], following)))
     out.print(table)
 
 
@@ -121,8 +121,8 @@ def schedule_add(
 
     Example: cleancopy schedule add news --cron "0 6 * * *" --timezone Europe/Berlin
     """
-    said = {"cron": cron, "interval": interval, "rrule": rrule, "timezone": timezone, "jitter": jitter}
-    flows("schedules").add(sources, name, {key: value for key, value in said.items() if value is not None})
+    options = {"cron": cron, "interval": interval, "rrule": rrule, "timezone": timezone, "jitter": jitter}
+    flows("schedules").add(sources, name, {key: value for key, value in options.items() if value is not None})
     out.print(Text(f"{name}: has a schedule in {sources}; a running cleancopy up reads it within seconds"))
 
 

@@ -107,7 +107,7 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
     if takes_raw:
         parameters = [*signature.parameters.values(), _UNUSED_RAW]
         wrapped.__dict__["__signature__"] = signature.replace(parameters=parameters)
-        wrapped.__annotations__ = {one.name: one.annotation for one in parameters}
+        wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapped
 
 
@@ -130,8 +130,8 @@ def short(value: object) -> str:
 
 def policy_file(given: Path | None) -> Path | None:
     """The file of the policy: the one that was given, else cleancopy.toml where it is there, else none."""
-    here = Path("cleancopy.toml")
-    return given or (here if here.is_file() else None)
+    default = Path("cleancopy.toml")
+    return given or (default if default.is_file() else None)
 
 
 def command_name() -> str:
@@ -141,10 +141,10 @@ def command_name() -> str:
     return "python -m cleancopy" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
 
 
-def counted(number: int, what: str) -> str:
+def counted(number: int, noun: str) -> str:
     """A number and what it counts, in the singular or plural: ``1 entry``, ``2,000 entries``."""
-    many = what if number == 1 else what[:-1] + "ies" if what.endswith("ry") else what + "s"
-    return f"{number:,} {many}"
+    counted_noun = noun if number == 1 else noun[:-1] + "ies" if noun.endswith("ry") else noun + "s"
+    return f"{number:,} {counted_noun}"
 
 
 def flows(name: str) -> Any:
@@ -167,13 +167,13 @@ def find(clean: StorePath, doc: str) -> Version:
     from cleancopy.store import tables
 
     published(clean)
-    found = views.find(clean, doc)
-    if len(found) > 1:
-        some = ", ".join(one[:12] for one in sorted(found)[:5])
-        fail(f"{doc}: {len(found)} documents match ({some} ...); name one by its id", 2)
-    if not found:
+    ids = views.find(clean, doc)
+    if len(ids) > 1:
+        examples = ", ".join(doc_id[:12] for doc_id in sorted(ids)[:5])
+        fail(f"{doc}: {len(ids)} documents match ({examples} ...); name one by its id", 2)
+    if not ids:
         fail(f"{doc}: no document has this id, URL, input or file; see cleancopy status --inputs", 2)
-    version = tables.version(clean, found[0])
+    version = tables.version(clean, ids[0])
     if version is None:
         fail(f"{doc}: no published version", 2)
     return version
