@@ -41,7 +41,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class CaptionCluster:
-    """One caption of a corpus. ``members`` are all captions that are it, the kept one first.
+    """One caption of a corpus. ``members`` are all its captions, the kept one first.
 
     ``related`` are the ids of other clusters that share an identifier with it though their captions differ.
     """
@@ -98,22 +98,22 @@ class CaptionCluster:
             "occurrences": self.occurrences,
             "wordings": len(self.wordings),
             "related": list(self.related),
-            "members": [{"id": one.caption_id, "document": one.doc_id} for one in self.members],
+            "members": [{"id": member.caption_id, "document": member.doc_id} for member in self.members],
         }
 
 
 def read_captions(root: StorePath) -> list[CaptionCluster]:
     """The captions of a store's live documents, those of the most documents first, then by id."""
-    found = caption_table.current(root)
-    rows = found.rows.drop_columns(["keys"]).to_pylist()
-    kept = found.clustering.kept.tolist()
+    table = caption_table.current(root)
+    rows = table.rows.drop_columns(["keys"]).to_pylist()
+    kept = table.clustering.kept.tolist()
     groups: dict[int, list[int]] = defaultdict(list)
     for row, keeper in enumerate(kept):
         groups[keeper].append(row)
     related: dict[int, set[int]] = defaultdict(set)
-    for one, other in found.clustering.related.tolist():
-        related[one].add(other)
-        related[other].add(one)
+    for kept_row, other in table.clustering.related.tolist():
+        related[kept_row].add(other)
+        related[other].add(kept_row)
     clusters = [
         CaptionCluster(
             members=tuple(_occurrence(rows[row]) for row in _kept_first(group, keeper, rows)),
@@ -121,7 +121,7 @@ def read_captions(root: StorePath) -> list[CaptionCluster]:
         )
         for keeper, group in groups.items()
     ]
-    return sorted(clusters, key=lambda one: (-one.documents, -one.occurrences, one.id))
+    return sorted(clusters, key=lambda cluster: (-cluster.documents, -cluster.occurrences, cluster.id))
 
 
 def caption_of(clusters: Iterable[CaptionCluster], name: str) -> CaptionCluster:
@@ -136,8 +136,8 @@ def marked_differences(kept: str, wording: str) -> str:
     """A wording with what the kept one lacks in ``[+ +]`` and what only the kept one has in ``[- -]``."""
     words, others = kept.split(), wording.split()
     parts = []
-    for what, a, b, c, d in SequenceMatcher(None, words, others, autojunk=False).get_opcodes():
-        if what == "equal":
+    for tag, a, b, c, d in SequenceMatcher(None, words, others, autojunk=False).get_opcodes():
+        if tag == "equal":
             parts.append(" ".join(words[a:b]))
             continue
         parts += [f"[-{' '.join(words[a:b])}-]"] if a < b else []
@@ -146,10 +146,10 @@ def marked_differences(kept: str, wording: str) -> str:
 
 
 def evidence(kept: Occurrence, member: Occurrence) -> dict[str, Any]:
-    """Why a member is the caption of its cluster: what the comparison with the kept wording found."""
-    found = dict(compare_captions(kept.text, member.text).evidence)
+    """Why a member is the caption of its cluster: what the comparison with the kept wording says."""
+    compared = dict(compare_captions(kept.text, member.text).evidence)
     shared = sorted({*kept.identifiers} & {*member.identifiers})
-    return found | ({"identifiers": ", ".join(shared)} if shared else {})
+    return compared | ({"identifiers": ", ".join(shared)} if shared else {})
 
 
 def _kept_first(group: Sequence[int], keeper: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:

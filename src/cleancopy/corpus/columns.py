@@ -91,14 +91,14 @@ def kept_blocks(blocks: pa.ListArray, cuts: pa.ListArray) -> pa.ListArray:
         _moved(flat.field(edge).to_numpy().astype(np.int64), row, cut, cuts.value_lengths().to_numpy())
         for edge in ("start", "end")
     )
-    left = start < end
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(row[left], minlength=rows))]).astype(np.int32)
-    chosen = flat.filter(pa.array(left))
+    kept = start < end
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=rows))]).astype(np.int32)
+    chosen = flat.filter(pa.array(kept))
     arrays = [
         chosen.field("kind"),
         chosen.field("level"),
-        pa.array(start[left], _whole),
-        pa.array(end[left], _whole),
+        pa.array(start[kept], _whole),
+        pa.array(end[kept], _whole),
     ]
     return pa.ListArray.from_arrays(
         pa.array(offsets), pa.StructArray.from_arrays(arrays, fields=list(BLOCK)), type=pa.list_(BLOCK)
@@ -106,13 +106,13 @@ def kept_blocks(blocks: pa.ListArray, cuts: pa.ListArray) -> pa.ListArray:
 
 
 def _moved(position: Any, row: Any, cuts: pa.StructArray, lengths: Any) -> Any:
-    """Positions in page texts as positions in the clean texts; one inside a cut falls on where the cut was."""
+    """Positions in page texts as positions in the clean texts; one inside a cut becomes the cut's place."""
     start, end = (cuts.field(edge).to_numpy().astype(np.int64) for edge in ("start", "end"))
     first = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     shift = np.repeat(np.arange(len(lengths), dtype=np.int64) << 32, lengths)
     before = np.searchsorted(start + shift, position + (row << 32), side="left")
     removed = np.concatenate([[0], np.cumsum(end - start)])
     inside = np.zeros(len(position), dtype=np.int64)
-    some = before > first[row]
-    inside[some] = np.maximum(0, end[before[some] - 1] - position[some])
+    after_cut = before > first[row]
+    inside[after_cut] = np.maximum(0, end[before[after_cut] - 1] - position[after_cut])
     return position - (removed[before] - removed[first[row]] - inside)

@@ -7,7 +7,7 @@
     corpus.diff(3, 4).changed                                   # what a release changed
 
 Every method sees published releases only, and the last one at the time of the call. Streams are read once;
-DuckDB, Polars and pandas take them as they are.
+DuckDB, Polars and pandas accept them as they are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cleancopy.store.releases import Manifest
 from cleancopy.store.rows import Change, Status, Version
 from cleancopy.store.schemas import SCHEMA_VERSION
 
-#: Changes of what a page says; by the others only cleancopy's view of the page changed.
+#: Changes of what a page says; the others change only cleancopy's view of it.
 CONTENT: frozenset[Change] = frozenset(["new", "source", "restored", "takedown"])
 
 
@@ -70,17 +70,17 @@ class ReleaseDiff:
     @property
     def added(self) -> tuple[Difference, ...]:
         """The documents that came."""
-        return tuple(one for one in self.documents if one.kind == "added")
+        return tuple(difference for difference in self.documents if difference.kind == "added")
 
     @property
     def removed(self) -> tuple[Difference, ...]:
         """The documents that went: gone, or a copy of another by now."""
-        return tuple(one for one in self.documents if one.kind == "removed")
+        return tuple(difference for difference in self.documents if difference.kind == "removed")
 
     @property
     def changed(self) -> tuple[Difference, ...]:
         """The documents whose text changed."""
-        return tuple(one for one in self.documents if one.kind == "changed")
+        return tuple(difference for difference in self.documents if difference.kind == "changed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,8 @@ class Corpus:
         """The documents as they were in a release, as ``latest`` gives them; StoreError if there is none."""
         names = schema.CORPUS.names if columns is None else list(columns)
         if unknown := [name for name in names if name not in schema.CORPUS.names]:
-            known = ", ".join(schema.CORPUS.names)
-            raise ValueError(f"{', '.join(unknown)}: there is no such column; there are {known}")
+            existing = ", ".join(schema.CORPUS.names)
+            raise ValueError(f"{', '.join(unknown)}: there is no such column; there are {existing}")
         releases.read(self.root, release)
         batches = tables.latest_batches(
             self.root, schema.stored_columns(names), site=site, as_of=release, status=status
@@ -130,17 +130,17 @@ class Corpus:
 
     def history(self, doc: str) -> list[Version]:
         """All versions of a document, oldest first; ``doc`` is its id, or its key (mostly its URL)."""
-        found = tables.history(self.root, _id(doc))
-        if not found:
+        versions = tables.history(self.root, _id(doc))
+        if not versions:
             raise self._missing(doc)
-        return found
+        return versions
 
     def version(self, doc: str, as_of: int | None = None) -> Version:
         """A document's latest version, or the one that a release had."""
-        found = tables.version(self.root, _id(doc), as_of)
-        if found is None:
+        version = tables.version(self.root, _id(doc), as_of)
+        if version is None:
             raise self._missing(doc, as_of)
-        return found
+        return version
 
     def document(self, doc: str, as_of: int | None = None) -> Document:
         """A document as it stands, or stood in a release: text, blocks, cuts, metadata; see ``Document``."""
@@ -152,8 +152,14 @@ class Corpus:
             if release:
                 releases.read(self.root, release)
         low, high = sorted((before, after))
-        found = tuple(sorted(_differences(self.root, low, high), key=lambda one: (one.key, one.doc_id)))
-        return ReleaseDiff(before, after, found if before <= after else tuple(map(_reversed, found)))
+        differences = tuple(
+            sorted(
+                _differences(self.root, low, high), key=lambda difference: (difference.key, difference.doc_id)
+            )
+        )
+        return ReleaseDiff(
+            before, after, differences if before <= after else tuple(map(_reversed, differences))
+        )
 
     def capture(self, doc: str, as_of: int | None = None) -> bytes:
         """The bytes that a document was read from, from the archive; StoreError where they are not there."""
@@ -210,10 +216,12 @@ def _differences(root: StorePath, low: int, high: int) -> Iterator[Difference]:
     names = ["doc_id", "key", "seq", "release", "status", "text_sha256", "change"]
     rows = list(zip(*(versions.column(name).to_pylist() for name in names), strict=True))
     for _, group in groupby(rows, key=itemgetter(0)):
-        of_one = [_Row(*row) for row in group]
-        before = next((row for row in reversed(of_one) if row.release <= low), None)
-        if found := _difference(before, of_one[-1], tuple(r.change for r in of_one if r.release > low)):
-            yield found
+        document_rows = [_Row(*row) for row in group]
+        before = next((row for row in reversed(document_rows) if row.release <= low), None)
+        if difference := _difference(
+            before, document_rows[-1], tuple(r.change for r in document_rows if r.release > low)
+        ):
+            yield difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,24 +236,31 @@ class _Row:
 
 
 def _difference(before: _Row | None, after: _Row, changes: tuple[Change, ...]) -> Difference | None:
-    was, now = before is not None and before.status == "live", after.status == "live"
+    was_live, is_live = before is not None and before.status == "live", after.status == "live"
     kind: Literal["added", "removed", "changed"]
-    if was and now:
+    if was_live and is_live:
         if before is None or before.text_sha256 == after.text_sha256:
             return None
         kind = "changed"
-    elif was or now:
-        kind = "added" if now else "removed"
+    elif was_live or is_live:
+        kind = "added" if is_live else "removed"
     else:
         return None
     return Difference(after.doc_id, after.key, kind, changes, before.seq if before else None, after.seq)
 
 
-def _reversed(one: Difference) -> Difference:
+def _reversed(difference: Difference) -> Difference:
     """The difference seen from the later release."""
     kinds: dict[str, Literal["added", "removed", "changed"]] = {
         "added": "removed",
         "removed": "added",
         "changed": "changed",
     }
-    return Difference(one.doc_id, one.key, kinds[one.kind], one.changes, one.after, one.before)
+    return Difference(
+        difference.doc_id,
+        difference.key,
+        kinds[difference.kind],
+        difference.changes,
+        difference.after,
+        difference.before,
+    )

@@ -1,8 +1,8 @@
 """The schema that readers of a corpus see: the stored columns, and columns derived from them as they are read.
 
 What can be computed from other columns is not stored: half of the size of a store is texts, and a second copy
-of the page text or of every offset would show. ``cleancopy schema`` prints this schema, ``docs/schema.md`` is
-made from it (``cleancopy schema --markdown``).
+of the page text or of every offset would add much. ``cleancopy schema`` prints this schema, and
+``docs/schema.md`` is made from it (``cleancopy schema --markdown``).
 """
 
 from __future__ import annotations
@@ -183,9 +183,9 @@ a field of each element of the list `x`.
 def as_markdown() -> str:
     """The schema for people, in Markdown."""
     return _PREFACE + "".join(
-        f"\n## {name}\n\n{what}\n\n| field | type | null | since | meaning |\n|---|---|---|---|---|\n"
+        f"\n## {name}\n\n{description}\n\n| field | type | null | since | meaning |\n|---|---|---|---|---|\n"
         + "".join(map(_row, fields(schema)))
-        for name, (what, schema) in TABLES.items()
+        for name, (description, schema) in TABLES.items()
     )
 
 

@@ -47,7 +47,7 @@ class Row:
 def compare(old: str, new: str, context: int | None = 3) -> list[list[Row]]:
     """The places where two texts differ, each with ``context`` lines around it; none where they are the same.
 
-    With ``context`` None one place with all lines.
+    With ``context`` None: one place with all lines.
     """
     before, after = old.split("\n"), new.split("\n")
     matcher = SequenceMatcher(None, before, after)
@@ -82,17 +82,17 @@ def _row(before: Sequence[str], after: Sequence[str], i: int | None, j: int | No
 
 def _pairs(old: Sequence[str], new: Sequence[str]) -> list[tuple[int | None, int | None]]:
     """The lines of a changed place side by side: those that are alike in pairs, in order."""
-    found: list[tuple[int | None, int | None]] = []
+    pairs: list[tuple[int | None, int | None]] = []
     at = 0
     for i, line in enumerate(old):
         j = next((j for j in range(at, min(len(new), at + 20)) if _alike(line, new[j])), None)
         if j is None:
-            found.append((i, None))
+            pairs.append((i, None))
             continue
-        found += [(None, k) for k in range(at, j)]
-        found.append((i, j))
+        pairs += [(None, k) for k in range(at, j)]
+        pairs.append((i, j))
         at = j + 1
-    return found + [(None, k) for k in range(at, len(new))]
+    return pairs + [(None, k) for k in range(at, len(new))]
 
 
 def _alike(old: str, new: str) -> bool:

@@ -3,9 +3,9 @@
     clean text --spans--> page text --blocks--> element of the page --source map--> decoded text --> bytes
 
 The store keeps the first two steps. The rest is computed when it is asked for, from the archived bytes: they
-are decoded and parsed again, and the page text is found anew in the decoded markup, in one pass forward and
-without white space. Nothing is taken on trust: a place counts as found only where the characters there are
-those of the page text, or what a recorded repair says they were before.
+are decoded and parsed again, and the page text is found again in the decoded markup, in one pass forward and
+without white space. A place counts as found only where the characters there are those of the page text, or
+what a recorded repair says they were before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cleancopy.errors import Rejection
 from cleancopy.extract.encoding import decode
 from cleancopy.extract.html import DECLARED, NOT_TEXT, read_html, read_plain
 
-#: ``copied``: stands so in the decoded text, markup, escapes and white space aside.
+#: ``copied``: is in the decoded text as it is here, but for markup, escapes and white space.
 #: ``repaired``: a repair put it there.
 #: ``layout``: white space, or the " | " between cells, which the page text has in place of markup.
 #: ``made``: stands for what is no text on the page: a formula, a reading in its brackets.
@@ -87,10 +87,10 @@ def source_of(document: Document, payload: bytes) -> Source:
 
 
 def _decoded(document: Document, payload: bytes, markup: bool) -> tuple[str, Decoding]:
-    """The text of a payload, decoded as it was then; whether as HTML the document does not say for certain."""
+    """The text of a payload, decoded as it was then. As HTML or not: the document does not say for certain."""
     declared = document.decoding.declared if document.decoding else None
-    found = [decode(payload, declared=declared, html=html) for html in (markup, not markup)]
-    return next((one for one in found if one[1] == document.decoding), found[0])
+    attempts = [decode(payload, declared=declared, html=html) for html in (markup, not markup)]
+    return next((attempt for attempt in attempts if attempt[1] == document.decoding), attempts[0])
 
 
 def _reads_as(document: Document, text: str) -> bool:
@@ -99,16 +99,17 @@ def _reads_as(document: Document, text: str) -> bool:
 
 
 def pieces(document: Document, source: Source | None, start: int, end: int) -> list[Piece]:
-    """What a range of the clean text comes from, in runs of one origin and block; without a source as far as
-    the store knows.
+    """What a range of the clean text comes from, in runs of one origin and block.
+
+    Without a source: as far as the store knows.
     """
-    found: list[Piece] = []
+    runs: list[Piece] = []
     for clean_start, page_start, length in document.mapping:
         first, last = max(start, clean_start), min(end, clean_start + length)
         if first < last:
             shift = page_start - clean_start
-            found += _runs(document, source, first + shift, last + shift, -shift)
-    return [_with_bytes(piece, source) for piece in found] if source else found
+            runs += _runs(document, source, first + shift, last + shift, -shift)
+    return [_with_bytes(piece, source) for piece in runs] if source else runs
 
 
 def character_origins(document: Document, source: Source) -> list[Origin]:
@@ -131,11 +132,11 @@ def byte_offset(source: Source, offset: int) -> int:
     except UnicodeEncodeError:
         pass
     # Bytes that mean nothing became U+FFFD; count as the decoder does.
-    decoder, made = codecs.getincrementaldecoder(codec)("replace"), 0
+    decoder, char_count = codecs.getincrementaldecoder(codec)("replace"), 0
     for at in range(mark, len(payload)):
-        if made >= offset:
+        if char_count >= offset:
             return at
-        made += len(decoder.decode(payload[at : at + 1]))
+        char_count += len(decoder.decode(payload[at : at + 1]))
     return len(payload)
 
 
@@ -186,7 +187,7 @@ def _runs(document: Document, source: Source | None, start: int, end: int, shift
 
 
 def _grouped(marks: Sequence[_Mark]) -> Iterator[tuple[int, int, _Mark]]:
-    """Runs of characters of one origin and block; white space inside a block does not part it."""
+    """Runs of characters of one origin and block; white space inside a block does not split it."""
     first, kind = 0, marks[0]
     for at, mark in enumerate(marks):
         if not _joins(kind, mark):
@@ -358,24 +359,26 @@ _IN_STRINGS = re.compile(r"</?[a-z][^<>]{0,500}>|(?P<entity>&(?:#\w+;?|\w+;?))",
 
 def _declared(text: str) -> _Shown:
     """The characters that the strings of JSON-LD declare: escapes, entities and markup read."""
-    said: list[tuple[str, int, int]] = []
+    unescaped: list[tuple[str, int, int]] = []
     for script in _JSON_LD.finditer(text):
         position, end = script.span("body")
         for escape in _ESCAPE.finditer(text, position, end):
-            said += [(text[at], at, at + 1) for at in range(position, escape.start())]
-            said += [(char, *escape.span()) for char in _unescaped(escape[0])]
+            unescaped += [(text[at], at, at + 1) for at in range(position, escape.start())]
+            unescaped += [(char, *escape.span()) for char in _unescaped(escape[0])]
             position = escape.end()
-        said += [(text[at], at, at + 1) for at in range(position, end)]
+        unescaped += [(text[at], at, at + 1) for at in range(position, end)]
     shown, position = list[tuple[str, int, int]](), 0
-    for match in _IN_STRINGS.finditer("".join(char for char, *_ in said)):
-        shown += said[position : match.start()]
-        first, last = said[match.start()][1], said[match.end() - 1][2]
+    for match in _IN_STRINGS.finditer("".join(char for char, *_ in unescaped)):
+        shown += unescaped[position : match.start()]
+        first, last = unescaped[match.start()][1], unescaped[match.end() - 1][2]
         shown += [(char, first, last) for char in html.unescape(match["entity"] or "")]
         position = match.end()
-    shown += said[position:]
-    kept = [one for one in shown if not one[0].isspace() and not _DROPPED.match(one[0])]
+    shown += unescaped[position:]
+    kept = [located for located in shown if not located[0].isspace() and not _DROPPED.match(located[0])]
     chars = "".join(char for char, *_ in kept)
-    return _Shown(chars, array("l", [one[1] for one in kept]), array("l", [one[2] for one in kept]))
+    return _Shown(
+        chars, array("l", [located[1] for located in kept]), array("l", [located[2] for located in kept])
+    )
 
 
 def _unescaped(escape: str) -> str:
@@ -393,20 +396,20 @@ class _Places:
     ends: array[int]
 
     def note(self, covered: range, shown: _Shown, at: int) -> None:
-        """Note that a character that is shown stands for these of the page text."""
-        for one in covered:
-            if self.starts[one] < 0:
-                self.starts[one] = shown.starts[at]
-            self.ends[one] = max(self.ends[one], shown.ends[at])
+        """Note the place of a shown character for the characters of the page text that it covers."""
+        for index in covered:
+            if self.starts[index] < 0:
+                self.starts[index] = shown.starts[at]
+            self.ends[index] = max(self.ends[index], shown.ends[at])
 
 
 def _aligned(document: Document, text: str, markup: bool) -> _Places:
-    """Where the page text stands in the decoded text; as in the page, <noscript> counts if it is needed."""
+    """Where the page text stands in the decoded text; <noscript> counts if it is needed, as in the page."""
     declared = _declared(text) if any(map(_is_declared, document.blocks)) else None
     places = _placed(document, _visible(text, markup, with_noscript=False), declared)
     if markup and _lost(document, places):
         other = _placed(document, _visible(text, markup, with_noscript=True), declared)
-        return min(places, other, key=lambda one: _lost(document, one))
+        return min(places, other, key=lambda candidate: _lost(document, candidate))
     return places
 
 
@@ -416,13 +419,13 @@ def _is_declared(block: Block) -> bool:
 
 def _placed(document: Document, shown: _Shown, declared: _Shown | None) -> _Places:
     none = array("l", [-1]) * len(document.text)
-    places, position, said = _Places(none, none[:]), 0, 0
+    places, position, declared_at = _Places(none, none[:]), 0, 0
     for block in document.blocks:
         for part in _parts(document, block):
             if declared and _is_declared(block):
                 # Declared texts come in the order of their objects, which is not always that of the script.
-                said = said if part[0] in declared.chars[said:] else 0
-                said = _find(part, declared, said, places)
+                declared_at = declared_at if part[0] in declared.chars[declared_at:] else 0
+                declared_at = _find(part, declared, declared_at, places)
             else:
                 position = _find(part, shown, position, places)
     return places
@@ -443,7 +446,7 @@ def _parts(document: Document, block: Block) -> Iterator[_Part]:
     """The characters of a block as they were before the repairs, white space aside; of a row, cell by cell."""
     text, at = document.text, block.start
     repairs = [r for r in document.repairs if block.start <= r.start and r.end <= block.end]
-    made = {
+    made_positions = {
         at
         for start, end in _made(document)
         if start < block.end and block.start < end
@@ -457,7 +460,7 @@ def _parts(document: Document, block: Block) -> Iterator[_Part]:
         chars += [(char, range(repair.start, repair.end)) for char in repair.original]
         at = repair.end
     chars += [(text[i], range(i, i + 1)) for i in range(at, block.end)]
-    chars = [pair for pair in chars if made.isdisjoint(pair[1])] if made else chars
+    chars = [pair for pair in chars if made_positions.isdisjoint(pair[1])] if made_positions else chars
     cells: list[list[tuple[str, range]]] = [[]]
     shown = [char for char, _ in chars]
     for index, pair in enumerate(chars):
@@ -476,8 +479,8 @@ def _find(part: _Part, shown: _Shown, position: int, places: _Places) -> int:
     at = shown.chars.find(chars, position)
     runs = [(0, at, len(chars))] if at >= 0 else _scattered(chars, shown.chars, position)
     for offset, at, length in runs:
-        for one in range(length):
-            places.note(covered[offset + one], shown, at + one)
+        for step in range(length):
+            places.note(covered[offset + step], shown, at + step)
         position = at + length
     return position
 
@@ -487,24 +490,27 @@ _Stretch = tuple[int, int, int]
 
 
 def _scattered(chars: str, shown: str, position: int) -> list[_Stretch]:
-    """Where the characters of a part are that has something unseen within it: in long runs if that finds all,
-    else each at the first place that follows the one before, which finds all if anything does."""
-    found = _longest_runs(chars, shown, position)
-    if sum(length for *_, length in found) == len(chars):
-        return found
+    """Where the characters of a part are if something unseen interrupts it.
+
+    In long runs if these cover all of it. Else each character at the first place after the one before, which
+    covers all if anything does.
+    """
+    runs = _longest_runs(chars, shown, position)
+    if sum(length for *_, length in runs) == len(chars):
+        return runs
     singles = []
     for offset, char in enumerate(chars):
         at = shown.find(char, position, position + _AHEAD)
         if at < 0:
-            return found
+            return runs
         singles.append((offset, at, 1))
         position = at + 1
     return singles
 
 
 def _longest_runs(chars: str, shown: str, position: int) -> list[_Stretch]:
-    """The longest run that is ahead, then the longest that follows it, ...; what is nowhere is left out."""
-    found, offset = list[_Stretch](), 0
+    """The longest run that is ahead, then the longest after it, and so on; what is nowhere is left out."""
+    runs, offset = list[_Stretch](), 0
     while offset < len(chars):
         low, high, place = 0, len(chars) - offset, -1
         while low < high:
@@ -512,10 +518,10 @@ def _longest_runs(chars: str, shown: str, position: int) -> list[_Stretch]:
             at = shown.find(chars[offset : offset + middle], position, position + _AHEAD + middle)
             low, high, place = (middle, high, at) if at >= 0 else (low, middle - 1, place)
         if low:
-            found.append((offset, place, low))
+            runs.append((offset, place, low))
             position = place + low
         offset += max(low, 1)
-    return found
+    return runs
 
 
 def _paths(document: Document, text: str) -> tuple[tuple[str, ...], bool]:

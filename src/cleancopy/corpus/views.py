@@ -1,6 +1,6 @@
 """What people and scripts read in clean/: the text tree and the list of inputs.
 
-Both are views, made from the tables and the run: what is missing or stale is made anew (``check_tree``,
+Both are views, made from the tables and the run: what is missing or stale is made again (``check_tree``,
 ``mend_tree``, ``check_inputs``, ``mend_inputs``), and nothing is lost with them.
 ``clean/text/<site>/<slug>-<id>.txt`` is the clean text, the ``.json`` beside it its provenance.
 A store in an object store has no text tree: two small objects a document cost more requests than all else, and
@@ -44,7 +44,7 @@ def refresh(
     """Bring the text tree and the list of inputs up to a release, from the documents that it touched.
 
     ``before`` is the release before, ``release`` None where nothing was new. Where the tree is not at the
-    release before (a run was interrupted), it is made anew as a whole. ``statuses`` are the new outcomes of
+    release before (a run was interrupted), it is made again as a whole. ``statuses`` are the new outcomes of
     documents that became copies, or ceased to be, without being read.
     """
     folder = local_folder(root)
@@ -64,9 +64,9 @@ def write_tree(root: Path, documents: set[str] | None) -> None:
     """Write the text and provenance of these documents (None: of all), and remove what is no longer live."""
     if documents is not None and not documents:
         return
-    there = _files(root)
+    existing = _files(root)
     for version in _latest(root, documents):
-        old = there.pop(version.doc_id[:_ID_DIGITS], [])
+        old = existing.pop(version.doc_id[:_ID_DIGITS], [])
         path = text_path(root, version)
         if version.status == "live":
             _write_file(path, version.document.clean.encode())
@@ -75,13 +75,13 @@ def write_tree(root: Path, documents: set[str] | None) -> None:
             if version.status != "live" or file.with_suffix("") != path.with_suffix(""):
                 file.unlink()
     if documents is None:
-        for files in there.values():
+        for files in existing.values():
             for file in files:
                 file.unlink()
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    """Write a file of the tree, unless something of another kind stands in its place, which people put there.
+    """Write a file of the tree, unless people put something of another kind in its place.
 
     The tree is a view: ``verify`` names what it lacks, and no run fails for it.
     """
@@ -97,7 +97,7 @@ def check_tree(root: StorePath) -> Iterator[tuple[Path, str, str | None]]:
     folder = local_folder(root)
     if folder is None:
         return
-    there = {file for files in _files(folder).values() for file in files}
+    unmatched = {file for files in _files(folder).values() for file in files}
     for version in _latest(root, None):
         if version.status != "live":
             continue
@@ -106,17 +106,17 @@ def check_tree(root: StorePath) -> Iterator[tuple[Path, str, str | None]]:
             path: version.document.clean.encode(),
             path.with_suffix(".json"): _lines(provenance(version)),
         }
-        there -= contents.keys()
+        unmatched -= contents.keys()
         for file, content in contents.items():
             if not file.is_file():
                 yield file, "is missing", version.doc_id
             elif file.read_bytes() != content:
                 yield file, "is not as the table has it", version.doc_id
-    yield from ((file, "is of no live document", None) for file in sorted(there))
+    yield from ((file, "is of no live document", None) for file in sorted(unmatched))
 
 
 def mend_tree(root: StorePath, release: int) -> int:
-    """Make the text tree as a release, the last one, has it; how many files were not."""
+    """Make the text tree as a release, the last one, has it; how many files differed."""
     folder = local_folder(root)
     if folder is None:
         return 0
@@ -155,15 +155,15 @@ def provenance(version: Version) -> dict[str, Any]:
         "site": document.site,
         "media_type": document.media_type,
         "captured": version.captured,
-        # Rows of before a field was added leave it out, so that their files stay as they were written.
+        # Rows from before a field was added leave it out, so that their files stay as they were written.
         "metadata": {
             name: value
             for name, value in fields_of(document.metadata).items()
             if value is not None or name not in schemas.ADDED
         },
-        "media": [fields_of(one) for one in document.media],
+        "media": [fields_of(medium) for medium in document.media],
         "cuts": cuts(version),
-        "repairs": [fields_of(one) for one in document.repairs],
+        "repairs": [fields_of(repair) for repair in document.repairs],
         "spans": [list(span) for span in document.mapping],
         "decoding": fields_of(document.decoding) if document.decoding else None,
         "text_sha256": version.text_sha256,
@@ -176,8 +176,8 @@ def provenance(version: Version) -> dict[str, Any]:
 
 def cuts(version: Version) -> list[dict[str, Any]]:
     """The cuts of a version, numbered from 1, with the text that each took out."""
-    text, found = version.document.text, enumerate(version.document.cuts, 1)
-    return [{"number": n, **fields_of(cut), "text": text[cut.start : cut.end]} for n, cut in found]
+    text, numbered = version.document.text, enumerate(version.document.cuts, 1)
+    return [{"number": n, **fields_of(cut), "text": text[cut.start : cut.end]} for n, cut in numbered]
 
 
 def _latest(root: StorePath, documents: set[str] | None) -> Iterator[Version]:
@@ -238,22 +238,22 @@ def check_inputs(root: StorePath) -> Iterator[str]:
 
 
 def mend_inputs(root: StorePath) -> int:
-    """Write the list of inputs anew, with what the ledger knows of those that it lacks; how many faults it had.
+    """Write the list of inputs again, with what it lacks from the ledger; how many faults it had.
 
     An input that the ledger has seen twice with the same content has its first outcome then.
     """
-    found = len(list(check_inputs(root)))
+    fault_count = len(list(check_inputs(root)))
     path = root / "inputs.jsonl"
     content, mark = read_versioned(path)
-    while found and not write_if_unchanged(path, _completed(root, content), mark):
+    while fault_count and not write_if_unchanged(path, _completed(root, content), mark):
         content, mark = read_versioned(path)
-    return found
+    return fault_count
 
 
 def _completed(root: StorePath, content: bytes) -> bytes:
-    there = _known(root, content)
-    names = {line["input"] for line in there}
-    return _packed([*there, *(line for line in _from_ledger(root).values() if line["input"] not in names)])
+    lines = _known(root, content)
+    names = {line["input"] for line in lines}
+    return _packed([*lines, *(line for line in _from_ledger(root).values() if line["input"] not in names)])
 
 
 def _known(root: StorePath, content: bytes) -> list[dict[str, Any]]:
@@ -310,7 +310,7 @@ def read_inputs(root: StorePath) -> Iterator[dict[str, Any]]:
 
 
 def _lines_of(content: bytes) -> list[dict[str, Any]]:
-    """The lines of a list of inputs; raises ValueError for what is none."""
+    """The lines of a list of inputs; raises ValueError for what is not one."""
     # Not splitlines: a message may hold one of the other characters that it takes for a line end.
     lines = [json.loads(line) for line in content.decode().split("\n") if line]
     for number, line in enumerate(lines, 1):
@@ -378,12 +378,12 @@ def find(root: StorePath, doc: str) -> list[str]:
     """The ids that a user may mean: by id or its start, key, URL, input, or file of the text tree."""
     table = tables.latest(root, columns=["doc_id", "key", "url"])
     ids = table["doc_id"].to_pylist()
-    rest = zip(ids, table["key"].to_pylist(), table["url"].to_pylist(), strict=True)
-    exact = [one for one, key, url in rest if doc in (one, key, url, key.removeprefix("file:"))]
+    keyed = zip(ids, table["key"].to_pylist(), table["url"].to_pylist(), strict=True)
+    exact = [document for document, key, url in keyed if doc in (document, key, url, key.removeprefix("file:"))]
     if exact:
         return exact
     end = Path(doc).stem.rpartition("-")[2]
-    starts = [one for one in ids if len(end) >= 4 and one.startswith(end)]
+    starts = [document for document in ids if len(end) >= 4 and document.startswith(end)]
     if starts:
         return starts
     named = {line["document"] for line in read_inputs(root) if _names(doc, line["input"])}
