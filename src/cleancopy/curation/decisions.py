@@ -73,10 +73,10 @@ _CHROME_TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a decision did: the decision, its release (None where the store stood so already), the documents it
+    """What a decision did: the decision, its release (None where nothing had to change), the documents it
     is about, and the older releases that still hold their text.
 
-    ``copies`` are documents with the same text that a takedown left, the next ingest makes one of them live.
+    ``copies`` are documents with the same text that a takedown left; the next ingest makes one of them live.
     ``shared`` are the ids of records that were not purged, as such a copy was read from them.
     """
 
@@ -94,23 +94,23 @@ def restore_cut(root: StorePath, document: str, number: int, note: str = "", *, 
     version = _version(root, document)
     if version.status == "gone":
         raise PolicyError(f"{document}: is gone; undo its takedown, or ingest it again")
-    cut = version.document
-    if not 1 <= number <= len(cut.cuts):
-        raise PolicyError(f"{document}: has no cut {number}; it has {len(cut.cuts)}, see cleancopy explain")
-    made = Decision(0, "restore", document, "", note, cut_text(cut, cut.cuts[number - 1]), by=by)
+    stored = version.document
+    if not 1 <= number <= len(stored.cuts):
+        raise PolicyError(f"{document}: has no cut {number}; it has {len(stored.cuts)}, see cleancopy explain")
+    decision = Decision(0, "restore", document, "", note, cut_text(stored, stored.cuts[number - 1]), by=by)
 
     def change(version: Version) -> Version:
         now = record.read(root)
         before = Decisions(now.made[:-1])
-        # A version that lagged behind earlier decisions still does: the next run decides on it anew.
+        # A version that lagged behind earlier decisions still does: the next run decides on it again.
         lagged = not before.are_applied(version)
         parts = (
             dict(version.parts) | {RESTORED: ""} if lagged else now.with_restored_part(version.parts, document)
         )
-        spared = Decisions((made,)).with_restored_cuts(version.document)
-        return replace(version, document=spared, parts=parts, fingerprint=fingerprint(parts))
+        restored = Decisions((decision,)).with_restored_cuts(version.document)
+        return replace(version, document=restored, parts=parts, fingerprint=fingerprint(parts))
 
-    return _apply(root, made, lambda: [document], change)
+    return _apply(root, decision, lambda: [document], change)
 
 
 def restore(root: StorePath, document: str, note: str = "", *, by: str = "") -> Applied:
@@ -138,28 +138,28 @@ def pin(root: StorePath, document: str, note: str = "", *, by: str = "") -> Appl
 def takedown(root: StorePath, target: str, note: str = "", *, purge: bool = False, by: str = "") -> Applied:
     """Take a document (by id), ``url:...``, ``site:...`` or ``capture:...`` down, now and for later ingests.
 
-    A document goes where its text is of a capture that is meant. ``purge`` also overwrites what the archive has
-    of these documents, and of every other capture that is meant. Older releases keep their text; which ones is
-    said, and so are copies that stay. A document that is named by its id stays down when its file is renamed:
-    what it was read from is refused under any name that is not one of these copies.
+    A document goes if its text is from a capture that is meant. ``purge`` also overwrites what the archive has
+    of these documents, and of every other capture that is meant. Older releases keep their text; the result
+    names them, and the copies that stay. A document that is named by its id stays down when its file is
+    renamed: what it was read from is refused under any name that is not one of these copies.
     """
     _check(root, target)
-    made = Decision(0, "takedown", target, "", note, by=by)
-    meant = Decisions((made,))
-    rows_of_it = [row for row in captures(root) if _is_down(meant, row)]
+    decision = Decision(0, "takedown", target, "", note, by=by)
+    meant = Decisions((decision,))
+    meant_rows = [row for row in captures(root) if _is_down(meant, row)]
     down = record.taken_down(root, meant)
-    refs, shared = _to_purge(root, rows_of_it, down) if purge else ([], [])
+    refs, shared = _to_purge(root, meant_rows, down) if purge else ([], [])
     payloads, alike = _payloads(root, down) if target in down else ((), ())
-    made = replace(made, purged=tuple(map(record_name, refs)), payloads=payloads, copies=alike)
-    done = _apply(root, made, lambda: _there(root, record.taken_down(root, meant)), rows.taken_down)
+    decision = replace(decision, purged=tuple(map(record_name, refs)), payloads=payloads, copies=alike)
+    done = _apply(root, decision, lambda: _there(root, record.taken_down(root, meant)), rows.taken_down)
     with releases.writing(
         root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)
     ):  # one purge of a file at a time
         archive.purge(root, refs)
-    read_from = {row["doc_id"] for row in rows_of_it if row["outcome"] != "rejected"}
+    read_from = {row["doc_id"] for row in meant_rows if row["outcome"] != "rejected"}
     documents = read_from & tables.heads(root).keys()
-    texts = {row["version_id"] for row in rows_of_it}
-    held = {n for one in documents for n in _holding(root, one, None if one in down else texts)}
+    texts = {row["version_id"] for row in meant_rows}
+    held = {n for document in documents for n in _holding(root, document, None if document in down else texts)}
     return replace(
         done,
         documents=tuple(sorted(documents)),
@@ -178,15 +178,15 @@ def _payloads(root: StorePath, down: Collection[str]) -> tuple[tuple[str, ...], 
 
 
 def _there(root: StorePath, documents: Iterable[str]) -> list[str]:
-    """The documents that are not gone, or that are and have their text still in the last release."""
-    versions = (_version(root, one) for one in sorted(documents))
-    return [one.doc_id for one in versions if one.status != "gone" or one.document.text]
+    """The documents that are not gone, or are gone and still have their text in the last release."""
+    versions = (_version(root, document) for document in sorted(documents))
+    return [version.doc_id for version in versions if version.status != "gone" or version.document.text]
 
 
 def _to_purge(
     root: StorePath, meant: Iterable[Mapping[str, Any]], down: Collection[str]
 ) -> tuple[list[archive.ArchiveRef], list[archive.ArchiveRef]]:
-    """The archived records of documents and captures; and those of them that another document stands on."""
+    """The archived records of documents and captures; and those of them that another document was read from."""
     of_documents = (row for row in captures(root) if row["doc_id"] in down)
     mine = {archive.ArchiveRef(**row["archive"]) for row in chain(meant, of_documents) if row["archive"]}
     others = tables.latest(root, columns=["doc_id", "status", "archive"]).to_pylist()
@@ -221,7 +221,7 @@ def undo(root: StorePath, number: int, note: str = "", *, by: str = "") -> Appli
     At the next ingest a restored cut goes, a page that was down comes back, and a pinned text becomes what its
     page or the pipeline made of it meanwhile. Bytes that a takedown purged do not come back.
     """
-    if number not in {one.number for one in record.read(root).made}:
+    if number not in {decision.number for decision in record.read(root).made}:
         raise PolicyError(f"there is no decision {number} that holds; see cleancopy decisions list")
     return _apply(root, Decision(0, "undo", str(number), "", note, by=by), list, lambda version: version)
 
@@ -246,14 +246,17 @@ def decide_chrome(
 
 
 def forget(root: StorePath, numbers: Collection[int], note: str = "", *, by: str = "") -> Decision:
-    """Give up decisions that the record has lost, so that the store can be written again; what was noted."""
+    """Give up decisions that the record has lost, so that the store can be written again."""
     with locked(root, _CHROME_TIMEOUT):
         last = releases.current(root)
         return decision_log.forget(root, numbers, last.decisions if last else "", note, by)
 
 
 def _apply(
-    root: StorePath, made: Decision, about: Callable[[], Sequence[str]], change: Callable[[Version], Version]
+    root: StorePath,
+    decision: Decision,
+    about: Callable[[], Sequence[str]],
+    change: Callable[[Version], Version],
 ) -> Applied:
     """Write a decision down, then what it changes as a release; killed in between, the next run honours it."""
     written: list[Decision] = []
@@ -264,24 +267,26 @@ def _apply(
         ) as release:
             documents = about()
             if not written:
-                written.append(record.append(root, made))
-            (one,) = written
+                written.append(record.append(root, decision))
+            (recorded,) = written
             if not documents:
-                return Applied(one, None)
-            _publish(root, release, one, partial(_changed, root, release, set(documents), one, change))
+                return Applied(recorded, None)
+            _publish(
+                root, release, recorded, partial(_changed, root, release, set(documents), recorded, change)
+            )
             views.refresh(root, release - 1, release, set(documents), [], {})
             caption_table.refresh(root)
-        return Applied(one, release, tuple(documents))
+        return Applied(recorded, release, tuple(documents))
 
     return releases.again(decided)
 
 
 def _changed(
-    root: StorePath, release: int, documents: set[str], made: Decision, change: Callable[[Version], Version]
+    root: StorePath, release: int, documents: set[str], decision: Decision, change: Callable[[Version], Version]
 ) -> Iterator[Version]:
     for batch in tables.latest_batches(root, documents=documents):
         for version in rows.table_to_versions(batch):
-            why: rows.Change = "takedown" if made.kind == "takedown" else "restored"
+            why: rows.Change = "takedown" if decision.kind == "takedown" else "restored"
             after = change(version)
             parent = version.version_id if after.document != version.document else version.parent
             yield replace(
@@ -289,14 +294,16 @@ def _changed(
             )
 
 
-def _publish(root: StorePath, release: int, made: Decision, versions: Callable[[], Iterable[Version]]) -> None:
+def _publish(
+    root: StorePath, release: int, decision: Decision, versions: Callable[[], Iterable[Version]]
+) -> None:
     before = releases.current(root)
     releases.commit(
         root,
         release,
         rows.document_batches(versions()),
         rows.capture_batches([]),
-        run=f"decision-{made.number}",
+        run=f"decision-{decision.number}",
         fingerprint=before.fingerprint if before else "",
         parts=before.parts if before else {},
     )
@@ -306,14 +313,14 @@ def _publish(root: StorePath, release: int, made: Decision, versions: Callable[[
 
 
 def _version(root: StorePath, document: str) -> Version:
-    found = tables.version(root, document)
-    if found is None:
+    version = tables.version(root, document)
+    if version is None:
         raise PolicyError(f"{document}: no such document; see cleancopy status --inputs")
-    return found
+    return version
 
 
 def _check(root: StorePath, target: str) -> None:
-    """Raises PolicyError for the target of a takedown that cannot be read, or for no document."""
+    """Raise PolicyError for a takedown's target that cannot be read or is no document."""
     kind, _, name = target.partition(":")
     if kind == "capture" and not re.fullmatch(r"[0-9a-f]{64}", name):
         raise PolicyError(f"{target}: after capture: stands a payload's SHA-256, 64 hex digits")
@@ -325,12 +332,12 @@ def _check(root: StorePath, target: str) -> None:
         _version(root, target)
 
 
-def _is_down(made: Decisions, row: Mapping[str, Any]) -> bool:
-    return made.takedown_of(row["key"], row["url"], row["site"], row["payload_sha256"]) is not None
+def _is_down(takedowns: Decisions, row: Mapping[str, Any]) -> bool:
+    return takedowns.takedown_of(row["key"], row["url"], row["site"], row["payload_sha256"]) is not None
 
 
 def _holding(root: StorePath, document: str, texts: Collection[str] | None = None) -> list[int]:
-    """The releases in which a document is live or a copy, or is so with one of these versions."""
+    """The releases in which a document is live or a copy, with one of these versions if they are given."""
     history = tables.history(root, document)
     ends = [version.release for version in history[1:]] + [releases.next_number(root)]
     return [

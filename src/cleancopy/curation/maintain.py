@@ -1,6 +1,6 @@
-"""Upkeep of a store, as commands and flows call it: its tables, and all that is made from them.
+"""Maintenance of a store, as commands and flows call it: its tables, and all that is made from them.
 
-What is made from the tables, and mended from them: the index of repetition, the captions, the text tree, the
+What is made from the tables, and repaired from them: the index of repetition, the captions, the text tree, the
 list of inputs, the exports in ``clean/exports``. Decisions are made by people alone, and can only be restored.
 """
 
@@ -36,64 +36,64 @@ _AGAIN = "run cleancopy maintain: it is made anew"
 
 
 def maintain(root: StorePath, *, keep_days: float = KEEP_DAYS, dry_run: bool = False) -> dict[str, Any]:
-    """Compact and checkpoint the tables, remove what nobody needs, mend what is made from them; what was done.
+    """Compact and checkpoint the tables, remove what nobody needs, repair what is made from them.
 
-    The fields are those of ``store.maintenance.Maintained``, then the files written anew: ``texts``, ``index``,
-    ``captions``, ``inputs``, then ``purged``, the records that a takedown that was cut short had left, and
+    Gives the fields of ``store.vacuum.Maintained``, then the files written again: ``texts``, ``index``,
+    ``captions``, ``inputs``, then ``purged``, the records that an interrupted takedown had left, and
     ``exports``, the names of those that were brought to the last release. Raises PolicyError for fewer days
     than seven, Busy where another run writes.
     """
     keep = partial(workdir.active_runs, root)
     with vacuum.maintaining(root, keep_days=keep_days, dry_run=dry_run, keep=keep) as done:
-        known: dict[str, Any] = asdict(done)
+        report: dict[str, Any] = asdict(done)
         last = releases.current(root)
         if last is not None:
-            known |= _counted(root) if dry_run else _mended(root, last.release)
+            report |= _counted(root) if dry_run else _mended(root, last.release)
         if not dry_run:
             workdir.sweep(root)
     # Without the lock, since it may take long: what an export reads stays for seven days.
     renewed = export.renew(root, dry_run=dry_run) if last else []
-    return known | {"exports": tuple(out.name for out in renewed)}
+    return report | {"exports": tuple(out.name for out in renewed)}
 
 
 def _counted(root: StorePath) -> dict[str, int]:
-    found = {
+    checks = {
         "texts": views.check_tree(root),
         "index": dedup_index.faults(root),
         "captions": caption_table.faults(root),
         "inputs": views.check_inputs(root),
     }
-    counts = {name: sum(1 for _ in faults) for name, faults in found.items()}
+    counts = {name: sum(1 for _ in faults) for name, faults in checks.items()}
     return counts | {"purged": len(_unpurged(root))}
 
 
 def _mended(root: StorePath, release: int) -> dict[str, int]:
-    left = _unpurged(root)
-    archive.purge(root, left)
+    unpurged = _unpurged(root)
+    archive.purge(root, unpurged)
     return {
         "texts": views.mend_tree(root, release),
         "index": dedup_index.mend(root),
         "captions": caption_table.mend(root),
         "inputs": views.mend_inputs(root),
-        "purged": len(left),
+        "purged": len(unpurged),
     }
 
 
 def faults(root: StorePath) -> Iterator[Fault]:
-    """Every missing, altered or extra file of a store: what, why, how to mend it.
+    """Every missing, altered or extra file of a store: what, why, how to repair it.
 
-    While a run is writing, what is made from the tables is not looked at.
+    While a run is writing, what is made from the tables is not checked.
     """
     yield from verify.verify(root, workdir.active_runs(root), _purged(root))
     before = published_releases(root)
     checks = (_of_decisions, _of_purges, _of_texts, _of_index, _of_captions, _of_inputs, _of_exports)
-    found = [fault for check in checks for fault in _all(check(root))] if verify.is_idle(root) else []
+    pending = [fault for check in checks for fault in _all(check(root))] if verify.is_idle(root) else []
     if published_releases(root) == before and verify.is_idle(root):
-        yield from found
+        yield from pending
 
 
 def _all(faults: Iterator[Fault]) -> list[Fault]:
-    """All faults, or none where a table cannot be read, as was said before."""
+    """All faults, or none where a table cannot be read, which is reported already."""
     try:
         return list(faults)
     except StoreError:
@@ -109,7 +109,7 @@ def _purged(root: StorePath) -> Callable[[ArchiveRef], bool]:
 
 
 def _unpurged(root: StorePath) -> list[ArchiveRef]:
-    """The records that a takedown was to purge and did not; none where decisions or archive cannot be read."""
+    """Records that a takedown left to purge; none where decisions or archive cannot be read."""
     try:
         return decisions.unpurged(root)
     except StoreError:
@@ -128,7 +128,7 @@ def _of_texts(root: StorePath) -> Iterator[Fault]:
 
 def _of_index(root: StorePath) -> Iterator[Fault]:
     for path, why in dedup_index.faults(root):
-        # The manifest says how texts are signed, and else the policy alone.
+        # The manifest says how texts are signed; without it only the policy does.
         lost = path.name == "manifest.json"
         yield _fault(root, path, why, "run cleancopy ingest: it is made anew" if lost else _AGAIN)
 
@@ -147,27 +147,34 @@ def _of_exports(root: StorePath) -> Iterator[Fault]:
         yield _fault(root, path, why, removed if kept.is_note(path) else _AGAIN)
 
 
-def _fault(root: StorePath, path: StorePath, why: str, mend: str = _AGAIN) -> Fault:
-    return Fault(path.relative_to(root).as_posix(), why, mend)
+def _fault(root: StorePath, path: StorePath, why: str, remedy: str = _AGAIN) -> Fault:
+    return Fault(path.relative_to(root).as_posix(), why, remedy)
 
 
 def _of_decisions(root: StorePath) -> Iterator[Fault]:
     """Faults of the file of decisions: damaged, or without some that releases were made by."""
     path = decisions.path(root)
     try:
-        made = decisions.read_all(root)
+        recorded = decisions.read_all(root)
     except StoreError as error:
         why = str(error).partition(": ")[2].rpartition("; ")[0]
         yield _fault(root, path, why, "restore it from a backup, or mend that line")
         return
-    known = _by_decisions(releases.newest_first(root))
-    forgotten = {int(number) for one in made if one.kind == "forget" for number in one.target.split(",")}
-    numbers = {one.number for one in made} | forgotten
+    made_releases = _by_decisions(releases.newest_first(root))
+    forgotten = {
+        int(number)
+        for decision in recorded
+        if decision.kind == "forget"
+        for number in decision.target.split(",")
+    }
+    numbers = {decision.number for decision in recorded} | forgotten
     last = releases.current(root)
     wrong = decision_log.lost_decisions(root, last.decisions if last else "")
-    lacking = sorted({*known, *range(1, max(numbers, default=0) + 1)} - numbers | wrong.keys())
+    lacking = sorted({*made_releases, *range(1, max(numbers, default=0) + 1)} - numbers | wrong.keys())
     if lost := [number for number in lacking if wrong.get(number, "is missing") == "is missing"]:
-        names = ", ".join(manifest_path(root, known[one]).name for one in lost if one in known)
+        names = ", ".join(
+            manifest_path(root, made_releases[number]).name for number in lost if number in made_releases
+        )
         made_by = f" (releases/{names} was made by one)" if names else ""
         yield _fault(root, path, f"lacks decisions {lost}{made_by}", "restore it from a backup of clean/")
     for number in (number for number in lacking if number not in lost):
@@ -176,5 +183,5 @@ def _of_decisions(root: StorePath) -> Iterator[Fault]:
 
 def _by_decisions(manifests: Iterable[releases.Manifest]) -> dict[int, int]:
     """The releases that decisions made, by the number of the decision."""
-    found = ((_BY_DECISION.fullmatch(one.run), one.release) for one in manifests)
-    return {int(match[1]): release for match, release in found if match}
+    matches = ((_BY_DECISION.fullmatch(manifest.run), manifest.release) for manifest in manifests)
+    return {int(match[1]): release for match, release in matches if match}

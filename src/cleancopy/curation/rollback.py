@@ -1,13 +1,13 @@
 """Rollback: a new release whose documents stand as they did in an older one.
 
-Nothing is taken back: for each document that stands otherwise by now, the row of the older release is written
+Nothing is taken back: for each document that differs by now, the row of the older release is written
 once more, as its latest version (change ``restored``, ``restored_from`` the older release). It keeps its
 version id, so the new release has the content root of the old one. A document that came later is ``gone``.
 What was taken down since stays down, and a copy of such a document stands by itself.
 
 An ingest goes on from there. A rollback is a person's decision, and inputs that have not changed do not undo
-it: their payloads are in the ledger, so they are not read again and the rollback stands. What changes its mind
-is something new: a changed input, another policy or a newer cleancopy gives the document its next version, as
+it: their payloads are in the ledger, so they are not read again and the rollback stands. Only something new
+changes that: a changed input, another policy or a newer cleancopy gives the document its next version, as
 after any release. (Ingested again with changed bytes, a document that the rollback made gone is live again.)
 """
 
@@ -31,7 +31,7 @@ _STATE = ["doc_id", "seq", "version_id", "status", "duplicate_of"]
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """What a rollback did: its release (None where the store stood so already), and how many documents it
+    """What a rollback did: its release (None where nothing had to change), and how many documents it
     brought back, made gone, and left down because they were taken down."""
 
     release: int | None
@@ -53,16 +53,16 @@ def rollback(root: StorePath, to: int) -> Rollback:
 def _rollback(root: StorePath, to: int) -> Rollback:
     with releases.writing(root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)) as release:
         target = releases.read(root, to)
-        made = decisions.read(root)
-        down = decisions.taken_down(root, made) | decisions.taken_down(root, made, as_of=to)
+        decided = decisions.read(root)
+        down = decisions.taken_down(root, decided) | decisions.taken_down(root, decided, as_of=to)
         now, then = _states(root, None), _alone(_states(root, to), down)
         changed = {doc for doc, state in now.items() if doc not in down and _differs(state, then.get(doc))}
         back = {doc for doc in changed if doc in then}
         done = Rollback(release, to, len(back), len(changed - back), len(down & then.keys()))
         if not changed:
             return replace(done, release=None)
-        versions = _versions(root, to, release, back, changed - back, now, made)
-        _publish(root, release, (_stands(one, then) for one in versions), target)
+        versions = _versions(root, to, release, back, changed - back, now, decided)
+        _publish(root, release, (_stands(version, then) for version in versions), target)
         statuses = {doc: "duplicate" if then[doc].status == "duplicate" else "unchanged" for doc in back}
         views.refresh(root, release - 1, release, changed, [], statuses)
         caption_table.refresh(root)
@@ -80,8 +80,8 @@ class _State:
 def _states(root: StorePath, as_of: int | None) -> dict[str, _State]:
     """How each document stands, or stood in a release."""
     table = tables.latest(root, columns=_STATE, as_of=as_of)
-    ids, *rest = (table.column(name).to_pylist() for name in _STATE)
-    return {doc: _State(*values) for doc, *values in zip(ids, *rest, strict=True)}
+    ids, *columns = (table.column(name).to_pylist() for name in _STATE)
+    return {doc: _State(*values) for doc, *values in zip(ids, *columns, strict=True)}
 
 
 def _alone(states: dict[str, _State], down: Collection[str]) -> dict[str, _State]:
@@ -114,7 +114,7 @@ def _versions(
     back: set[str],
     gone: set[str],
     now: dict[str, _State],
-    made: Decisions,
+    decided: Decisions,
 ) -> Iterator[Version]:
     """The rows to write: those of the older release again, and the latest ones of documents that it lacks."""
     for documents, as_of in ((back, to), (gone, None)):
@@ -128,12 +128,12 @@ def _versions(
                     restored_from=to,
                 )
                 # What people have decided on its cuts does not undo the rollback; what they decide later does.
-                again = again if made.are_applied(again) else _with_parts(again, made)
+                again = again if decided.are_applied(again) else _with_parts(again, decided)
                 yield again if documents is back else rows.gone(again)
 
 
-def _with_parts(version: Version, made: Decisions) -> Version:
-    parts = made.with_restored_part(version.parts, version.doc_id)
+def _with_parts(version: Version, decided: Decisions) -> Version:
+    parts = decided.with_restored_part(version.parts, version.doc_id)
     return replace(version, parts=parts, fingerprint=fingerprint(parts))
 
 
