@@ -26,10 +26,10 @@ ingest: $(READY)
 	$(BIN)/cleancopy ingest
 
 test: $(TOOLS)
-	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder -m "not slow"
 
 check: lint types test
-	$(BIN)/python -m pytest -n auto --dist loadscope -m slow
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder -m slow
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .

@@ -39,3 +39,21 @@ def _no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Bytes by their length: a compressed one carries the clock, and each worker must find the same names."""
     return f"{len(val)}-bytes" if isinstance(val, bytes) and not val.isascii() else None
+
+
+#: Modules whose tests take longest, longest first: they begin first, so that none of them runs alone at the end.
+LONGEST = (
+    "test_pipeline",
+    "test_flows",
+    "test_crawl_stopped",
+    "test_recipes",
+    "test_repetition",
+    "test_faults",
+    "test_store",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest modules first (with ``--no-loadscope-reorder``); the order within a module stays."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
