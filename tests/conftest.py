@@ -41,7 +41,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return f"{len(val)}-bytes" if isinstance(val, bytes) and not val.isascii() else None
 
 
-#: Modules whose tests take longest, longest first: they begin first, so that none of them runs alone at the end.
+#: Modules whose tests take longest, longest first: they begin first, so that none runs alone at the end.
 LONGEST = (
     "test_pipeline",
     "test_flows",
