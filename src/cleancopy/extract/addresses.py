@@ -35,18 +35,20 @@ class Addresses:
 
     def picture(self, element: html.HtmlElement) -> str:
         """The address of a picture: its own, a lazy one's, else the widest of its ``srcset``."""
-        lazy = next((found for name in _LAZY if (found := element.get(name))), None)
-        own = element.get("src") or ""
-        address = self._absolute(lazy or own, _SHOWN)
-        if address and (lazy or not own.startswith("data:")):
-            return address
+        lazy = next((address for name in _LAZY if (address := element.get(name))), None)
+        src = element.get("src") or ""
+        shown = self._absolute(lazy or src, _SHOWN)
+        if shown and (lazy or not src.startswith("data:")):
+            return shown
         sets = [element.get("srcset"), element.get("data-srcset")]
         parent = element.getparent()
         if parent is not None and parent.tag == "picture":
             sets += [
                 source.get("srcset") or source.get("data-srcset") for source in parent.iterchildren("source")
             ]
-        return next((found for one in sets if one and (found := self._absolute(_widest(one), _SHOWN))), "")
+        return next(
+            (address for srcset in sets if srcset and (address := self._absolute(_widest(srcset), _SHOWN))), ""
+        )
 
     def _absolute(self, written: str, schemes: frozenset[str]) -> str:
         # Most addresses need no cleaning: a quarter of the time for those.
@@ -98,11 +100,11 @@ def _widest(srcset: str) -> str:
 
 
 def _candidates(srcset: str) -> list[tuple[str, str]]:
-    found, position = [], 0
+    candidates, position = [], 0
     while position < min(len(srcset), _LONGEST) and (match := _CANDIDATE.match(srcset, position)):
         if match.end() == position:
             break
         size = match[2] or ""
-        found.append((match[1], size if size.replace(".", "", 1).isdigit() else ""))
+        candidates.append((match[1], size if size.replace(".", "", 1).isdigit() else ""))
         position = match.end()
-    return found
+    return candidates

@@ -27,7 +27,7 @@ def paragraphs(joined: str, edits: list[Edit], *, verbatim: bool) -> Iterator[tu
             yield text, _collapsed(joined, edits)
         return
     lines: list[str] = []
-    own: list[Edit] = []
+    paragraph_edits: list[Edit] = []
     start = length = 0
     waiting = deque(sorted(edits, key=lambda e: e.start))
     for part in joined.split(BREAK):
@@ -38,17 +38,17 @@ def paragraphs(joined: str, edits: list[Edit], *, verbatim: bool) -> Iterator[tu
             inside.append(_moved(waiting.popleft(), -start, len(part)))
         if line:
             length += 1 if lines else 0
-            own += [
+            paragraph_edits += [
                 Edit(e.start + length, e.end + length, e.rule, e.original) for e in _collapsed(part, inside)
             ]
             lines.append(line)
             length += len(line)
         elif lines:
-            yield "\n".join(lines), own
-            lines, own, length = [], [], 0
+            yield "\n".join(lines), paragraph_edits
+            lines, paragraph_edits, length = [], [], 0
         start = end + 1
     if lines:
-        yield "\n".join(lines), own
+        yield "\n".join(lines), paragraph_edits
 
 
 def _moved(edit: Edit, by: int, limit: int) -> Edit:

@@ -66,7 +66,7 @@ def _objects(declared: Any) -> Iterator[dict[str, Any]]:
             yield value
             value = list(value.values())
         if isinstance(value, list):
-            waiting += [one for one in reversed(value) if isinstance(one, dict | list)]
+            waiting += [item for item in reversed(value) if isinstance(item, dict | list)]
 
 
 def _is_topic(thing: dict[str, Any]) -> bool:

@@ -50,7 +50,7 @@ def find_footnotes(root: html.HtmlElement, page: str) -> dict[html.HtmlElement, 
         return {}
     places = _named(root, {target for _, target in links})
     order = {element: number for number, element in enumerate(root.iterdescendants())}
-    found: dict[html.HtmlElement, Note] = {}
+    noted: dict[html.HtmlElement, Note] = {}
     notes: dict[html.HtmlElement, str] = {}
     for link, target in marks:
         note = _block_of(places.get(target), root)
@@ -63,11 +63,11 @@ def find_footnotes(root: html.HtmlElement, page: str) -> dict[html.HtmlElement, 
         if _leads_back(note, link, places, page) or _is_note_like(target):
             if order[note] < order[link]:
                 continue
-            found[link] = Note("footnote", notes.setdefault(note, target))
+            noted[link] = Note("footnote", notes.setdefault(note, target))
     for note, name in notes.items():
-        found[note] = Note("note", name)
-        found.update(dict.fromkeys(_ways_back(note, page), Note("note_mark", name)))
-    return found
+        noted[note] = Note("note", name)
+        noted.update(dict.fromkeys(_ways_back(note, page), Note("note_mark", name)))
+    return noted
 
 
 def _fragment(href: str, page: str) -> str:
@@ -85,12 +85,12 @@ def _is_note_like(target: str) -> bool:
 
 
 def _named(root: html.HtmlElement, wanted: set[str]) -> dict[str, html.HtmlElement]:
-    found: dict[str, html.HtmlElement] = {}
+    elements: dict[str, html.HtmlElement] = {}
     for element in root.xpath("descendant::*[@id or @name]"):
         for name in (element.get("id"), element.get("name")):
             if name in wanted:
-                found.setdefault(name, element)
-    return found
+                elements.setdefault(name, element)
+    return elements
 
 
 def _block_of(place: html.HtmlElement | None, root: html.HtmlElement) -> html.HtmlElement | None:

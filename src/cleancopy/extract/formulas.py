@@ -64,8 +64,8 @@ def picture_tex(picture: html.HtmlElement, alt: str, address: str) -> Formula | 
         tex = tex[2:-2].strip() if tex.startswith(("\\(", "\\[")) and tex.endswith(("\\)", "\\]")) else tex
         return Formula(tex, "display" in classes or _stands_alone(picture))
     if not alt and ("%5c" in address.lower() or "\\" in address):
-        found = _IN_ADDRESS.search(unquote(address))
-        return Formula(found[1], _stands_alone(picture)) if found and len(found[1]) < _LONGEST else None
+        match = _IN_ADDRESS.search(unquote(address))
+        return Formula(match[1], _stands_alone(picture)) if match and len(match[1]) < _LONGEST else None
     return None
 
 
@@ -111,12 +111,12 @@ def raw_formulas(text: str, scripted: bool) -> Iterator[tuple[int, int, Formula]
     A lone dollar sign may be money: it counts only where the page has TeX commands in such a place, or a script
     for formulas.
     """
-    found = list(_RAW.finditer(text))
-    if not found:
+    matches = list(_RAW.finditer(text))
+    if not matches:
         return
-    singles = [match for match in found if match["single"]]
+    singles = [match for match in matches if match["single"]]
     sure = scripted or any("\\" in match["single"] for match in singles)
-    for match in found:
+    for match in matches:
         kind = match.lastgroup or ""
         tex = match[kind].strip()
         if tex and (kind != "single" or sure) and (kind != "double" or _COMMAND.search(tex) or sure):

@@ -224,8 +224,8 @@ def _bury(worker: _Worker) -> None:
 
 
 def _late(how: str) -> Rejection:
-    said = f"{how} and was stopped; look at the page, or raise limits.wall_seconds in the policy"
-    return Rejection(RejectReason.TIMEOUT, said)
+    message = f"{how} and was stopped; look at the page, or raise limits.wall_seconds in the policy"
+    return Rejection(RejectReason.TIMEOUT, message)
 
 
 def _verdict(worker: _Worker, limits: Limits) -> Rejection:

@@ -180,10 +180,10 @@ def _ends_plainly(text: str, start: int, position: int) -> bool:
 
 def _check_each_tag(text: str, allowed: int) -> None:
     """Count for sure: what looked like a tag may stand in a script, a comment or an attribute's value."""
-    for found in _MARKUP.finditer(text):
-        start, end = found.span()
+    for markup in _MARKUP.finditer(text):
+        start, end = markup.span()
         if (
-            found["hidden"] is None
+            markup["hidden"] is None
             and end - start > 2 * allowed
             and _attributes(text, start, allowed) > allowed
         ):
@@ -199,6 +199,6 @@ def _attributes(text: str, start: int, enough: int) -> int:
     name = _TAG_NAME.match(text, start)
     count = 0
     position = name.end() if name else len(text)
-    while count <= enough and (found := _ATTRIBUTE.match(text, position)):
-        count, position = count + 1, found.end()
+    while count <= enough and (attribute := _ATTRIBUTE.match(text, position)):
+        count, position = count + 1, attribute.end()
     return count

@@ -37,7 +37,7 @@ def cells(table: html.HtmlElement) -> dict[html.HtmlElement, Cell]:
     """
     if table.get("role") in ("presentation", "none") or next(table.iterdescendants("table"), None) is not None:
         return {}
-    found: dict[html.HtmlElement, Cell] = {}
+    placed: dict[html.HtmlElement, Cell] = {}
     taken: dict[int, int] = {}
     rows = list(_rows(table))
     for number, row in enumerate(rows):
@@ -51,13 +51,13 @@ def cells(table: html.HtmlElement) -> dict[html.HtmlElement, Cell]:
                 break
             high = min(_count(cell, "rowspan"), len(rows) - number)
             wide = min(_count(cell, "colspan"), _MOST - column)
-            found[cell] = Cell(number, column, high, wide, cell.tag == "th" or _in_head(row))
+            placed[cell] = Cell(number, column, high, wide, cell.tag == "th" or _in_head(row))
             if high > 1:
                 taken.update(dict.fromkeys(range(column, column + wide), number + high))
             column += wide
-    heads = any(cell.header for cell in found.values())
-    columns = max((cell.column for cell in found.values()), default=0)
-    return found if heads or (len(rows) > 1 and columns) else {}
+    heads = any(cell.header for cell in placed.values())
+    columns = max((cell.column for cell in placed.values()), default=0)
+    return placed if heads or (len(rows) > 1 and columns) else {}
 
 
 def _rows(table: html.HtmlElement) -> Iterator[html.HtmlElement]:

@@ -109,7 +109,7 @@ class Walk:
     @property
     def shown(self) -> int:
         """How many characters the blocks have."""
-        return sum(len(found[0]) for found in self.found)
+        return sum(len(part[0]) for part in self.found)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -206,7 +206,7 @@ class Walk:
                 self.linked += len(text.strip())
             push(text)
         self._flush()
-        self.marks.place_alone([found[4] for found in self.found], [len(found[0]) for found in self.found])
+        self.marks.place_alone([part[4] for part in self.found], [len(part[0]) for part in self.found])
 
     def _begin(self, span: OpenSpan) -> OpenSpan:
         self.spans.append(span)
@@ -399,8 +399,8 @@ class Walk:
             texts = [(text, [])] if text else []
         if self.options and kind == "paragraph" and texts and self.options >= len(texts[0][0]):
             kind = "control"
-        for text, own in texts:
-            self.found.append((text, kind, level, group, path, linked, element, own))
+        for text, its_edits in texts:
+            self.found.append((text, kind, level, group, path, linked, element, its_edits))
         if marks.noted or marks.waiting:
             if not texts:
                 marks.pass_over(number, end, path)
@@ -437,7 +437,7 @@ class Walk:
             tuple(blocks),
             tuple(repairs),
             tree,
-            tuple(found[6] for found in self.found),
+            tuple(part[6] for part in self.found),
             spans=finished(self.spans, blocks),
         )
 

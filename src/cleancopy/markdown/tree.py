@@ -60,7 +60,9 @@ def _nodes(blocks: Sequence[Block], holders: Sequence[Span]) -> Iterator[Node]:
             end += 1
         inner = holders[at + 1 : end]
         if span.kind == "table":
-            yield Holder(span, tuple(blocks[first:last]), tuple(one for one in inner if one.kind == "cell"))
+            yield Holder(
+                span, tuple(blocks[first:last]), tuple(inside for inside in inner if inside.kind == "cell")
+            )
         else:
             yield Holder(span, tuple(_nodes(blocks[first:last], inner)))
         first, at = last, end

@@ -80,13 +80,13 @@ def pair_up(keys: Hashes, rows: NDArray[np.int64], count: int, bucket: int = 128
 
 def union(parts: Iterable[Candidates], count: int) -> Candidates:
     """The candidates among ``count`` rows that were found in parts: no key may be in two of them."""
-    found, fresh, missed = np.empty(0, np.int64), [np.empty(0, np.int64)], np.zeros(count, np.int64)
+    pairs, fresh, missed = np.empty(0, np.int64), [np.empty(0, np.int64)], np.zeros(count, np.int64)
     for part in parts:
         missed += part.missed
         fresh.append(part.pairs[:, 1] * count + part.pairs[:, 0])
-        if sum(map(len, fresh)) > max(MANY, len(found)):  # so that each pair is sorted a few times only
-            found, fresh = distinct(np.concatenate([found, *fresh])), []
-    return Candidates(_pairs(distinct(np.concatenate([found, *fresh])), count), missed)
+        if sum(map(len, fresh)) > max(MANY, len(pairs)):  # so that each pair is sorted a few times only
+            pairs, fresh = distinct(np.concatenate([pairs, *fresh])), []
+    return Candidates(_pairs(distinct(np.concatenate([pairs, *fresh])), count), missed)
 
 
 def _pairs(codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -280,7 +280,7 @@ def _hash_spans(
 
 
 def _hash_plainly(texts: Sequence[str], signing: Signing) -> list[Hashes]:
-    found = []
+    hashes = []
     for text in texts:
         units = _fnv(*_units(text, signing.unit))
         size = min(signing.shingle, len(units))
@@ -288,8 +288,8 @@ def _hash_plainly(texts: Sequence[str], signing: Signing) -> list[Hashes]:
         for i in range(size):
             keys = (keys ^ units[i : i + len(keys)]) * np.uint64(0x9E3779B97F4A7C15)
             keys ^= keys >> np.uint64(29)
-        found.append(distinct(keys))
-    return found
+        hashes.append(distinct(keys))
+    return hashes
 
 
 def _units(text: str, unit: Unit) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:

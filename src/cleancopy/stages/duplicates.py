@@ -160,14 +160,14 @@ def find_duplicates(
     keepers, inside = _near(pairs, verifier, policy)
     _contain(inside, keepers, verifier, policy)
     missed = {i: int(proposed.found.missed[i]) for i in np.flatnonzero(proposed.found.missed).tolist()}
-    found = {
+    copies_of = {
         rows[i].doc_id: _duplicate(rows[i], rows[k], verifier.fact(k, i).overlap, policy, missed.get(i, 0))
         for i, k in keepers.items()
     }
     for copy, first in copies:
-        found[copy.doc_id] = _copy(copy, first, found.get(first.doc_id))
+        copies_of[copy.doc_id] = _copy(copy, first, copies_of.get(first.doc_id))
     return DuplicateSet(
-        tuple(found[doc_id] for doc_id in sorted(found)),
+        tuple(copies_of[doc_id] for doc_id in sorted(copies_of)),
         verifier.measured(),
         len(pairs),
         {rows[i].doc_id: count for i, count in missed.items()},
@@ -218,8 +218,8 @@ def propose_from_signatures(documents: Sequence[Candidate], policy: DuplicatePol
     signatures = _matrix(documents, policy)
     everyone = np.arange(len(documents))
     count = len(documents)
-    found = union((pair_up(keys, everyone, count, BUCKET) for keys in bands_of(signatures).T), count)
-    return Proposed(found, sketches(signatures), np.empty((0, 6), np.int64))
+    pairs = union((pair_up(keys, everyone, count, BUCKET) for keys in bands_of(signatures).T), count)
+    return Proposed(pairs, sketches(signatures), np.empty((0, 6), np.int64))
 
 
 def _matrix(documents: Sequence[Candidate], policy: DuplicatePolicy) -> NDArray[np.uint32]:
@@ -241,18 +241,18 @@ def filter_by_estimate(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The pairs that match or that the estimate does not rule out; and of these the ones to measure."""
     pairs = proposed.found.pairs
-    left, right, shared, known = verifier.known(pairs)
+    left, right, shared, measured = verifier.known(pairs)
     hopeful = shared >= policy.jaccard * (left + right - shared)
     hopeful |= shared >= policy.containment * np.minimum(left, right)
-    unknown = pairs[~known]
+    unknown = pairs[~measured]
     words = np.array([d.words for d in documents], np.float64)[unknown]
     # At Jaccard 0.8 an estimate over P permutations has a standard deviation of 0.42 / sqrt(P): the margin is
     # four of them. Containment follows from Jaccard similarity and the two lengths.
     upper = estimates(proposed.sketched, unknown, policy.num_perm) + 1.8 / math.sqrt(policy.num_perm)
     upper = np.minimum(1.0, upper)
     contained = upper / (1 + upper) * words.sum(axis=1) / words.min(axis=1, initial=np.inf)
-    hopeful[~known] = (upper >= policy.jaccard) | (contained >= policy.containment)
-    return pairs[hopeful], pairs[hopeful & ~known]
+    hopeful[~measured] = (upper >= policy.jaccard) | (contained >= policy.containment)
+    return pairs[hopeful], pairs[hopeful & ~measured]
 
 
 # --- verification
@@ -297,11 +297,11 @@ class PairVerifier:
         """What is known of two rows, measured if need be."""
         if left > right:
             return self.fact(right, left).reverse
-        found = self.told(left, right)
-        if found is None:
-            found = Fact(overlap(self._hashes_of(left), self._hashes_of(right)))
-            self._new[left, right] = found
-        return found
+        fact = self.told(left, right)
+        if fact is None:
+            fact = Fact(overlap(self._hashes_of(left), self._hashes_of(right)))
+            self._new[left, right] = fact
+        return fact
 
     def told(self, left: int, right: int) -> Fact | None:
         """What is known of two rows so far."""
@@ -314,11 +314,11 @@ class PairVerifier:
         """Whether each of two rows has a number or name that the other has not."""
         if left > right:
             left, right = right, left
-        found = self.fact(left, right)
-        if found.conflict is None:
+        fact = self.fact(left, right)
+        if fact.conflict is None:
             conflict = slot_conflict(self._text_of(left), self._text_of(right)) is not None
-            found = self._new[left, right] = Fact(found.overlap, conflict)
-        return bool(found.conflict)
+            fact = self._new[left, right] = Fact(fact.overlap, conflict)
+        return bool(fact.conflict)
 
     def expect_texts(self, rows: Collection[int]) -> None:
         """The texts of these rows may be asked for: all of them are read when the first one is."""
@@ -367,8 +367,8 @@ class PairVerifier:
                 ahead.append(other)
         return ahead
 
-    def _hash(self, found: Iterable[tuple[int, str]]) -> None:
-        texts = iter(found)
+    def _hash(self, numbered: Iterable[tuple[int, str]]) -> None:
+        texts = iter(numbered)
         while batch := list(islice(texts, AHEAD)):
             hashes = shingle_hashes([text for _, text in batch], self._signing)
             self._size += sum(map(len, hashes))
@@ -414,11 +414,11 @@ def _near(
     for left, right in _rows(pairs):
         if left in keepers or right in keepers:
             continue
-        found = verifier.fact(left, right).overlap
-        if found.jaccard >= policy.jaccard:
+        shares = verifier.fact(left, right).overlap
+        if shares.jaccard >= policy.jaccard:
             keepers[right] = left
-        elif found.containment >= policy.containment:
-            smaller = (found.left, left, right) if found.left < found.right else (found.right, right, left)
+        elif shares.containment >= policy.containment:
+            smaller = (shares.left, left, right) if shares.left < shares.right else (shares.right, right, left)
             inside.append(smaller)
     return keepers, inside
 
@@ -441,10 +441,10 @@ def _contain(
     copies: dict[int, list[int]] = {}
     for copy, keeper in keepers.items():
         copies.setdefault(keeper, []).append(copy)
-    ordered = sorted(inside, key=lambda one: (-one[0], one[1], one[2]))
+    ordered = sorted(inside, key=lambda row_moved: (-row_moved[0], row_moved[1], row_moved[2]))
     for start in range(0, len(ordered), TOGETHER):
         part = ordered[start : start + TOGETHER]
-        pairs = [(larger, one) for _, row, larger in part for one in (row, *copies.get(row, ()))]
+        pairs = [(larger, row_moved) for _, row, larger in part for row_moved in (row, *copies.get(row, ()))]
         verifier.expect_texts(
             {row for pair in pairs if _stands_for(verifier.told(*pair), policy) is None for row in pair}
         )
@@ -452,7 +452,7 @@ def _contain(
             if row in keepers or larger in keepers:
                 continue
             moved = [row, *copies.get(row, ())]
-            if all(_contains(larger, one, verifier, policy) for one in moved):
+            if all(_contains(larger, row_moved, verifier, policy) for row_moved in moved):
                 keepers.update(dict.fromkeys(moved, larger))
                 copies.setdefault(larger, []).extend(moved)
 
@@ -467,10 +467,10 @@ def _stands_for(fact: Fact | None, policy: DuplicatePolicy) -> bool | None:
     """Whether the left text stands for the right one: near, or containing it; None where that is open."""
     if fact is None:
         return None
-    found = fact.overlap
-    if found.jaccard >= policy.jaccard or found.shared == found.right:
+    shares = fact.overlap
+    if shares.jaccard >= policy.jaccard or shares.shared == shares.right:
         return True
-    if found.shared < policy.containment * found.right:
+    if shares.shared < policy.containment * shares.right:
         return False
     return None if fact.conflict is None else not fact.conflict
 
@@ -479,19 +479,19 @@ def _stands_for(fact: Fact | None, policy: DuplicatePolicy) -> bool | None:
 
 
 def _duplicate(
-    copy: Candidate, keeper: Candidate, found: Overlap, policy: DuplicatePolicy, missed: int
+    copy: Candidate, keeper: Candidate, shares: Overlap, policy: DuplicatePolicy, missed: int
 ) -> Duplicate:
-    rule: Rule = "near" if found.jaccard >= policy.jaccard else "contained"
-    share = found.shared / found.right
+    rule: Rule = "near" if shares.jaccard >= policy.jaccard else "contained"
+    share = shares.shared / shares.right
     what = f"{policy.shingle}-word shingles"
     reason = f"{share:.0%} of its {what} stand in {keeper.doc_id}, which is the larger"
     if rule == "near":
-        reason = f"shares {found.jaccard:.0%} of all {what} with {keeper.doc_id}, which {_why(keeper, copy)}"
-    evidence = {"shared": found.shared, "shingles": found.right, "keeper_shingles": found.left}
+        reason = f"shares {shares.jaccard:.0%} of all {what} with {keeper.doc_id}, which {_why(keeper, copy)}"
+    evidence = {"shared": shares.shared, "shingles": shares.right, "keeper_shingles": shares.left}
     if missed:
         evidence["overflow"] = missed
     return Duplicate(
-        copy.doc_id, keeper.doc_id, rule, round(found.jaccard, 4), round(share, 4), reason, evidence
+        copy.doc_id, keeper.doc_id, rule, round(shares.jaccard, 4), round(share, 4), reason, evidence
     )
 
 

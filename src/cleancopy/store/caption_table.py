@@ -166,8 +166,8 @@ def refresh(root: StorePath, policy: CaptionPolicy | None = None) -> None:
     before = load(root, policy)
     table, new = _caught_up(root, before)
     live = _of_versions(table.rows, _latest(root, "live"))
-    found = cluster(columns_of_table(live), table.verdicts, policy).new
-    verdicts = _verdicts([_verdict_table(table.verdicts), _verdict_table(found)])
+    judged = cluster(columns_of_table(live), table.verdicts, policy).new
+    verdicts = _verdicts([_verdict_table(table.verdicts), _verdict_table(judged)])
     table = replace(table, verdicts=verdicts)
     merge = len(before.row_files) >= MOST_FILES or _has_rows_of_gone(root, before.rows)
     if merge:
@@ -178,7 +178,7 @@ def refresh(root: StorePath, policy: CaptionPolicy | None = None) -> None:
     if len(before.verdict_files) >= MOST_FILES:
         table = replace(table, verdict_files=_written(root, "verdicts", _verdict_table(verdicts)))
     else:
-        added = _written(root, "verdicts", _verdict_table(found))
+        added = _written(root, "verdicts", _verdict_table(judged))
         table = replace(table, verdict_files=(*before.verdict_files, *added))
     same = (table.row_files, table.verdict_files) == (before.row_files, before.verdict_files)
     if not same or (_manifest(root) is not None and is_behind(root)):
@@ -219,9 +219,11 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
             yield home / "manifest.json", "is missing"
         return
     files = [File(**file) for kind in ("rows", "verdicts") for file in manifest[kind]]
-    found = [(home / file.name, why) for file in files if (why := _fault(home / file.name, file, content=True))]
-    yield from found
-    if not found:
+    faulty = [
+        (home / file.name, why) for file in files if (why := _fault(home / file.name, file, content=True))
+    ]
+    yield from faulty
+    if not faulty:
         there = pa.concat_tables([SCHEMA.empty_table(), *(_read(root, File(**f)) for f in manifest["rows"])])
         lacking = _having_captions(root) - set(there["version_id"].to_pylist())
         if lacking:
@@ -233,10 +235,10 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
 
 def mend(root: StorePath) -> int:
     """Make the table again where it is not as it was written; how many faults it had."""
-    found = len(list(faults(root)))
-    if found:
+    count = len(list(faults(root)))
+    if count:
         rebuild(root)
-    return found
+    return count
 
 
 # ---- what documents have
@@ -244,8 +246,8 @@ def mend(root: StorePath) -> int:
 
 def _caught_up(root: StorePath, table: CaptionTable) -> tuple[CaptionTable, pa.Table]:
     """The table with the captions of latest versions that it lacks, and the rows that were new."""
-    known = set(table.rows["version_id"].to_pylist())
-    lacking = {doc for version, doc in _captioned(root).items() if version not in known}
+    held = set(table.rows["version_id"].to_pylist())
+    lacking = {doc for version, doc in _captioned(root).items() if version not in held}
     new = rows_of(_captions(root, lacking))
     return replace(table, rows=pa.concat_tables([table.rows, new])), new
 
@@ -260,15 +262,17 @@ def _captions(root: StorePath, documents: set[str]) -> Iterator[Caption]:
 
 def _captioned(root: StorePath) -> dict[str, str]:
     """The latest versions that have captions and are not gone, each with its document."""
-    found: dict[str, str] = {}
+    documents: dict[str, str] = {}
     for batch in tables.latest_batches(root, ["doc_id", "version_id", "status", "media"]):
         some = pc.and_(
             pc.greater(pc.list_value_length(batch.column("media")), 0),
             pc.not_equal(batch.column("status"), "gone"),
         )
         chosen = batch.select(["doc_id", "version_id"]).filter(some)
-        found |= zip(chosen.column("version_id").to_pylist(), chosen.column("doc_id").to_pylist(), strict=True)
-    return found
+        documents |= zip(
+            chosen.column("version_id").to_pylist(), chosen.column("doc_id").to_pylist(), strict=True
+        )
+    return documents
 
 
 def _is_of_before(root: StorePath) -> bool:

@@ -68,8 +68,8 @@ def decided(
     if chrome is None:
         raise PolicyError(f"{site}: no chrome was learned for this site; see cleancopy chrome list")
     changed = with_decision(chrome, entry, decision, day)
-    before = {one.key: one for one in chrome.entries}
-    after = {one.key: one for one in changed.entries}
+    before = {item.key: item for item in chrome.entries}
+    after = {item.key: item for item in changed.entries}
     keys = [key for key in before | after if before.get(key) != after.get(key)]
     key = keys[0] if keys else entry_named(chrome, entry, new=True).key
     return changed, (after | before)[key] if decision is None else (before | after)[key]

@@ -136,8 +136,10 @@ def read(path: StorePath) -> Compaction:
 def plan(files: Sequence[DataFile], at_least: int = AT_LEAST, target: int = TARGET) -> list[list[DataFile]]:
     """Which files are to become one: small ones with files of their like, up to ``target`` bytes together."""
     groups: list[list[DataFile]] = [[]]
-    for file in sorted((one for one in files if one.size < target), key=lambda one: (one.size, one.path)):
-        total = sum(one.size for one in groups[-1])
+    for file in sorted(
+        (small for small in files if small.size < target), key=lambda small: (small.size, small.path)
+    ):
+        total = sum(small.size for small in groups[-1])
         if groups[-1] and (file.size > RATIO * total or total + file.size > target):
             groups.append([])
         groups[-1].append(file)
@@ -193,11 +195,11 @@ def check(root: StorePath, table: TableName, file: DataFile) -> None:
 def _rows(root: StorePath, table: TableName, group: Sequence[DataFile]) -> pa.Table:
     """The rows of data files as readers see them."""
     schema = data_files.SCHEMAS[table]
-    found = []
-    for one in group:
-        with data_files.parquet(table_folder(root, table) / one.path) as file:
-            found.append(_adapted(file.read(), schema))
-    return pa.concat_tables(found).combine_chunks()
+    parts = []
+    for file in group:
+        with data_files.parquet(table_folder(root, table) / file.path) as opened:
+            parts.append(_adapted(opened.read(), schema))
+    return pa.concat_tables(parts).combine_chunks()
 
 
 def _adapted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -277,7 +279,7 @@ def _to_json(record: Compaction) -> bytes:
 def _paths(root: StorePath, kind: str) -> list[StorePath]:
     names = list_names(folder(root), "listing the compactions")
     return sorted(
-        folder(root) / name for name in names if (found := _RECORD.fullmatch(name)) and found[2] == kind
+        folder(root) / name for name in names if (match := _RECORD.fullmatch(name)) and match[2] == kind
     )
 
 
@@ -318,8 +320,8 @@ def recover(root: StorePath) -> list[int]:
 def is_lost(root: StorePath, record: Compaction, done: Sequence[Compaction]) -> bool:
     """Whether the log has the files that a compaction took, all of them, and not the one that it brought."""
     there = active(root, record.table)
-    later = any(record.added in one.removed for one in done)
-    return not later and record.added.path not in there and {one.path for one in record.removed} <= there
+    later = any(record.added in file.removed for file in done)
+    return not later and record.added.path not in there and {file.path for file in record.removed} <= there
 
 
 def _mend(root: StorePath, record: Compaction) -> None:

@@ -193,8 +193,8 @@ def readable(path: StorePath) -> Iterator[None]:
                     raise pa.ArrowInvalid(str(error)) from error
                 raise
     except (DeltaError, pa.ArrowException) as error:
-        if known := explain(path, error):
-            raise known from error
+        if explained := explain(path, error):
+            raise explained from error
         cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise StoreError(
             f"{path}: the table is damaged ({cause}); restore this folder from a backup, the raw captures in "

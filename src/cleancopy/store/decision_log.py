@@ -91,12 +91,14 @@ def read_all(root: StorePath) -> list[Decision]:
     return [line.decision for line in _lines(path(root), read_versioned(path(root))[0])]
 
 
-def append(root: StorePath, made: Decision) -> Decision:
+def append(root: StorePath, decision: Decision) -> Decision:
     """The decision with its number, time and author, once it stands in the file."""
     file = path(root)
     content, mark = read_versioned(file)
     lines = _sealed(_lines(file, content))
-    numbered = replace(made, number=_next_number(root, lines), time=_now(), by=made.by or current_user())
+    numbered = replace(
+        decision, number=_next_number(root, lines), time=_now(), by=decision.by or current_user()
+    )
     _write(root, [*lines, _seal(numbered, lines[-1].chain if lines else "")], mark)
     return numbered
 
@@ -134,20 +136,20 @@ def lost_decisions(root: StorePath, released: str = "") -> dict[int, str]:
             missing = range(last + 1, number)
             lost |= dict.fromkeys(missing, "is missing") or {number: "was altered"}
         before, last = line.chain, number
-    for known in filter(None, (released, read_versioned(head_path(root))[0].decode().strip())):
-        lost |= {number: why for number, why in _behind(lines, known) if number not in lost}
+    for head in filter(None, (released, read_versioned(head_path(root))[0].decode().strip())):
+        lost |= {number: why for number, why in _behind(lines, head) if number not in lost}
     return lost
 
 
-def _behind(lines: Iterable[_Line], known: str) -> Iterator[tuple[int, str]]:
+def _behind(lines: Iterable[_Line], head: str) -> Iterator[tuple[int, str]]:
     """What a record lacks of the one that had a head."""
     lines = list(lines)
-    if any(line.head == known or known in line.decision.heads for line in lines):
+    if any(line.head == head or head in line.decision.heads for line in lines):
         return
-    number = int(known.partition(":")[0])
+    number = int(head.partition(":")[0])
     there = {line.decision.number for line in lines}
-    missing = [one for one in range(1, number + 1) if one not in there]
-    yield from ((one, "is missing") for one in missing)
+    missing = [absent for absent in range(1, number + 1) if absent not in there]
+    yield from ((absent, "is missing") for absent in missing)
     if not missing:
         yield number, "is another one than the last release knows"
 
@@ -173,13 +175,13 @@ def forget(root: StorePath, numbers: Collection[int], released: str, note: str =
     content, mark = read_versioned(path(root))
     lines = _lines(path(root), content)
     noted = read_versioned(head_path(root))[0].decode().strip()
-    heads = tuple(sorted({one for one in (released, noted) if one}))
+    heads = tuple(sorted({known_number for known_number in (released, noted) if known_number}))
     kept = _chained(line.decision for line in lines if line.decision.number not in lost)
-    number = max(_next_number(root, lines), *(one + 1 for one in lost))
+    number = max(_next_number(root, lines), *(known_number + 1 for known_number in lost))
     target = ",".join(map(str, sorted(lost)))
-    made = Decision(number, "forget", target, _now(), note, by=by or current_user(), heads=heads)
-    _write(root, [*kept, _seal(made, kept[-1].chain if kept else "")], mark)
-    return made
+    decision = Decision(number, "forget", target, _now(), note, by=by or current_user(), heads=heads)
+    _write(root, [*kept, _seal(decision, kept[-1].chain if kept else "")], mark)
+    return decision
 
 
 def current_user() -> str:

@@ -42,7 +42,9 @@ class Decisions:
 
     def with_restored_cuts(self, document: Document) -> Document:
         """The document without the cuts that are to stay."""
-        texts = {one.text for one in self._of("restore", document.doc_id) if one.text is not None}
+        texts = {
+            decision.text for decision in self._of("restore", document.doc_id) if decision.text is not None
+        }
         if not texts:
             return document
         kept = [cut for cut in document.cuts if cut_text(document, cut) not in texts]
@@ -50,11 +52,11 @@ class Decisions:
 
     def has_restored_cuts(self, document: str) -> bool:
         """Whether some cut of a document is to stay."""
-        return any(one.text is not None for one in self._of("restore", document))
+        return any(decision.text is not None for decision in self._of("restore", document))
 
     def with_restored_part(self, parts: Mapping[str, str], document: str) -> dict[str, str]:
         """The parts of a version of a document with these decisions on its cuts."""
-        texts = sorted(one.text for one in self._of("restore", document) if one.text is not None)
+        texts = sorted(decision.text for decision in self._of("restore", document) if decision.text is not None)
         digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
         others = {name: part for name, part in parts.items() if name != RESTORED}
         return others | ({RESTORED: digest} if texts else {})
@@ -66,7 +68,7 @@ class Decisions:
     @property
     def takes_down(self) -> bool:
         """Whether anything is taken down."""
-        return any(one.kind == "takedown" for one in self.made)
+        return any(decision.kind == "takedown" for decision in self.made)
 
     def pinned(self, document: str) -> bool:
         """Whether a document's text stays as it is."""
@@ -74,7 +76,7 @@ class Decisions:
 
     def stands_alone(self, document: str) -> bool:
         """Whether a document is to stand by itself, though it is a copy."""
-        return any(one.text is None for one in self._of("restore", document))
+        return any(decision.text is None for decision in self._of("restore", document))
 
     def takedown_of(self, key: str, url: str | None, site: str | None, payload: str | None) -> Decision | None:
         """The takedown that a capture falls under, by its key, address, site or payload."""
@@ -82,29 +84,29 @@ class Decisions:
             return None
         document = doc_id(key)
         names = {document, f"url:{url}", f"url:{key}", f"site:{site}", f"capture:{payload}"}
-        takedowns = (one for one in self.made if one.kind == "takedown")
+        takedowns = (decision for decision in self.made if decision.kind == "takedown")
         return next(
             (
-                one
-                for one in takedowns
+                decision
+                for decision in takedowns
                 # Under another name it is the same page, but for the copies that stay.
-                if one.target in names or (payload in one.payloads and document not in one.copies)
+                if decision.target in names
+                or (payload in decision.payloads and document not in decision.copies)
             ),
             None,
         )
 
     def rejection(self, entry: LedgerEntry) -> str | None:
         """Why a capture is not to be read; None where nothing speaks against it."""
-        found = self.takedown_of(entry.key, entry.url, entry.site, entry.payload_sha256)
-        if found is None:
+        takedown = self.takedown_of(entry.key, entry.url, entry.site, entry.payload_sha256)
+        if takedown is None:
             return None
-        why = f" ({found.note})" if found.note else ""
-        return (
-            f"was taken down by decision {found.number}{why}; cleancopy decisions undo {found.number} allows it"
-        )
+        why = f" ({takedown.note})" if takedown.note else ""
+        number = takedown.number
+        return f"was taken down by decision {number}{why}; cleancopy decisions undo {number} allows it"
 
     def _of(self, kind: DecisionKind, document: str) -> Iterator[Decision]:
-        return (one for one in self.made if one.kind == kind and one.target == document)
+        return (decision for decision in self.made if decision.kind == kind and decision.target == document)
 
 
 def cut_text(document: Document, cut: Cut) -> str:
@@ -114,21 +116,27 @@ def cut_text(document: Document, cut: Cut) -> str:
 
 def read(root: StorePath) -> Decisions:
     """The decisions that hold."""
-    made = read_all(root)
-    undone = {int(one.target) for one in made if one.kind == "undo"}
-    return Decisions(tuple(one for one in made if one.kind not in _NO_STATE and one.number not in undone))
+    decisions = read_all(root)
+    undone = {int(decision.target) for decision in decisions if decision.kind == "undo"}
+    return Decisions(
+        tuple(
+            decision
+            for decision in decisions
+            if decision.kind not in _NO_STATE and decision.number not in undone
+        )
+    )
 
 
 def holding(root: StorePath) -> frozenset[int]:
     """The numbers of the decisions that hold, on chrome, too: of each entry of a chrome the last one does."""
-    last = {one.target: one for one in read_all(root) if one.kind.startswith("chrome-")}
-    on_chrome = {one.number for one in last.values() if one.kind != "chrome-undo"}
-    return frozenset({one.number for one in read(root).made} | on_chrome)
+    last = {decision.target: decision for decision in read_all(root) if decision.kind.startswith("chrome-")}
+    on_chrome = {decision.number for decision in last.values() if decision.kind != "chrome-undo"}
+    return frozenset({decision.number for decision in read(root).made} | on_chrome)
 
 
 def purged(root: StorePath) -> Callable[[archive.ArchiveRef], bool]:
     """Whether takedowns have overwritten a record in the archive; undoing them brings nothing back."""
-    names = {name for one in read_all(root) for name in one.purged}
+    names = {name for decision in read_all(root) for name in decision.purged}
     return lambda ref: record_name(ref) in names or ref.record_id in names
 
 
@@ -139,7 +147,7 @@ def record_name(ref: archive.ArchiveRef) -> str:
 
 def unpurged(root: StorePath) -> list[archive.ArchiveRef]:
     """The records that were to be purged and still have their bytes: a takedown was cut short."""
-    names = {name for one in read_all(root) for name in one.purged}
+    names = {name for decision in read_all(root) for name in decision.purged}
     if not names:
         return []
     named = {archive.ArchiveRef(**row["archive"]) for row in captures(root) if row["archive"]}
@@ -160,20 +168,20 @@ _NAMED_BY = ["doc_id", "version_id", "key", "url", "site", "payload_sha256"]
 _READ = [*_NAMED_BY, "outcome", "fingerprint"]
 
 
-def taken_down(root: StorePath, made: Decisions, as_of: int | None = None) -> frozenset[str]:
+def taken_down(root: StorePath, decisions: Decisions, as_of: int | None = None) -> frozenset[str]:
     """The stored documents that are to be down: their text, now or in a release, is of a capture that is.
 
     That is the capture that made the latest version, or one that only confirmed it.
     """
-    if not made.takes_down:
+    if not decisions.takes_down:
         return frozenset()
     latest = _tuples(tables.latest(root, columns=_NAMED_BY, as_of=as_of))
-    down = {document for document, _, *named in latest if made.takedown_of(*named)}
+    down = {document for document, _, *named in latest if decisions.takedown_of(*named)}
     texts = {(document, version) for document, version, *_ in latest if document not in down}
     for document, version, *named, outcome, made_by in _tuples(tables.captures(root, columns=_READ)):
         # Without a fingerprint is what has another text, and waits to become a version.
         confirmed = outcome != "rejected" and made_by and (document, version) in texts
-        if confirmed and made.takedown_of(*named):
+        if confirmed and decisions.takedown_of(*named):
             down.add(document)
     return frozenset(down)
 

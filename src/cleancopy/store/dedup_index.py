@@ -137,8 +137,8 @@ def add(index: Index, digests: Sequence[str], signatures: NDArray[np.uint32]) ->
     """
     _, first = np.unique(np.array(digests, str), return_index=True)
     packed = packed_digests([digests[i] for i in first.tolist()])
-    known = pc.index_in(index.digests, packed).drop_null().to_numpy()
-    chosen = np.setdiff1d(np.arange(len(first)), known)
+    held = pc.index_in(index.digests, packed).drop_null().to_numpy()
+    chosen = np.setdiff1d(np.arange(len(first)), held)
     if not len(chosen):
         return index
     packed, new = packed.take(pa.array(chosen)), first[chosen]
@@ -156,8 +156,8 @@ def add(index: Index, digests: Sequence[str], signatures: NDArray[np.uint32]) ->
 
 def lacking(index: Index, digests: Sequence[str]) -> list[str]:
     """Those of the digests that the index has no text for, in their order."""
-    known = pc.is_valid(pc.index_in(packed_digests(digests), index.digests)).to_numpy(zero_copy_only=False)
-    return [digests[i] for i in np.flatnonzero(~known).tolist()]
+    held = pc.is_valid(pc.index_in(packed_digests(digests), index.digests)).to_numpy(zero_copy_only=False)
+    return [digests[i] for i in np.flatnonzero(~held).tolist()]
 
 
 def catch_up(index: Index, root: StorePath, documents: Collection[str] | None = None) -> Index:
@@ -203,12 +203,12 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
     except (ValueError, KeyError, TypeError) as error:
         yield path, f"is not a manifest ({error})"
         return
-    found = [(path.parent / file.name, file) for kind in KINDS for file in files[kind]]
-    wrong = [(place, why) for place, file in found if (why := file_fault(place, file, content=True))]
+    listed = [(path.parent / file.name, file) for kind in KINDS for file in files[kind]]
+    wrong = [(place, why) for place, file in listed if (why := file_fault(place, file, content=True))]
     yield from wrong or _lacking(path, files["texts"], wanted)
-    named = {place.name for place, _ in found}
+    named = {place.name for place, _ in listed}
     if not is_shared(path):  # what other machines write is not known
-        yield from ((one, "no index names this file") for one in unnamed_files(folder(root), named))
+        yield from ((stray, "no index names this file") for stray in unnamed_files(folder(root), named))
 
 
 def mend(root: StorePath) -> int:
@@ -217,8 +217,8 @@ def mend(root: StorePath) -> int:
     For a run that holds the writing lock. Where the manifest is lost, nobody knows here how texts are signed:
     then what is left of it is removed, and the next ingest makes it.
     """
-    found = list(faults(root))
-    if not found:
+    faulty = list(faults(root))
+    if not faulty:
         return 0
     signing = _signing(root)
     if signing:
@@ -226,14 +226,14 @@ def mend(root: StorePath) -> int:
     else:
         (root / "index" / "manifest.json").unlink(missing_ok=True)
         sweep(Index(folder(root), Signing()))
-    return len(found)
+    return len(faulty)
 
 
 def _signing(root: StorePath) -> Signing | None:
     """How the texts of an index were signed; None where its manifest does not say it, or not as we would."""
     try:
         _, settings = _parsed(_state(root / "index" / "manifest.json")[0])
-        signing = Signing(**{one.name: settings[one.name] for one in fields(Signing)})
+        signing = Signing(**{setting.name: settings[setting.name] for setting in fields(Signing)})
     except (ValueError, KeyError, TypeError):
         return None
     return signing if settings == _settings(signing) else None
@@ -266,10 +266,10 @@ def _lacking(path: StorePath, files: Iterable[File], wanted: set[bytes]) -> Iter
 
 def propose(index: Index, documents: Sequence[Candidate]) -> Proposed:
     """The pairs to look at among documents sorted by preference; their texts must be in the index."""
-    found = pc.index_in(packed_digests([document.text_sha256 for document in documents]), index.digests)
-    if found.null_count:
-        raise ValueError(f"{found.null_count} texts are not in the index: add them before")
-    numbers = found.to_numpy().astype(np.int64)
+    places = pc.index_in(packed_digests([document.text_sha256 for document in documents]), index.digests)
+    if places.null_count:
+        raise ValueError(f"{places.null_count} texts are not in the index: add them before")
+    numbers = places.to_numpy().astype(np.int64)
     rows = np.full(len(index.digests), -1)
     rows[numbers] = np.arange(len(numbers))
     parts = index.partitions
@@ -285,8 +285,8 @@ def candidates(
     ``rows`` gives the row of each text by its number, -1 for a text that is to be left out. Reads the files,
     changes nothing; ``repetition.union`` over all partitions is what one partition gives.
     """
-    keys, found = _shared(index, rows, partition, partitions)
-    return pair_up(keys, found, int(rows.max(initial=-1)) + 1, bucket)
+    keys, holders = _shared(index, rows, partition, partitions)
+    return pair_up(keys, holders, int(rows.max(initial=-1)) + 1, bucket)
 
 
 def commit(index: Index, measured: Facts) -> Index:
@@ -372,10 +372,10 @@ def _settings(signing: Signing) -> dict[str, Any]:
     return {"format": FORMAT, "normalisation": NORMALISATION, **bands, **asdict(signing)}
 
 
-def _check_settings(path: StorePath, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    differing = [name for name in wanted if found.get(name) != wanted[name]]
+def _check_settings(path: StorePath, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    differing = [name for name in wanted if stored.get(name) != wanted[name]]
     if differing:
-        was = ", ".join(f"{name} {found.get(name)!r} (now {wanted[name]!r})" for name in differing)
+        was = ", ".join(f"{name} {stored.get(name)!r} (now {wanted[name]!r})" for name in differing)
         raise StoreError(
             f"{path}: the index was made with {was}, and signatures made otherwise cannot be compared; set "
             f"[duplicates] in the policy as it was, or remove the folder {path.parent}: the next ingest makes "
@@ -394,16 +394,16 @@ def _shared(
     Each file is sorted, so the few shared keys are found without merging the many others.
     """
     files = sorted(index.bands, key=lambda file: -file.rows)
-    found = [read_slice(index.folder / file.name, partition, partitions) for file in files]
-    marks = [_repeated(keys) for keys, _ in found]
-    for i, (keys, _) in enumerate(found):
-        for (others, _), mark in zip(found[i + 1 :], marks[i + 1 :], strict=True):
+    slices = [read_slice(index.folder / file.name, partition, partitions) for file in files]
+    marks = [_repeated(keys) for keys, _ in slices]
+    for i, (keys, _) in enumerate(slices):
+        for (others, _), mark in zip(slices[i + 1 :], marks[i + 1 :], strict=True):
             at = np.searchsorted(keys, others)
             hit = _equal(keys, at, others)
             marks[i][at[hit]] = True
             mark[hit] = True
-    shared = np.concatenate([np.empty(0, np.uint64), *(k[m] for (k, _), m in zip(found, marks, strict=True))])
-    numbers = [np.empty(0, np.uint32), *(n[m] for (_, n), m in zip(found, marks, strict=True))]
+    shared = np.concatenate([np.empty(0, np.uint64), *(k[m] for (k, _), m in zip(slices, marks, strict=True))])
+    numbers = [np.empty(0, np.uint32), *(n[m] for (_, n), m in zip(slices, marks, strict=True))]
     having = rows[np.concatenate(numbers)]
     order = np.argsort(having, kind="stable")
     order = order[np.searchsorted(having, 0, sorter=order) :]
@@ -422,19 +422,19 @@ def _repeated(keys: Hashes) -> NDArray[np.bool_]:
 def _equal(keys: Hashes, at: NDArray[np.int64], others: Hashes) -> NDArray[np.int64]:
     """Where ``others`` are equal to the key at their place."""
     inside = np.flatnonzero(at < len(keys))
-    found: NDArray[np.int64] = inside[keys[at[inside]] == others[inside]]
-    return found
+    equal: NDArray[np.int64] = inside[keys[at[inside]] == others[inside]]
+    return equal
 
 
 def _facts(index: Index, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """What is known of pairs of these rows: see ``Proposed``."""
-    found = [np.empty((0, 6), np.int64)]
+    parts = [np.empty((0, 6), np.int64)]
     for file in index.pairs:
         columns = [column.to_numpy() for column in read_file(index, file).columns]
         columns[:2] = rows[columns[0]], rows[columns[1]]
         here = (columns[0] >= 0) & (columns[1] >= 0)
-        found.append(np.stack([column[here].astype(np.int64) for column in columns], axis=1))
-    return np.concatenate(found)
+        parts.append(np.stack([column[here].astype(np.int64) for column in columns], axis=1))
+    return np.concatenate(parts)
 
 
 def _pairs(index: Index, measured: Facts) -> pa.Table:

@@ -80,8 +80,8 @@ def file_fault(path: StorePath, file: File, content: bool = False) -> str | None
         return "is missing"
     if (size := path.stat().st_size) != file.size:
         return f"has {size} bytes instead of {file.size}"
-    if content and file.sha256 and (found := file_digest(path)) != file.sha256:
-        return f"was altered: its SHA-256 is {found[:12]}..., not {file.sha256[:12]}..."
+    if content and file.sha256 and (digest := file_digest(path)) != file.sha256:
+        return f"was altered: its SHA-256 is {digest[:12]}..., not {file.sha256[:12]}..."
     return None
 
 
@@ -212,8 +212,8 @@ def _joined(index: Index, kind: Kind, files: Sequence[File]) -> Iterator[pa.Tabl
         return
     parts = -(-sum(file.rows for file in files) // ENTRIES)
     for part in range(parts):
-        found = [read_slice(index.folder / file.name, part, parts) for file in files]
-        yield sorted_bands(*map(np.concatenate, zip(*found, strict=True)))
+        slices = [read_slice(index.folder / file.name, part, parts) for file in files]
+        yield sorted_bands(*map(np.concatenate, zip(*slices, strict=True)))
 
 
 def sweep(index: Index) -> None:

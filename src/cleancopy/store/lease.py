@@ -115,11 +115,11 @@ def _acquire(path: ObjectPath, wait: float) -> _Lease:
     mine, content = _content(holder, 0), b""
     for content, tag, dead in _looks(path, wait):
         if not tag:
-            if made := path.create(mine):
+            if tag_now := path.create(mine):
                 _check_conditions(path)
-                return _Lease(path, made, holder)
-        elif (content == _FREE or dead) and (made := path.replace(mine, tag)):
-            return _Lease(path, made, holder)
+                return _Lease(path, tag_now, holder)
+        elif (content == _FREE or dead) and (tag_now := path.replace(mine, tag)):
+            return _Lease(path, tag_now, holder)
     raise Busy(
         f"{path}: another run is writing to this store ({_holder(content)}); wait until it has ended, then run "
         "again"

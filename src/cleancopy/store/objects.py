@@ -96,8 +96,8 @@ class ObjectPath(PurePosixPath):
     def stat(self) -> Facts:
         """Size, time and tag; raises FileNotFoundError."""
         with _answered(self):
-            found = _client(self).head(self.key)
-            return Facts(found["size"], found["last_modified"].timestamp(), found["e_tag"] or "")
+            head = _client(self).head(self.key)
+            return Facts(head["size"], head["last_modified"].timestamp(), head["e_tag"] or "")
 
     def exists(self) -> bool:
         """Whether the object is there."""
@@ -116,8 +116,8 @@ class ObjectPath(PurePosixPath):
     def names(self) -> list[str]:
         """The names of the objects directly below, sorted; none where there are none."""
         with _answered(self):
-            found = _client(self).list_with_delimiter(self.key or None)["objects"]
-            return sorted(one["path"].rpartition("/")[2] for one in found)
+            objects = _client(self).list_with_delimiter(self.key or None)["objects"]
+            return sorted(item["path"].rpartition("/")[2] for item in objects)
 
     def glob(self, pattern: str) -> Iterator[ObjectPath]:
         """The objects below that fit a pattern, sorted: ``*`` is a part of a name, ``**/`` any prefix.
@@ -145,8 +145,8 @@ class ObjectPath(PurePosixPath):
     def read(self) -> tuple[bytes, str]:
         """The object and its tag, for ``replace``; raises FileNotFoundError."""
         with _answered(self):
-            found = _client(self).get(self.key)
-            return bytes(found.bytes()), found.meta["e_tag"] or ""
+            answer = _client(self).get(self.key)
+            return bytes(answer.bytes()), answer.meta["e_tag"] or ""
 
     def read_range(self, start: int, length: int) -> bytes:
         """A part of the object."""
@@ -158,8 +158,8 @@ class ObjectPath(PurePosixPath):
     def reader(self) -> io.BufferedIOBase:
         """The object as a binary file; its end is fetched at once, the rest when it is read."""
         with _answered(self):
-            found = _client(self).get(self.key, options={"range": {"suffix": _TAIL}})
-            return io.BufferedReader(_Remote(self, found.meta["size"], bytes(found.bytes())), 1 << 16)
+            answer = _client(self).get(self.key, options={"range": {"suffix": _TAIL}})
+            return io.BufferedReader(_Remote(self, answer.meta["size"], bytes(answer.bytes())), 1 << 16)
 
     def digest(self) -> str:
         """The SHA-256 of the object, 64 hex digits."""
@@ -296,8 +296,8 @@ class ObjectPath(PurePosixPath):
     def _below(self, limit: int | None = None) -> Iterator[Any]:
         prefix = f"{self.key}/" if self.key else None
         with _answered(self):
-            for found in _client(self).list(prefix, chunk_size=limit or 1000):
-                yield from found
+            for listed in _client(self).list(prefix, chunk_size=limit or 1000):
+                yield from listed
 
 
 def _opened_ahead(paths: Sequence[ObjectPath]) -> Iterator[io.BufferedIOBase]:
@@ -330,9 +330,9 @@ class _Remote(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         length = min(len(buffer), max(0, self._size - self._at))
-        known = self._at - self._size + len(self._tail)  # where this is in the tail
-        if known >= 0:
-            buffer[:length] = self._tail[known : known + length]
+        in_tail = self._at - self._size + len(self._tail)  # where this is in the tail
+        if in_tail >= 0:
+            buffer[:length] = self._tail[in_tail : in_tail + length]
         elif length:
             buffer[:length] = self._path.read_range(self._at, length)
         self._at += length
@@ -362,8 +362,8 @@ def endpoint() -> str:
 
 
 def _client(path: ObjectPath) -> S3Store:
-    known = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
-    return _made(path.bucket, endpoint(), hash(known))
+    settings = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+    return _made(path.bucket, endpoint(), hash(settings))
 
 
 @cache
@@ -390,8 +390,8 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     """A pattern of ``glob`` as a regular expression."""
     parts = re.split(r"(\*\*/|\*|\[[^\]]*\])", pattern)
     meant = {"**/": "(?:.*/)?", "*": "[^/]*"}
-    known = (part if part[:1] == "[" else meant.get(part, re.escape(part)) for part in parts)
-    return re.compile("".join(known), re.DOTALL)
+    translated = (part if part[:1] == "[" else meant.get(part, re.escape(part)) for part in parts)
+    return re.compile("".join(translated), re.DOTALL)
 
 
 @contextmanager
@@ -447,9 +447,9 @@ _CAUSES = (
 
 def refusal(path: ObjectPath, error: Exception) -> StoreError:
     """The StoreError for what a server or its client said: which object, why, what to do."""
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     names = {"bucket": path.bucket, "server": endpoint() or "of AWS"}
     for pattern, cause, remedy in _CAUSES:
-        if re.search(pattern, said):
+        if re.search(pattern, message):
             return StoreError(f"{path}: {cause.format(**names)}; {remedy.format(**names)}")
-    return StoreError(f"{path}: the object store refused this ({said[:300]}); mend that, then run again")
+    return StoreError(f"{path}: the object store refused this ({message[:300]}); mend that, then run again")

@@ -199,8 +199,8 @@ def expected(
 
     ``manifests`` are all there are, for who has read them.
     """
-    known = newest_first(root) if manifests is None else manifests
-    files = {file.path: file for manifest in known for file in manifest.files[table]}
+    releases = newest_first(root) if manifests is None else manifests
+    files = {file.path: file for manifest in releases for file in manifest.files[table]}
     for record in compaction.records(root):
         if record.table == table:
             for file in record.removed:
@@ -310,7 +310,7 @@ def content_root(version_ids: Iterable[str]) -> str:
     ids = list(version_ids)
     joined = "".join(ids).encode()
     if set(map(len, ids)) != {_ID_BYTES} or len(joined) != _ID_BYTES * len(ids):
-        return hashlib.sha256("".join(f"{one}\n" for one in sorted(ids)).encode()).hexdigest()
+        return hashlib.sha256("".join(f"{version_id}\n" for version_id in sorted(ids)).encode()).hexdigest()
     # Of 100,000 ids this takes a third of the time; a commit needs the root of the whole corpus.
     lines = np.full((len(ids), _ID_BYTES + 1), ord("\n"), np.uint8)
     lines[:, :-1] = np.sort(np.frombuffer(joined, f"S{_ID_BYTES}")).view(np.uint8).reshape(-1, _ID_BYTES)
@@ -318,8 +318,8 @@ def content_root(version_ids: Iterable[str]) -> str:
 
 
 def _counts(ledger: pa.Table) -> dict[str, int]:
-    found = Counter(ledger.column("outcome").to_pylist())
-    return {outcome: found[outcome] for outcome in OUTCOMES}
+    counts = Counter(ledger.column("outcome").to_pylist())
+    return {outcome: counts[outcome] for outcome in OUTCOMES}
 
 
 def _now() -> str:
@@ -429,8 +429,8 @@ def _files_of(root: StorePath, table: TableName, release: int) -> list[DataFile]
 
 def release_of(path: PurePath) -> int | None:
     """The release that wrote a data file; None for one that a compaction wrote."""
-    found = _DATA_FILE.fullmatch(path.name)
-    return int(found[1]) if found else None
+    match = _DATA_FILE.fullmatch(path.name)
+    return int(match[1]) if match else None
 
 
 def _sweep(root: StorePath, keep: Collection[str]) -> None:
@@ -443,8 +443,8 @@ def _sweep(root: StorePath, keep: Collection[str]) -> None:
     if is_shared(root):
         return
     last = _last(root)
-    left = [path for table in TABLES for path in table_folder(root, table).glob("*.parquet")]
-    left = [path for path in left if (release_of(path) or 0) > last]
+    remains = [path for table in TABLES for path in table_folder(root, table).glob("*.parquet")]
+    remains = [path for path in remains if (release_of(path) or 0) > last]
     with store_errors(root, "sweeping what an interrupted run left"):
-        for path in [*left, *(root / "releases").glob(".*.tmp")]:
+        for path in [*remains, *(root / "releases").glob(".*.tmp")]:
             path.unlink(missing_ok=True)

@@ -245,7 +245,8 @@ def _document_columns(rows: list[Version]) -> dict[str, Any]:
     return columns | {
         "doc_id": ids,
         "version_id": [
-            version_id(one, row.parent, digest) for one, row, digest in zip(ids, rows, digests, strict=True)
+            version_id(doc_id, row.parent, digest)
+            for doc_id, row, digest in zip(ids, rows, digests, strict=True)
         ],
         "text": clean,
         "words": pa.array(word_counts(clean)),
@@ -284,16 +285,18 @@ def _structs(
 
     Tuples begin with the fields in their order; all of them are taken apart at once, three times as fast.
     """
-    known = dict(given or {})
+    columns = dict(given or {})
     if objects and isinstance(objects[0], tuple):
-        known = {f.name: column for f, column in zip(kind, zip(*objects, strict=True), strict=False)} | known
-    arrays = [_array(known.get(f.name) or list(map(attrgetter(f.name), objects)), f.type) for f in kind]
+        columns = {
+            f.name: column for f, column in zip(kind, zip(*objects, strict=True), strict=False)
+        } | columns
+    arrays = [_array(columns.get(f.name) or list(map(attrgetter(f.name), objects)), f.type) for f in kind]
     return pa.StructArray.from_arrays(arrays, fields=list(kind))
 
 
 def _optional_structs(kind: pa.StructType, objects: Sequence[Any]) -> pa.StructArray:
     """Objects or None as structs or nulls."""
-    if all(one is not None for one in objects):
+    if all(item is not None for item in objects):
         return _structs(kind, objects)
     arrays = [pa.array([None if o is None else getattr(o, f.name) for o in objects], f.type) for f in kind]
     missing = pa.array([o is None for o in objects], pa.bool_())
@@ -313,7 +316,7 @@ def _cuts(documents: list[Document], cuts: list[Cut]) -> pa.StructArray:
 
 
 def _media(media: list[Media]) -> pa.StructArray:
-    places = [[{"start": start, "end": end} for start, end in one.places] for one in media]
+    places = [[{"start": start, "end": end} for start, end in caption.places] for caption in media]
     return _structs(schemas.MEDIA, media, {"places": places})
 
 
@@ -333,8 +336,8 @@ def _to_json(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _shared_json(mappings: list[Mapping[str, Any]]) -> list[str]:
     """The JSON of mappings that are mostly one and the same object."""
-    known = {id(mapping): mapping for mapping in mappings}
-    encoded = dict(zip(known, _to_json(list(known.values())), strict=True))
+    distinct = {id(mapping): mapping for mapping in mappings}
+    encoded = dict(zip(distinct, _to_json(list(distinct.values())), strict=True))
     return [encoded[id(mapping)] for mapping in mappings]
 
 
@@ -441,18 +444,18 @@ def _media_of(structs: pa.StructArray) -> list[Media]:
     return [
         Media(
             **{
-                **one,
-                "identifiers": tuple(one["identifiers"]),
-                "places": tuple((place["start"], place["end"]) for place in one["places"]),
+                **fields,
+                "identifiers": tuple(fields["identifiers"]),
+                "places": tuple((place["start"], place["end"]) for place in fields["places"]),
             }
         )
-        for one in structs.to_pylist()
+        for fields in structs.to_pylist()
     ]
 
 
 def _from_json(texts: Iterable[str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(f"[{','.join(texts)}]")
-    return found
+    objects: list[dict[str, Any]] = json.loads(f"[{','.join(texts)}]")
+    return objects
 
 
 _OF_METADATA = Metadata._fields

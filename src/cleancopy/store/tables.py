@@ -188,9 +188,9 @@ def data_files(root: StorePath, table: TableName) -> list[StorePath]:
             raise StoreError(
                 f"{folder}: the table of {expected} published releases is missing; restore it from a backup"
             ) from None
-        if (found := committed(delta)) < expected:
+        if (last := committed(delta)) < expected:
             raise StoreError(
-                f"{folder}/_delta_log: the log ends with release {found}, but {manifest_path(root, expected)} "
+                f"{folder}/_delta_log: the log ends with release {last}, but {manifest_path(root, expected)} "
                 "exists: log entries were deleted or emptied; restore the folder from a backup"
             )
         paths = pa.table(delta.get_add_actions()).column("path").to_pylist()
@@ -232,8 +232,8 @@ def versions(root: StorePath, columns: Sequence[str]) -> pa.Table:
 
 def identities(root: StorePath, as_of: int, columns: Sequence[str] = IDENTITY) -> pa.Table:
     """The identity columns of all versions up to a release; ``columns`` may name some of them."""
-    found = [table.select([*columns]) for table in _identities_of(data_files(root, "documents"))]
-    versions = pa.concat_tables(found)
+    parts = [table.select([*columns]) for table in _identities_of(data_files(root, "documents"))]
+    versions = pa.concat_tables(parts)
     return versions.filter(pc.less_equal(versions.column("release"), as_of))
 
 
@@ -248,14 +248,14 @@ def _identities_of(paths: Sequence[StorePath]) -> list[pa.Table]:
     A release asks for them twice, to see what is new and to count what is live.
     """
     keys = [(path, file_stamp(path)) for path in paths]
-    known = {key: _kept.pop(key) for key in keys if key in _kept}
-    unread = [key for key in keys if key not in known]
+    held = {key: _kept.pop(key) for key in keys if key in _kept}
+    unread = [key for key in keys if key not in held]
     empty, *new = _columns_of([path for path, _ in unread], IDENTITY)
-    known |= dict(zip(unread, new, strict=True))
-    _kept.update(known)
+    held |= dict(zip(unread, new, strict=True))
+    _kept.update(held)
     while _kept and sum(table.nbytes for table in list(_kept.values())) > _KEPT_BYTES:
         _kept.popitem(last=False)
-    return [empty, *(known[key] for key in keys)]
+    return [empty, *(held[key] for key in keys)]
 
 
 def newest(versions: pa.Table) -> pa.Table:
@@ -332,8 +332,8 @@ def archived(
     where = ds.field("archive").is_valid() & (ds.field("release") <= _limit(root, None))
     for batch in scan(root, "captures", ["payload_sha256", "archive"], where):
         values = zip(*(child.to_pylist() for child in batch.column("archive").flatten()), strict=True)
-        found = zip(batch.column("payload_sha256").to_pylist(), map(ArchiveRef._make, values), strict=True)
-        refs.update((payload, ref) for payload, ref in found if not without(ref))
+        rows = zip(batch.column("payload_sha256").to_pylist(), map(ArchiveRef._make, values), strict=True)
+        refs.update((payload, ref) for payload, ref in rows if not without(ref))
     return refs
 
 
@@ -413,8 +413,8 @@ def version(root: StorePath, doc_id: str, as_of: int | None = None) -> Version |
 
 def document(root: StorePath, doc_id: str, as_of: int | None = None) -> Document | None:
     """A document as it stands, or stood in a release."""
-    found = version(root, doc_id, as_of)
-    return found.document if found else None
+    latest = version(root, doc_id, as_of)
+    return latest.document if latest else None
 
 
 class _Place(NamedTuple):
@@ -428,11 +428,11 @@ class _Place(NamedTuple):
 
 def _places(root: StorePath, doc_id: str, limit: int) -> list[_Place]:
     """Where a document's versions up to a release are, by seq; row groups that cannot have it are skipped."""
-    found: list[_Place] = []
+    places: list[_Place] = []
     for path, file in parquets(data_files(root, "documents")):
         with readable(path):
-            found += _places_in(file, path, doc_id, limit)
-    return sorted(found)
+            places += _places_in(file, path, doc_id, limit)
+    return sorted(places)
 
 
 def _places_in(file: pq.ParquetFile, path: StorePath, doc_id: str, limit: int) -> Iterator[_Place]:
@@ -450,7 +450,7 @@ def _places_in(file: pq.ParquetFile, path: StorePath, doc_id: str, limit: int) -
 def _place(file: pq.ParquetFile, path: StorePath, group: int, row: int, limit: int) -> list[_Place]:
     """The place of a version, or nothing where a later release than ``limit`` brought it."""
     about = file.read_row_group(group, columns=["seq", "release"], use_threads=False).slice(row, 1).to_pylist()
-    return [_Place(one["seq"], path, group, row) for one in about if one["release"] <= limit]
+    return [_Place(facts["seq"], path, group, row) for facts in about if facts["release"] <= limit]
 
 
 def _groups_with(file: pq.ParquetFile, doc_id: str) -> list[int]:
@@ -458,8 +458,8 @@ def _groups_with(file: pq.ParquetFile, doc_id: str) -> list[int]:
     column = next(at for at in range(len(file.schema)) if file.schema.column(at).path == "doc_id")
     chosen = []
     for group in range(file.num_row_groups):
-        known = file.metadata.row_group(group).column(column).statistics
-        if known is None or not known.has_min_max or known.min <= doc_id <= known.max:
+        statistics = file.metadata.row_group(group).column(column).statistics
+        if statistics is None or not statistics.has_min_max or statistics.min <= doc_id <= statistics.max:
             chosen.append(group)
     return chosen
 
@@ -467,8 +467,8 @@ def _groups_with(file: pq.ParquetFile, doc_id: str) -> list[int]:
 def _version_at(place: _Place) -> Version:
     with parquet(place.path) as file:
         group = file.read_row_group(place.group, use_threads=False)
-    (found,) = table_to_versions(group.slice(place.row, 1))
-    return found
+    (version,) = table_to_versions(group.slice(place.row, 1))
+    return version
 
 
 def _limit(root: StorePath, as_of: int | None) -> int:

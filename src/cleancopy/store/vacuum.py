@@ -136,8 +136,8 @@ def _name(root: StorePath, path: StorePath) -> str:
 
 def _groups(root: StorePath, table: TableName, manifests: Sequence[Manifest]) -> list[list[DataFile]]:
     """The groups of a table's files to compact: of those that log and manifests both know."""
-    known, there = releases.expected(root, table, manifests), compaction.active(root, table)
-    return compaction.plan([file for path, file in known.items() if path in there])
+    expected, there = releases.expected(root, table, manifests), compaction.active(root, table)
+    return compaction.plan([file for path, file in expected.items() if path in there])
 
 
 # ---- the log
@@ -156,7 +156,7 @@ def checkpoints(root: StorePath, table: TableName) -> list[int]:
 def _versions(root: StorePath, table: TableName, name: re.Pattern[str]) -> list[int]:
     folder = table_folder(root, table) / "_delta_log"
     names = list_names(folder, "listing the log")
-    return sorted(int(found[1]) for one in names if (found := name.fullmatch(one)))
+    return sorted(int(match[1]) for file_name in names if (match := name.fullmatch(file_name)))
 
 
 def _due(root: StorePath, table: TableName) -> bool:
@@ -185,7 +185,7 @@ def _unneeded(
 
 def _taken(root: StorePath, before: float, manifests: Sequence[Manifest]) -> Iterator[StorePath]:
     """The data files that compactions took before a time and that no manifest since then names."""
-    younger = [one for one in manifests if _seconds(one.time) > before]
+    younger = [manifest for manifest in manifests if _seconds(manifest.time) > before]
     for record in compaction.records(root):
         named = {file.path for manifest in younger for file in manifest.files[record.table]}
         note = compaction.record_path(root, record.number)
@@ -193,7 +193,11 @@ def _taken(root: StorePath, before: float, manifests: Sequence[Manifest]) -> Ite
         if max(_seconds(record.time), _changed(note)) > before:
             continue
         stay = named | compaction.active(root, record.table)
-        paths = (table_folder(root, record.table) / one.path for one in record.removed if one.path not in stay)
+        paths = (
+            table_folder(root, record.table) / data_file.path
+            for data_file in record.removed
+            if data_file.path not in stay
+        )
         yield from (path for path in paths if path.exists())
 
 
@@ -218,7 +222,9 @@ def _unnamed(
     """Data files that neither the log nor a manifest nor a record of a compaction names."""
     folder = table_folder(root, table)
     named = releases.expected(root, table, manifests).keys() | compaction.active(root, table)
-    named |= {one.path for record in compaction.records(root) for one in (*record.removed, record.added)}
+    named |= {
+        data_file.path for record in compaction.records(root) for data_file in (*record.removed, record.added)
+    }
     named |= {file.path for manifest in manifests for file in manifest.files[table]}
     for path in glob_sorted(folder, "*.parquet"):
         if path.name not in named and _changed(path) < before:
@@ -238,12 +244,12 @@ def _unnamed_archives(root: StorePath, before: float, keep: Collection[str]) -> 
 
 def archive_files(root: StorePath) -> set[str]:
     """The names of the archive files that rows of either table name."""
-    found: set[str] = set()
+    files: set[str] = set()
     for table in releases.TABLES:
         for batch in tables.scan(root, table, ["archive"]):
             names = pc.unique(pc.struct_field(batch.column("archive"), "file"))
-            found.update(pc.drop_null(names).to_pylist())
-    return found
+            files.update(pc.drop_null(names).to_pylist())
+    return files
 
 
 def _is_abandoned(place: Path, before: float) -> bool:

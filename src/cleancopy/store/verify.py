@@ -263,8 +263,8 @@ def _unequal(
     """Files that the log has and no manifest, or the other way round."""
     folder, lost = _name(root, table_folder(root, table)), set()
     for record in records:
-        if {one.path for one in record.removed} <= there and record.added.path not in there:
-            lost |= {record.added.path, *(one.path for one in record.removed)}
+        if {file.path for file in record.removed} <= there and record.added.path not in there:
+            lost |= {record.added.path, *(file.path for file in record.removed)}
             yield Fault(
                 f"{folder}/_delta_log",
                 f"the log lacks compaction {record.number}: an entry was deleted; no row is lost",
@@ -292,10 +292,10 @@ def _data_file(root: StorePath, table: TableName, file: DataFile) -> Fault | Non
         return Fault(_name(root, path), f"the data file with {file.rows} rows is missing", _BACKUP)
     if (size := path.stat().st_size) != file.size:
         return Fault(_name(root, path), f"has {size} bytes instead of {file.size}", _BACKUP)
-    if (found := paths.file_digest(path)) != file.sha256:
+    if (digest := paths.file_digest(path)) != file.sha256:
         return Fault(
             _name(root, path),
-            f"was altered: its SHA-256 is {found[:12]}..., not {file.sha256[:12]}...",
+            f"was altered: its SHA-256 is {digest[:12]}..., not {file.sha256[:12]}...",
             _BACKUP,
         )
     return None
@@ -321,27 +321,27 @@ def _rows(root: StorePath, table: TableName, path: StorePath, last: int, seen: _
 def _documents(name: str, batch: pa.RecordBatch, seen: _Seen) -> Iterator[Fault]:
     """The rows of documents whose ids or digests are not those of their content; notes what they say."""
     columns = ["doc_id", "version_id", "text_sha256", "page_sha256", "seq", "release", "status"]
-    stated = zip(*(batch.column(one).to_pylist() for one in columns), strict=True)
-    for version, (doc, own, text, page, seq, release, status) in zip(
+    stated = zip(*(batch.column(heading).to_pylist() for heading in columns), strict=True)
+    for version, (doc, stored, text, page, seq, release, status) in zip(
         rows.table_to_versions(batch), stated, strict=True
     ):
-        found = {
+        equal = {
             "doc_id": version.doc_id == doc,
             "text_sha256": version.text_sha256 == text,
             "page_sha256": rows.sha256(version.document.text) == page,
-            "version_id": version.version_id == own,
+            "version_id": version.version_id == stored,
         }
-        if wrong := [column for column, right in found.items() if not right]:
+        if wrong := [column for column, right in equal.items() if not right]:
             where = f"version {seq} of document {doc} (release {release})"
             yield Fault(name, f"{where} does not have the {' and '.join(wrong)} that it states", _BACKUP)
-        seen.versions[release].append(_Row(doc, seq, own, status))
+        seen.versions[release].append(_Row(doc, seq, stored, status))
         if seen.chromes.get(doc, (0,))[0] < seq:
             seen.chromes[doc] = seq, version.document.site or "", version.parts.get("chrome", "")
 
 
 def _note_captures(batch: pa.RecordBatch, seen: _Seen) -> None:
     names = ["release", "outcome", "payload_sha256", "archive"]
-    for release, outcome, digest, ref in zip(*(batch.column(one).to_pylist() for one in names), strict=True):
+    for release, outcome, digest, ref in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
         seen.outcomes[release][outcome] += 1
         if ref is not None:
             seen.archived[ArchiveRef(**ref)] = digest or ""
@@ -375,9 +375,9 @@ def _numbering(seen: _Seen) -> Iterator[Fault]:
     numbers = defaultdict(list)
     for row in chain.from_iterable(seen.versions.values()):
         numbers[row.doc_id].append(row.seq)
-    for doc, found in numbers.items():
-        if sorted(found) != list(range(1, len(found) + 1)):
-            yield Fault(f"document {doc}", f"has versions {sorted(found)}: one is missing or double", _BACKUP)
+    for doc, held in numbers.items():
+        if sorted(held) != list(range(1, len(held) + 1)):
+            yield Fault(f"document {doc}", f"has versions {sorted(held)}: one is missing or double", _BACKUP)
 
 
 def _ledgers(root: StorePath, manifests: dict[int, Manifest], seen: _Seen) -> Iterator[Fault]:
@@ -511,7 +511,7 @@ def _named(root: StorePath, table: TableName, done: Iterable[Compaction]) -> set
     """All data files that anything names."""
     named: set[str] = set()
     for record in done:
-        named |= {one.path for one in (*record.removed, record.added)}
+        named |= {data_file.path for data_file in (*record.removed, record.added)}
     for number in published_releases(root):
         try:
             manifest: Any = releases.read(root, number)

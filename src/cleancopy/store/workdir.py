@@ -77,28 +77,28 @@ def _alone(root: StorePath, place: Path) -> Iterator[None]:
 
 def _taken_up(root: StorePath, place: Path, plan: str) -> str | None:
     """The name of the dead run whose work fits the plan; work that does not fit is swept."""
-    left = _read(place)
-    if left is None:
+    earlier = _read(place)
+    if earlier is None:
         _clear(root, place)
         return None
-    done = any(manifest.run == left["run"] for manifest in releases.newest_first(root))
-    if left["plan"] == plan and not done and _is_marked(root, place, left["run"]):
-        return left["run"]
+    done = any(manifest.run == earlier["run"] for manifest in releases.newest_first(root))
+    if earlier["plan"] == plan and not done and _is_marked(root, place, earlier["run"]):
+        return earlier["run"]
     _clear(root, place)
     if not done:
         with store_errors(archive_folder(root), "removing what an interrupted run archived"):
             for folder in {archive_folder(root), archive_folder(scratch_folder(root))}:
-                for path in folder.glob(f"*{left['run']}-*"):
+                for path in folder.glob(f"*{earlier['run']}-*"):
                     path.unlink(missing_ok=True)
     return None
 
 
 def active_runs(root: StorePath) -> frozenset[str]:
     """The names of all runs that have left work and may be taken up, on whatever machine."""
-    found = (_read(place) for place in (scratch_folder(root) / ".work").glob("*"))
+    works = (_read(place) for place in (scratch_folder(root) / ".work").glob("*"))
     dead = set(given_up(root))
     marks = (mark for mark in _marks(root) if mark not in dead)
-    return frozenset(left["run"] for left in found if left) | {mark.stem for mark in marks}
+    return frozenset(work["run"] for work in works if work) | {mark.stem for mark in marks}
 
 
 def given_up(root: StorePath, days: float = vacuum.KEEP_DAYS) -> list[StorePath]:
@@ -143,19 +143,19 @@ def _is_marked(root: StorePath, place: Path, run: str) -> bool:
 
 def _read(place: Path) -> dict[str, str] | None:
     try:
-        left = json.loads((place / _PLAN).read_text(encoding="utf-8"))
-        return {"run": str(left["run"]), "plan": str(left["plan"])}
+        work = json.loads((place / _PLAN).read_text(encoding="utf-8"))
+        return {"run": str(work["run"]), "plan": str(work["plan"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _clear(root: StorePath, place: Path) -> None:
     """Empty the folder, but for its lock; the plan goes first, so that half of the rest is never taken up."""
-    left = _read(place)
+    work = _read(place)
     with store_errors(place, "sweeping the folder of a run"):
         (place / _PLAN).unlink(missing_ok=True)
-        if left and is_shared(root):
-            _mark(root, place, left["run"]).unlink(missing_ok=True)
+        if work and is_shared(root):
+            _mark(root, place, work["run"]).unlink(missing_ok=True)
         for path in place.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

@@ -32,8 +32,8 @@ def decode(payload: bytes, *, declared: str | None = None, html: bool = True) ->
     names = list(dict.fromkeys(name for label in labels if (name := encoding_of(label))))
     told = labels[0] if labels else None
     for rule, attempt in (("bom", _by_bom), ("zero-bytes", _by_zero_bytes), ("escapes", _by_escapes)):
-        if found := attempt(payload, names):
-            text, encoding = found
+        if decoded := attempt(payload, names):
+            text, encoding = decoded
             return text, Decoding(encoding, rule, told, encoding, text.count("\ufffd"))
     try:
         return payload.decode("utf-8"), Decoding("utf-8", "utf-8", told)
@@ -48,8 +48,8 @@ def decode(payload: bytes, *, declared: str | None = None, html: bool = True) ->
 def _declaration(payload: bytes) -> str | None:
     """The label in the page's own meta element or XML declaration."""
     head = payload[:_PRESCAN]
-    found = _META.search(head) or _XML.search(head)
-    return found[1].decode("ascii", "replace") if found else None
+    declaration = _META.search(head) or _XML.search(head)
+    return declaration[1].decode("ascii", "replace") if declaration else None
 
 
 # --- by what the bytes are

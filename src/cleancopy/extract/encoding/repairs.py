@@ -45,9 +45,9 @@ def repair(text: str, *, code: bool = False) -> tuple[str, tuple[Edit, ...]]:
         return text, ()
     parts, edits, length = list[str](), list[Edit](), 0
     for line in _LINE.findall(text):
-        repaired, found = _repaired(line, code)
+        repaired, changes = _repaired(line, code)
         parts.append(repaired)
-        edits += [Edit(e.start + length, e.end + length, e.rule, e.original) for e in found]
+        edits += [Edit(e.start + length, e.end + length, e.rule, e.original) for e in changes]
         length += len(repaired)
     return "".join(parts), tuple(edits)
 
@@ -152,8 +152,8 @@ def _removals(line: str) -> list[_Change]:
     """The unseen characters of a line."""
     if not _MAYBE_UNSEEN.search(line):
         return []
-    found = ((match.start(), match.end(), match.lastgroup) for match in _UNSEEN.finditer(line))
-    return [(start, end, "", rule.replace("zero", "zero-width")) for start, end, rule in found if rule]
+    unseen = ((match.start(), match.end(), match.lastgroup) for match in _UNSEEN.finditer(line))
+    return [(start, end, "", rule.replace("zero", "zero-width")) for start, end, rule in unseen if rule]
 
 
 def _reread(line: str) -> str:

@@ -252,11 +252,11 @@ def _hashed(name: str, words: list[str]) -> int:
 # --- clusters
 
 
-def cluster(columns: Columns, known: Verdicts, policy: CaptionPolicy) -> Clustering:
+def cluster(columns: Columns, verdicts: Verdicts, policy: CaptionPolicy) -> Clustering:
     """The clusters of captions, whatever their order; pairs whose verdict is ``known`` are not compared."""
     first, number = _wordings(columns)
     pairs, together, missed = _candidates(columns, first, number)
-    judge = _Judge(columns, first, known, policy)
+    judge = _Judge(columns, first, verdicts, policy)
     loose = _share_evidence(pairs, together, len(first)) | ~(columns.label[first][pairs].any(axis=1))
     keepers = _lead(pairs, loose, judge, len(first))
     kept = first[keepers][number]
@@ -299,13 +299,13 @@ def _candidates(
     """The pairs of wordings that share a key, by right one; those that share an identifier or a picture."""
     count, everyone = len(first), np.arange(len(first))
     of_words = (pair_up(keys, everyone, count, BUCKET) for keys in columns.keys[first].T)
-    found = union(of_words, count)
+    alike = union(of_words, count)
     values = [
         _distinct_rows(np.stack([pairs[:, 0], number[pairs[:, 1]]], axis=1))
         for pairs in (columns.identifiers, columns.pictures)
     ]
     beside = union((pair_up(v[:, 0].astype(np.uint64), v[:, 1], count, BUCKET) for v in values), count)
-    both = union([found, beside], count)
+    both = union([alike, beside], count)
     return both.pairs, beside.pairs, both.overflow
 
 
@@ -352,9 +352,9 @@ class _Judge:
     """Compares wordings, each pair once, and keeps what it finds; each wording is read once."""
 
     def __init__(
-        self, columns: Columns, first: NDArray[np.int64], known: Verdicts, policy: CaptionPolicy
+        self, columns: Columns, first: NDArray[np.int64], verdicts: Verdicts, policy: CaptionPolicy
     ) -> None:
-        self._columns, self._first, self._known, self._policy = columns, first, known, policy
+        self._columns, self._first, self._known, self._policy = columns, first, verdicts, policy
         self._wordings = columns.wording[first]
         self._found: NDArray[np.int8] | None = None
         self._texts: dict[int, str] = {}

@@ -77,8 +77,8 @@ class _Page:
     def line(self, index: int) -> str:
         return self.document.text_of(self.document.blocks[index])
 
-    def match(self, one: str, other: str) -> CaptionMatch:
-        return compare_readings(read_caption(one), read_caption(other), self.policy)
+    def match(self, line: str, other: str) -> CaptionMatch:
+        return compare_readings(read_caption(line), read_caption(other), self.policy)
 
     def signs(self, index: int) -> bool:
         """Whether a block is a credit line or a picture's identifier."""
@@ -149,10 +149,10 @@ def _sign(document: Document, block: Block) -> _Caption | Literal["credit"] | No
         return "credit" if block.end - block.start <= CREDIT_LENGTH else None
     caption = _is_caption(block)
     text = document.text_of(block)
-    found = credit_start(text)
-    if found is None:
+    credit = credit_start(text)
+    if credit is None:
         return _Caption(block.end, certain=True) if caption else None
-    start, apart = found
+    start, apart = credit
     if not WORD.search(text[:start]):
         return "credit" if caption or names_medium(text) else None
     body = text[:start].rstrip(" \t\n-–—|,;:/")
@@ -194,9 +194,9 @@ def _captioned_by(page: _Page, credit: int) -> int | None:
     return before if _touch(page.document, before, credit) else None
 
 
-def _touch(document: Document, one: int, other: int) -> bool:
+def _touch(document: Document, first: int, second: int) -> bool:
     """Whether no empty line stands between two blocks."""
-    between = document.text[document.blocks[one].end : document.blocks[other].start]
+    between = document.text[document.blocks[first].end : document.blocks[second].start]
     return between.count("\n") < 2
 
 
@@ -209,16 +209,16 @@ def _packed(page: _Page) -> dict[int, _Caption]:
     blocks = page.document.blocks
     if not blocks or blocks[0].path or len(blocks) > MOST_CAPTIONS:
         return {}
-    found: dict[int, _Caption] = {}
+    captions: dict[int, _Caption] = {}
     pack = [0]
     for index in range(1, len(blocks) + 1):
         if index < len(blocks) and _touch(page.document, index - 1, index):
             pack.append(index)
             continue
         if 1 < len(pack) <= WINDOW and not any(i in page.captions for i in pack) and _repeats(page, pack):
-            found |= {i: _Caption(blocks[i].end, certain=False) for i in pack}
+            captions |= {i: _Caption(blocks[i].end, certain=False) for i in pack}
         pack = [index]
-    return found if found and _prose(page, frozenset(found)) else {}
+    return captions if captions and _prose(page, frozenset(captions)) else {}
 
 
 def _repeats(page: _Page, pack: list[int]) -> bool:
@@ -306,7 +306,7 @@ def _label_like(reading: Reading, policy: CaptionPolicy) -> bool:
 
 def _with_neighbours(page: _Page, members: list[int]) -> list[int]:
     """The members, and the lines beside them that repeat them though nothing else marks them as captions."""
-    found, other = set(members), set[int]()
+    joined, other = set(members), set[int]()
     last = len(page.document.blocks)
     for member in members:
         after, before = (
@@ -315,13 +315,13 @@ def _with_neighbours(page: _Page, members: list[int]) -> list[int]:
         )
         for beside in (after, before):
             for at in beside:
-                if at in found or _adjunct(page, at):
+                if at in joined or _adjunct(page, at):
                     continue
                 if at in other or not _repeats_beside(page, member, at):
                     other.add(at)
                     break
-                found.add(at)
-    return sorted(found)
+                joined.add(at)
+    return sorted(joined)
 
 
 def _repeats_beside(page: _Page, caption: int, at: int) -> bool:
@@ -334,11 +334,11 @@ def _repeats_beside(page: _Page, caption: int, at: int) -> bool:
     body, length = page.body(caption), block.end - block.start
     if length > 1.5 * len(body) or length < 0.3 * len(body):
         return False
-    one, other = read_caption(body), read_caption(page.line(at))
-    if not 2 * len({*one.keys} & {*other.keys}) > min(len(one.words), len(other.words)):
+    repeated, neighbour = read_caption(body), read_caption(page.line(at))
+    if not 2 * len({*repeated.keys} & {*neighbour.keys}) > min(len(repeated.words), len(neighbour.words)):
         return False
-    match = compare_readings(one, other, page.policy)
-    short = min(len(one.words), len(other.words)) < page.policy.min_words
+    match = compare_readings(repeated, neighbour, page.policy)
+    short = min(len(repeated.words), len(neighbour.words)) < page.policy.min_words
     return match.label == "same" and not (short and match.evidence["rule"] != "equal")
 
 
@@ -404,19 +404,19 @@ def _adjuncts(page: _Page, members: list[int]) -> list[int]:
     """The credit and identifier lines that belong to a caption: those that follow an occurrence directly,
     or behind a title, and a credit directly before one that no other caption claims.
     """
-    found = []
+    adjuncts = []
     for member in members:
         at = member + 1
         if len(members) > 1 and _follows_title(page, at):
             at += 1
         while at < len(page.document.blocks) and page.signs(at):
-            found.append(at)
+            adjuncts.append(at)
             at += 1
         before = member - 1
         if before in page.credits and page.document.blocks[before].kind == "credit":
             claimed = before - 1 in page.captions or before - 1 in page.credits
-            found += [] if claimed else [before]
-    return [at for at in dict.fromkeys(found) if at not in members and at not in page.gone]
+            adjuncts += [] if claimed else [before]
+    return [at for at in dict.fromkeys(adjuncts) if at not in members and at not in page.gone]
 
 
 def _follows_title(page: _Page, at: int) -> bool:
@@ -429,15 +429,17 @@ def _follows_title(page: _Page, at: int) -> bool:
 
 def _titles(page: _Page, members: list[int], lines: frozenset[int]) -> list[int]:
     """The short lines that stand between two occurrences of a caption, or between one and its credit."""
-    found = []
-    for one, other in pairwise([*members, len(page.document.blocks)]):
-        inside = [at for at in range(one + 1, min(other, one + WINDOW)) if at not in lines]
-        if other < len(page.document.blocks):
-            titles = len(inside) <= 2 and other - one <= WINDOW and all(_is_title(page, at) for at in inside)
-            found += inside if titles else []
-        elif one + 2 in lines and one + 1 not in lines and _is_title(page, one + 1):
-            found.append(one + 1)
-    return found
+    titles = []
+    for first, second in pairwise([*members, len(page.document.blocks)]):
+        inside = [at for at in range(first + 1, min(second, first + WINDOW)) if at not in lines]
+        if second < len(page.document.blocks):
+            all_titles = (
+                len(inside) <= 2 and second - first <= WINDOW and all(_is_title(page, at) for at in inside)
+            )
+            titles += inside if all_titles else []
+        elif first + 2 in lines and first + 1 not in lines and _is_title(page, first + 1):
+            titles.append(first + 1)
+    return titles
 
 
 def _is_title(page: _Page, at: int) -> bool:

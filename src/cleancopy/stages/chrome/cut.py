@@ -123,8 +123,8 @@ def _spare_content(document: Document, reasons: dict[int, Why]) -> tuple[dict[in
     own, the page is nothing but chrome and is left to be rejected.
     """
     kept = [(n, b) for n, b in enumerate(document.blocks) if b.score is not None and b.score >= KEPT]
-    own = [b for n, b in kept if n not in reasons and b.kind != "heading" and b.link_share < _LINKED]
-    boxes = tuple({block.path.rpartition("/")[0] + "/" for block in own})
+    running = [b for n, b in kept if n not in reasons and b.kind != "heading" and b.link_share < _LINKED]
+    boxes = tuple({block.path.rpartition("/")[0] + "/" for block in running})
     words = {
         n: count_words(exact_form(document.text_of(block)))
         for n, block in kept
@@ -132,7 +132,7 @@ def _spare_content(document: Document, reasons: dict[int, Why]) -> tuple[dict[in
     }
     learned = [n for n in words if n in reasons and not reasons[n][1].startswith(_PINNED)]
     share = sum(words[n] for n in learned) / max(1, sum(words.values()))
-    if share <= _MOST_OF_CONTENT or not own:
+    if share <= _MOST_OF_CONTENT or not running:
         return reasons, None
     note = f"{TOO_MUCH}: it would have taken {share:.0%} of the main content, which was kept"
     return {n: why for n, why in reasons.items() if n not in learned}, note
@@ -236,15 +236,15 @@ def _headline(
     if markup:
         return marked_headline(blocks, exact, title, lambda n: strengths[n] >= 3 and times[exact[n]] == 1)
     pages = [index.titles.get(title_key(form)) if is_title(form) else None for form in exact]
-    own = [n for n, home in enumerate(pages) if home == page_key(key)]
+    its_entries = [n for n, home in enumerate(pages) if home == page_key(key)]
     strengths = [max(s, 1) if home else s for s, home in zip(strengths, pages, strict=True)]
     strengths = [s or 3 * is_composed(text, index.labels) for s, text in zip(strengths, texts, strict=True)]
     words = [count_words(form) for form in exact]
     headline = text_headline(words, strengths, lambda n: bool(pages[n]))
-    if not own or headline in own:
+    if not its_entries or headline in its_entries:
         return headline
     start = next((n for n, size in enumerate(words) if not strengths[n] and size >= LONG), len(blocks))
-    return max((n for n in own if n < start), default=own[0])
+    return max((n for n in its_entries if n < start), default=its_entries[0])
 
 
 def weigh_scores(document: Document, policy: ChromePolicy, chrome: SiteChrome | None) -> Document:
@@ -257,14 +257,14 @@ def weigh_scores(document: Document, policy: ChromePolicy, chrome: SiteChrome | 
         return document
     matches, marks, _, zone = _page_reading(document, policy, chrome)
     blocks = list(document.blocks)
-    own = [match is None or not match[0].counts or match[0].template for match in matches]
-    text = [bare and (block.score or 0) >= KEPT for block, bare in zip(blocks, own, strict=True)]
+    unmatched = [match is None or not match[0].counts or match[0].template for match in matches]
+    text = [bare and (block.score or 0) >= KEPT for block, bare in zip(blocks, unmatched, strict=True)]
     for number, (block, match, mark) in enumerate(zip(document.blocks, matches, marks, strict=True)):
         if block.score is None:
             continue
         inside = zone[0] <= number < zone[1]
         beside_text = not any(text) or any(text[max(0, number - 1) : number] + text[number + 1 : number + 2])
-        if match is None or own[number]:
+        if match is None or unmatched[number]:
             if inside and beside_text and block.link_share < _LINKED and chrome.is_known_well:
                 blocks[number] = block._replace(score=_weighed(block.score, _OWN))
         elif inside and mark.refrain and block.kind == "caption" and beside_text:

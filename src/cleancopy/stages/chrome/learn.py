@@ -168,8 +168,8 @@ def _distinct(pages: list[_Page]) -> list[_Page]:
 def _own_text(page: _Page, whole: str, counts: Mapping[str, int], pages: int) -> str:
     """The text of a page that most pages do not have, or all its text where that is too little to go by."""
     named = zip(page.exact, page.names, strict=True)
-    own = " ".join(exact for exact, name in named if counts[name] * 2 < pages)
-    return own if own.count(" ") >= _OWN_WORDS else whole
+    particular = " ".join(exact for exact, name in named if counts[name] * 2 < pages)
+    return particular if particular.count(" ") >= _OWN_WORDS else whole
 
 
 def _leaders(texts: Sequence[str], signing: Signing, bands: tuple[int, int], threshold: float) -> list[int]:

@@ -187,12 +187,12 @@ def is_near(masked: str) -> bool:
 _SEPARATORS = re.compile(r"\s[>›»|/·•→]\s")
 
 
-def is_composed(text: str, known: Set[str]) -> bool:
+def is_composed(text: str, labels: Set[str]) -> bool:
     """Whether a block is a row of labels (a breadcrumb trail, a bar of links), half of them known or more."""
     if len(text) > _COMPOSED_LENGTH:
         return False
     parts = [part for part in _SEPARATORS.split(text) if part.strip()]
-    return len(parts) > 1 and 2 * sum(masked_form(exact_form(part)) in known for part in parts) >= len(parts)
+    return len(parts) > 1 and 2 * sum(masked_form(exact_form(part)) in labels for part in parts) >= len(parts)
 
 
 def entry_order(entry: ChromeEntry) -> tuple[int, str]:
