@@ -14,14 +14,21 @@ from typer.testing import CliRunner
 
 import cleancopy
 from cleancopy.cli import app
-from cleancopy.corpus.captions import CaptionCluster, marked_differences
-from cleancopy.curation import decisions, maintain
+from cleancopy.corpus.captions import CaptionCluster, evidence, marked_differences
+from cleancopy.curation import captions, decisions, maintain
 from cleancopy.curation.rollback import rollback
 from cleancopy.document import Block, Document, Media
 from cleancopy.export.jsonl import write_jsonl
 from cleancopy.ingest.pipeline import begin, ingest
 from cleancopy.policy import CaptionPolicy, ContentPolicy, Policy
-from cleancopy.stages.captions.clusters import NOTHING_KNOWN, Caption, captions_of, cluster, columns_of
+from cleancopy.stages.captions.clusters import (
+    NOTHING_KNOWN,
+    Caption,
+    DecidedPairs,
+    captions_of,
+    cluster,
+    columns_of,
+)
 from cleancopy.stages.captions.credits import split_credits
 from cleancopy.stages.captions.wordings import APART, EQUAL, SAME, compare_wordings
 from cleancopy.store import caption_table
@@ -467,6 +474,109 @@ def test_a_lost_index_is_made_again_with_the_captions_in_their_texts(tmp_path: P
     after = everything(clean)
     assert tuple(map(len, carrying(clean))) == (1, 1)
     assert len(after) == len(before) + 1
+
+
+# ---- what people decide
+
+
+def ids_of(clean: Path) -> dict[str, str]:
+    """The id of one caption of each wording."""
+    return {
+        member.text: member.caption_id for one in cleancopy.open(clean).captions() for member in one.members
+    }
+
+
+def cli(*arguments: str, clean: Path) -> str:
+    result = CliRunner().invoke(app, [*arguments, "--clean", str(clean)])
+    return f"{result.exit_code} {result.output}"
+
+
+def test_captions_that_people_keep_apart_are_two_until_it_is_undone(tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    site(tmp_path / "raw")
+    run(tmp_path / "raw", clean, policy("corpus"))
+    ids = ids_of(clean)
+    assert cli("captions", "apart", ids[SHIP], ids[WORDINGS[5]], clean=clean).startswith("0 decision 1")
+    assert [one.documents for one in cleancopy.open(clean).captions()] == [10, 6, 2]
+    assert "caption-apart" in cli("decisions", "list", clean=clean)
+    run(tmp_path / "raw", clean, policy("corpus"))
+    assert len(carrying(clean)[0]) == 2
+    more = tmp_path / "raw" / "page40.html"
+    more.write_text(page("One more", WORDINGS[5], 40), encoding="utf-8")
+    run(tmp_path / "raw", clean, policy("corpus"))
+    assert [one.documents for one in cleancopy.open(clean).captions()] == [10, 6, 3]
+    decisions.undo(clean, 1)
+    run(tmp_path / "raw", clean, policy("corpus"))
+    assert [one.documents for one in cleancopy.open(clean).captions()] == [13, 6]
+    assert len(carrying(clean)[0]) == 1
+
+
+def test_captions_that_people_merge_are_one_until_it_is_undone(tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    site(tmp_path / "raw")
+    run(tmp_path / "raw", clean, policy("corpus"))
+    ids = ids_of(clean)
+    captions.merge(clean, ids[PIER], ids[SHIP], "one picture, twice described")
+    (one,) = cleancopy.open(clean).captions()
+    assert (one.documents, one.caption, one.decisions) == (18, SHIP, (1,))
+    assert evidence(one.members[0], next(m for m in one.members if m.text == PIER))["rule"] == "merged"
+    run(tmp_path / "raw", clean, policy("corpus"))
+    assert tuple(map(len, carrying(clean))) == (1, 0)
+    decisions.undo(clean, 1)
+    run(tmp_path / "raw", clean, policy("corpus"))
+    assert tuple(map(len, carrying(clean))) == (1, 1)
+
+
+def test_the_last_decision_on_two_captions_holds(tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    site(tmp_path / "raw")
+    run(tmp_path / "raw", clean)
+    ids = ids_of(clean)
+    captions.merge(clean, ids[PIER], ids[SHIP])
+    captions.keep_apart(clean, ids[SHIP], ids[PIER])
+    assert len(cleancopy.open(clean).captions()) == 2
+
+
+def test_a_caption_is_restored_by_its_id(tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    site(tmp_path / "raw")
+    run(tmp_path / "raw", clean, policy("corpus"))
+    cluster = next(one for one in cleancopy.open(clean).captions() if "Families" in one.caption)
+    assert cli("captions", "restore", cluster.members[1].caption_id, clean=clean).startswith("0 decision 1")
+    run(tmp_path / "raw", clean, policy("corpus"))
+    assert len(carrying(clean)[1]) == 2
+    assert "was not cut" in cli("captions", "restore", cluster.members[1].caption_id, clean=clean)
+
+
+def test_decisions_that_say_nothing_are_refused(store: Path) -> None:
+    first, second = cleancopy.open(store).captions()
+    twice = [member.caption_id for member in second.members[:2]]
+    assert "have the same words" in cli("captions", "apart", *twice, clean=store)
+    assert "are not one caption" in cli("captions", "apart", first.id, second.id, clean=store)
+    assert "are one caption" in cli("captions", "merge", *twice, clean=store)
+    assert "no such caption" in cli("captions", "merge", first.id, "ffff", clean=store)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    order=st.permutations(range(len(WORDINGS) + 3)),
+    pairs=st.lists(st.tuples(st.booleans(), st.integers(0, 8), st.integers(0, 8)), max_size=5),
+)
+def test_decided_pairs_hold_in_any_order(order, pairs):
+    rows = rows_of([*WORDINGS, PIER, PIER.replace("May 4", "May 5"), SHIP.replace("Harbor", "Beacon")])
+    digests = [
+        (apart, rows[a].wording, rows[b].wording) for apart, a, b in pairs if rows[a].wording != rows[b].wording
+    ]
+    apart = tuple((a, b) for is_apart, a, b in digests if is_apart)
+    decided = DecidedPairs(apart, tuple((a, b) for is_apart, a, b in digests if not is_apart))
+
+    def clusters(chosen: list[Caption]) -> dict[int, str]:
+        kept = cluster(columns_of(chosen), NOTHING_KNOWN, POLICY, decided).kept.tolist()
+        return {row.wording: chosen[keeper].caption_id for row, keeper in zip(chosen, kept, strict=True)}
+
+    found = clusters(rows)
+    assert clusters([rows[i] for i in order]) == found
+    assert all(found[a] != found[b] for a, b in apart)
 
 
 def test_differing_words_are_marked():

@@ -1,4 +1,4 @@
-"""Commands on captions: ``cleancopy captions list | show``."""
+"""Commands on captions: ``cleancopy captions list | show | apart | merge | restore``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from cleancopy.cli.decisions import By, Note, print_applied
 from cleancopy.cli.terminal import CLEAN, AsJson, Clean, as_json_text, clear_errors, out, printable
 
-captions_app = typer.Typer(help="Look at the captions that documents share.", no_args_is_help=True)
+captions_app = typer.Typer(help="Look at the captions that documents share, and decide.", no_args_is_help=True)
 CaptionId = Annotated[
     str, typer.Argument(metavar="ID", help="A caption's id, as captions list and a document's media name it.")
 ]
@@ -88,3 +89,58 @@ def captions_show(caption: CaptionId, clean: Clean = CLEAN, as_json: AsJson = Fa
             out.print(Text(f"{name}: {printable(value)}"))
     for other in cluster.related:
         out.print(Text(f"related: {other} has the same identifier and another caption"))
+    for number in cluster.decisions:
+        out.print(Text(f"decided: see decision {number} in cleancopy decisions list"))
+
+
+@captions_app.command("apart")
+@clear_errors
+def captions_apart(
+    caption: CaptionId,
+    other: CaptionId,
+    note: Note = "",
+    by: By = "",
+    clean: Clean = CLEAN,
+    as_json: AsJson = False,
+) -> None:
+    """Keep two captions of one cluster apart, now and later; decisions undo takes it back.
+
+    Example: cleancopy captions apart 0f3a9c5d21b7e684 77d0b1c09e4fa253 --note "two pictures of one event"
+    """
+    from cleancopy.curation import captions
+
+    print_applied(captions.keep_apart(clean, caption, other, note, by=by), as_json)
+
+
+@captions_app.command("merge")
+@clear_errors
+def captions_merge(
+    caption: CaptionId,
+    other: CaptionId,
+    note: Note = "",
+    by: By = "",
+    clean: Clean = CLEAN,
+    as_json: AsJson = False,
+) -> None:
+    """Make the clusters of two captions one, now and later; decisions undo takes it back.
+
+    Example: cleancopy captions merge 0f3a9c5d21b7e684 77d0b1c09e4fa253
+    """
+    from cleancopy.curation import captions
+
+    print_applied(captions.merge(clean, caption, other, note, by=by), as_json)
+
+
+@captions_app.command("restore")
+@clear_errors
+def captions_restore(
+    caption: CaptionId, note: Note = "", by: By = "", clean: Clean = CLEAN, as_json: AsJson = False
+) -> None:
+    """Let a caption stay in its document's text, though another document carries it.
+
+    Example: cleancopy captions restore 77d0b1c09e4fa253 --note "the text refers to it"
+    """
+    from cleancopy.curation import captions
+
+    for applied in captions.restore(clean, caption, note, by=by):
+        print_applied(applied, as_json)

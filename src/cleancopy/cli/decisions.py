@@ -49,9 +49,9 @@ def restore(
 
     document = find(clean, doc).doc_id
     if cut is None:
-        _say(decisions.restore(clean, document, note, by=by), as_json)
+        print_applied(decisions.restore(clean, document, note, by=by), as_json)
     else:
-        _say(decisions.restore_cut(clean, document, cut, note, by=by), as_json)
+        print_applied(decisions.restore_cut(clean, document, cut, note, by=by), as_json)
 
 
 @clear_errors
@@ -62,7 +62,7 @@ def pin(doc: Doc, note: Note = "", by: By = "", clean: Clean = CLEAN, as_json: A
     """
     from cleancopy.curation import decisions
 
-    _say(decisions.pin(clean, find(clean, doc).doc_id, note, by=by), as_json)
+    print_applied(decisions.pin(clean, find(clean, doc).doc_id, note, by=by), as_json)
 
 
 @clear_errors
@@ -91,7 +91,7 @@ def takedown(
     named = target.partition(":")[0] in ("url", "site", "capture")
     meant = target if named else find(clean, target).doc_id
     done = decisions.takedown(clean, meant, note, purge=purge, by=by)
-    _say(done, as_json)
+    print_applied(done, as_json)
     if not as_json and not done.documents:
         out.print(Text("no stored document is meant; what comes later will be refused"))
     if not as_json and done.held:
@@ -131,7 +131,7 @@ def decisions_list(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
             continue
         says_of_others = decision.kind in ("undo", "chrome-undo", "forget")
         state = "" if decision.number in holding or says_of_others else " (undone)"
-        quoted = f": {decision.text[:80]}" if decision.text else ""
+        quoted = f": {' | '.join(text[:80] for text in decision.text.splitlines())}" if decision.text else ""
         why = f" ({decision.note})" if decision.note else ""
         why += f" by {decision.by}" if decision.by else ""
         out.print(
@@ -159,7 +159,7 @@ def decisions_undo(
     """
     from cleancopy.curation import decisions
 
-    _say(decisions.undo(clean, number, note, by=by), as_json)
+    print_applied(decisions.undo(clean, number, note, by=by), as_json)
 
 
 @decisions_app.command("forget")
@@ -200,7 +200,8 @@ def decisions_case(
     out.print(Text(f"{file}: {counted(len(version.document.blocks), 'block')}"))
 
 
-def _say(done: Applied, as_json: bool) -> None:
+def print_applied(done: Applied, as_json: bool) -> None:
+    """What a decision did, in a line or as JSON."""
     if as_json:
         print(as_json_text(asdict(done)))
         return

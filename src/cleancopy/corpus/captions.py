@@ -17,8 +17,10 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from cleancopy.errors import PolicyError
+from cleancopy.policy import CaptionPolicy
 from cleancopy.stages.captions.compare import compare_captions
-from cleancopy.store import caption_table
+from cleancopy.stages.captions.wordings import APART, compare_wordings
+from cleancopy.store import caption_table, decisions
 from cleancopy.store.paths import StorePath
 
 
@@ -44,10 +46,12 @@ class CaptionCluster:
     """One caption of a corpus. ``members`` are all its captions, the kept one first.
 
     ``related`` are the ids of other clusters that share an identifier with it though their captions differ.
+    ``decisions`` are the numbers of the decisions on one of its wordings, keep apart or merge.
     """
 
     members: tuple[Occurrence, ...]
     related: tuple[str, ...] = ()
+    decisions: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:
@@ -98,6 +102,7 @@ class CaptionCluster:
             "occurrences": self.occurrences,
             "wordings": len(self.wordings),
             "related": list(self.related),
+            "decisions": list(self.decisions),
             "members": [{"id": member.caption_id, "document": member.doc_id} for member in self.members],
         }
 
@@ -114,14 +119,27 @@ def read_captions(root: StorePath) -> list[CaptionCluster]:
     for kept_row, other in table.clustering.related.tolist():
         related[kept_row].add(other)
         related[other].add(kept_row)
+    about = _decisions_about(root)
     clusters = [
         CaptionCluster(
             members=tuple(_occurrence(rows[row]) for row in _kept_first(group, keeper, rows)),
             related=tuple(sorted(rows[other]["caption_id"] for other in related[keeper])),
+            decisions=tuple(
+                sorted({number for row in group for number in about.get(rows[row]["wording"], ())})
+            ),
         )
         for keeper, group in groups.items()
     ]
     return sorted(clusters, key=lambda cluster: (-cluster.documents, -cluster.occurrences, cluster.id))
+
+
+def _decisions_about(root: StorePath) -> dict[int, list[int]]:
+    """The decisions on captions that hold, their numbers by the digests of wordings."""
+    about: dict[int, list[int]] = defaultdict(list)
+    for pair, decision in decisions.read(root).caption_pairs().items():
+        for digest in pair:
+            about[digest].append(decision.number)
+    return about
 
 
 def caption_of(clusters: Iterable[CaptionCluster], name: str) -> CaptionCluster:
@@ -146,8 +164,13 @@ def marked_differences(kept: str, wording: str) -> str:
 
 
 def evidence(kept: Occurrence, member: Occurrence) -> dict[str, Any]:
-    """Why a member is the caption of its cluster: what the comparison with the kept wording says."""
+    """Why a member is the caption of its cluster: what the comparison with the kept wording says.
+
+    Its ``rule`` is ``merged`` where the comparison says that they are two, and a decision that they are one.
+    """
     compared = dict(compare_captions(kept.text, member.text).evidence)
+    if compare_wordings(kept.text, member.text, CaptionPolicy()) == APART:
+        compared["rule"] = "merged"
     shared = sorted({*kept.identifiers} & {*member.identifiers})
     return compared | ({"identifiers": ", ".join(shared)} if shared else {})
 

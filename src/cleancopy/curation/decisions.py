@@ -110,7 +110,7 @@ def restore_cut(root: StorePath, document: str, number: int, note: str = "", *, 
         restored = Decisions((decision,)).with_restored_cuts(version.document)
         return replace(version, document=restored, parts=parts, fingerprint=fingerprint(parts))
 
-    return _apply(root, decision, lambda: [document], change)
+    return apply(root, decision, lambda: [document], change)
 
 
 def restore(root: StorePath, document: str, note: str = "", *, by: str = "") -> Applied:
@@ -124,7 +124,7 @@ def restore(root: StorePath, document: str, note: str = "", *, by: str = "") -> 
     def change(version: Version) -> Version:
         return replace(version, status="live", duplicate_of=None, match={})
 
-    return _apply(root, Decision(0, "restore", document, "", note, by=by), lambda: [document], change)
+    return apply(root, Decision(0, "restore", document, "", note, by=by), lambda: [document], change)
 
 
 def pin(root: StorePath, document: str, note: str = "", *, by: str = "") -> Applied:
@@ -132,7 +132,7 @@ def pin(root: StorePath, document: str, note: str = "", *, by: str = "") -> Appl
     if record.read(root).pinned(document):
         raise PolicyError(f"{document}: is pinned already; see cleancopy decisions list")
     _version(root, document)
-    return _apply(root, Decision(0, "pin", document, "", note, by=by), list, lambda version: version)
+    return apply(root, Decision(0, "pin", document, "", note, by=by), list, lambda version: version)
 
 
 def takedown(root: StorePath, target: str, note: str = "", *, purge: bool = False, by: str = "") -> Applied:
@@ -151,7 +151,7 @@ def takedown(root: StorePath, target: str, note: str = "", *, purge: bool = Fals
     refs, shared = _to_purge(root, meant_rows, down) if purge else ([], [])
     payloads, alike = _payloads(root, down) if target in down else ((), ())
     decision = replace(decision, purged=tuple(map(record_name, refs)), payloads=payloads, copies=alike)
-    done = _apply(root, decision, lambda: _there(root, record.taken_down(root, meant)), rows.taken_down)
+    done = apply(root, decision, lambda: _there(root, record.taken_down(root, meant)), rows.taken_down)
     with releases.writing(
         root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)
     ):  # one purge of a file at a time
@@ -223,7 +223,7 @@ def undo(root: StorePath, number: int, note: str = "", *, by: str = "") -> Appli
     """
     if number not in {decision.number for decision in record.read(root).made}:
         raise PolicyError(f"there is no decision {number} that holds; see cleancopy decisions list")
-    return _apply(root, Decision(0, "undo", str(number), "", note, by=by), list, lambda version: version)
+    return apply(root, Decision(0, "undo", str(number), "", note, by=by), list, lambda version: version)
 
 
 def decide_chrome(
@@ -252,7 +252,7 @@ def forget(root: StorePath, numbers: Collection[int], note: str = "", *, by: str
         return decision_log.forget(root, numbers, last.decisions if last else "", note, by)
 
 
-def _apply(
+def apply(
     root: StorePath,
     decision: Decision,
     about: Callable[[], Sequence[str]],

@@ -63,7 +63,8 @@ def find_repeats(
     captions = captions.filter(captions["carried"])
     repeats: dict[str, list[Repeat]] = {}
     for part in _in_scope(captions, policy.captions.scope):
-        clustering = cluster(caption_table.columns_of_table(part), table.verdicts, policy.captions)
+        columns = caption_table.columns_of_table(part)
+        clustering = cluster(columns, table.verdicts, policy.captions, people.on_captions())
         for doc_id, repeat in _repeats(part, clustering.kept):
             repeats.setdefault(doc_id, []).append(repeat)
     return {doc: tuple(sorted(each)) for doc, each in repeats.items() if not people.pinned(doc)}

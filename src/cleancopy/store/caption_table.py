@@ -39,7 +39,7 @@ from cleancopy.stages.captions.clusters import (
     captions_of,
     cluster,
 )
-from cleancopy.store import data_files, releases, tables
+from cleancopy.store import data_files, decisions, releases, tables
 from cleancopy.store.paths import (
     StorePath,
     atomic_write,
@@ -154,7 +154,8 @@ def current(root: StorePath) -> Clustered:
     policy = stored_policy(root)
     table = up_to_date(root, policy)
     live = _of_versions(table.rows, _latest(root, "live"))
-    return Clustered(live, cluster(columns_of_table(live), table.verdicts, policy))
+    decided = decisions.read(root).on_captions()
+    return Clustered(live, cluster(columns_of_table(live), table.verdicts, policy, decided))
 
 
 def refresh(root: StorePath, policy: CaptionPolicy | None = None) -> None:

@@ -23,8 +23,9 @@ from cleancopy.errors import ConflictError, PolicyError, StoreError
 from cleancopy.store.paths import StorePath, atomic_write, read_versioned, write_if_unchanged
 
 DecisionKind = Literal[
-    "restore", "pin", "takedown", "undo", "chrome-pin", "chrome-drop", "chrome-undo", "forget"
-]
+    "restore", "pin", "takedown", "undo", "forget",
+    "chrome-pin", "chrome-drop", "chrome-undo", "caption-apart", "caption-merge",
+]  # fmt: skip
 #: Fields that an erasure may blank; the others are in the chain as they are.
 ERASABLE = ("target", "note", "text", "by", "payloads", "copies")
 _TUPLES = ("purged", "payloads", "copies", "heads")
@@ -37,7 +38,8 @@ class Decision:
 
     ``target`` is a doc_id; of a takedown also ``url:...``, ``site:...`` or ``capture:`` and the SHA-256 of a
     payload; of an undo the number of the decision that ends; of a chrome decision the site, a space and the
-    entry's id. ``text`` is the cut that stays, None for a whole document, or the entry's line. ``purged`` are
+    entry's id; of a caption decision the ids of two captions. ``text`` is the cut that stays, None for a whole
+    document, the entry's line, or the two captions, a line each. ``purged`` are
     the records whose bytes were overwritten in the archive, ``file@offset`` each (once it was their ids).
     ``payloads`` are the SHA-256 of what a document that is taken down was read from: they are refused under
     other names, too, but for the documents ``copies``, which were there then. ``heads`` are heads that a

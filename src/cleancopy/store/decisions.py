@@ -3,6 +3,7 @@
     restore    a cut of a document stays in its text, or a document that was taken for a copy stands by itself
     pin        a document's text stays as it is, whatever its page or the pipeline becomes
     takedown   a document, an address or a site is gone from every export and later release, and is read no more
+    caption-apart, caption-merge   two captions are two, or one, whatever comparing them says
     undo       an earlier decision holds no more
 
 The record is ``clean/decisions.jsonl`` (decision_log.py): a line each, in the order they were made. The
@@ -21,6 +22,8 @@ import pyarrow as pa
 
 from cleancopy.document import Cut, Document, doc_id
 from cleancopy.errors import StoreError
+from cleancopy.stages.captions.clusters import DecidedPairs
+from cleancopy.stages.captions.wordings import read_wording
 from cleancopy.store import archive, tables
 from cleancopy.store.decision_log import Decision, DecisionKind, append, path, read_all
 from cleancopy.store.paths import StorePath
@@ -104,6 +107,26 @@ class Decisions:
         why = f" ({takedown.note})" if takedown.note else ""
         number = takedown.number
         return f"was taken down by decision {number}{why}; cleancopy decisions undo {number} allows it"
+
+    def caption_pairs(self) -> dict[frozenset[int], Decision]:
+        """The decisions on two captions by the digests of their wordings; of each pair the last one."""
+        pairs: dict[frozenset[int], Decision] = {}
+        for decision in self.made:
+            if decision.kind in ("caption-apart", "caption-merge"):
+                wordings = frozenset(read_wording(text).digest for text in (decision.text or "").splitlines())
+                if len(wordings) == 2:  # else it was erased, or the two read the same by now
+                    pairs.pop(wordings, None)
+                    pairs[wordings] = decision
+        return pairs
+
+    def on_captions(self) -> DecidedPairs:
+        """What was decided of pairs of captions, in the order of the decisions."""
+        pairs = [(tuple(sorted(pair)), decision.kind) for pair, decision in self.caption_pairs().items()]
+        apart, merged = (
+            tuple((pair[0], pair[1]) for pair, kind in pairs if kind == wanted)
+            for wanted in ("caption-apart", "caption-merge")
+        )
+        return DecidedPairs(apart, merged)
 
     def _of(self, kind: DecisionKind, document: str) -> Iterator[Decision]:
         return (decision for decision in self.made if decision.kind == kind and decision.target == document)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -101,6 +101,20 @@ class Verdicts:
 
 
 NOTHING_KNOWN = Verdicts(np.empty(0, np.uint64), np.empty(0, np.int8))
+
+
+class DecidedPairs(NamedTuple):
+    """What people decided of captions: pairs of wordings (``Wording.digest``) to keep apart, and to merge.
+
+    Two wordings that are apart are never in one cluster. A merge makes one cluster of the two that the wordings
+    are in, unless that brought together what is to be apart.
+    """
+
+    apart: tuple[tuple[int, int], ...] = ()
+    merged: tuple[tuple[int, int], ...] = ()
+
+
+NOTHING_DECIDED = DecidedPairs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,13 +266,17 @@ def _hashed(name: str, words: list[str]) -> int:
 # --- clusters
 
 
-def cluster(columns: Columns, verdicts: Verdicts, policy: CaptionPolicy) -> Clustering:
-    """The clusters of captions, whatever their order; pairs whose verdict is ``known`` are not compared."""
+def cluster(
+    columns: Columns, verdicts: Verdicts, policy: CaptionPolicy, decided: DecidedPairs = NOTHING_DECIDED
+) -> Clustering:
+    """The clusters of captions, whatever their order; pairs that have a verdict are not compared again."""
     first, number = _wordings(columns)
     pairs, together, missed = _candidates(columns, first, number)
     judge = _Judge(columns, first, verdicts, policy)
     loose = _share_evidence(pairs, together, len(first)) | ~(columns.label[first][pairs].any(axis=1))
-    keepers = _lead(pairs, loose, judge, len(first))
+    apart, merged = (_numbers_of(which, columns.wording[first]) for which in decided)
+    barred = _barred(apart)
+    keepers = _merge(_lead(pairs, loose, judge, len(first), barred), merged, barred)
     kept = first[keepers][number]
     related = _related(columns.identifiers, kept)
     return Clustering(kept, related, judge.new_verdicts(), len(pairs), missed)
@@ -324,19 +342,57 @@ def _share_evidence(pairs: NDArray[np.int64], together: NDArray[np.int64], count
     return shared
 
 
-def _lead(pairs: NDArray[np.int64], loose: NDArray[np.bool_], judge: _Judge, count: int) -> NDArray[np.int64]:
+def _lead(
+    pairs: NDArray[np.int64],
+    loose: NDArray[np.bool_],
+    judge: _Judge,
+    count: int,
+    barred: Mapping[int, frozenset[int]],
+) -> NDArray[np.int64]:
     """The kept wording of each: the first, of those that are kept themselves, that it is the same as.
 
     Labels (a name, a title, a few words) are as often the labels of different things: where neither identifier
-    nor picture is shared, only equal ones are one.
+    nor picture is shared, only equal ones are one. ``barred`` names the wordings that each is kept apart from.
     """
     keepers = np.arange(count)
     moved = [False] * count
+    closed = dict(barred)  # for each kept wording those that must not join it, nor what has joined it
     for at, (left, right) in enumerate(zip(pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True)):
-        if moved[left] or moved[right]:
+        if moved[left] or moved[right] or right in closed.get(left, ()):
             continue
         if judge.verdict(at, left, right, pairs) >= (SAME if loose[at] else EQUAL):
             keepers[right], moved[right] = left, True
+            if right in barred:
+                closed[left] = closed.get(left, frozenset()) | barred[right]
+    return keepers
+
+
+def _numbers_of(digests: Iterable[tuple[int, int]], wordings: Hashes) -> list[tuple[int, int]]:
+    """Pairs of wordings by their numbers, without those that no caption has."""
+    wanted = {digest for pair in digests for digest in pair}
+    there = np.flatnonzero(np.isin(wordings, np.array(sorted(wanted), np.uint64))).tolist() if wanted else []
+    number = {int(wordings[at]): at for at in there}
+    return [(number[a], number[b]) for a, b in digests if a in number and b in number]
+
+
+def _barred(apart: Iterable[tuple[int, int]]) -> dict[int, frozenset[int]]:
+    """For each wording those that it is kept apart from."""
+    others: dict[int, frozenset[int]] = {}
+    for a, b in apart:
+        others[a] = others.get(a, frozenset()) | {b}
+        others[b] = others.get(b, frozenset()) | {a}
+    return others
+
+
+def _merge(
+    keepers: NDArray[np.int64], merged: Iterable[tuple[int, int]], barred: Mapping[int, frozenset[int]]
+) -> NDArray[np.int64]:
+    """The kept wordings after the clusters of some pairs became one, around the first of the two kept."""
+    for pair in merged:
+        low, high = sorted(int(keepers[wording]) for wording in pair)
+        members = set(np.flatnonzero((keepers == low) | (keepers == high)).tolist())
+        if low != high and not any(barred[wording] & members for wording in barred.keys() & members):
+            keepers[keepers == high] = low
     return keepers
 
 
