@@ -107,7 +107,7 @@ class Proposed:
     numbers of their overlap, and the conflict as 1 or 0, -1 where nobody asked; a later line holds.
     """
 
-    found: Candidates
+    candidates: Candidates
     sketched: NDArray[np.uint32] = field(repr=False)
     facts: NDArray[np.int64] = field(repr=False)
 
@@ -159,7 +159,9 @@ def find_duplicates(
     verifier.expect(unmeasured)
     keepers, inside = _near(pairs, verifier, policy)
     _contain(inside, keepers, verifier, policy)
-    missed = {i: int(proposed.found.missed[i]) for i in np.flatnonzero(proposed.found.missed).tolist()}
+    missed = {
+        i: int(proposed.candidates.missed[i]) for i in np.flatnonzero(proposed.candidates.missed).tolist()
+    }
     copies_of = {
         rows[i].doc_id: _duplicate(rows[i], rows[k], verifier.fact(k, i).overlap, policy, missed.get(i, 0))
         for i, k in keepers.items()
@@ -240,7 +242,7 @@ def filter_by_estimate(
     proposed: Proposed, verifier: PairVerifier, documents: Sequence[Candidate], policy: DuplicatePolicy
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The pairs that match or that the estimate does not rule out; and of these the ones to measure."""
-    pairs = proposed.found.pairs
+    pairs = proposed.candidates.pairs
     left, right, shared, measured = verifier.known(pairs)
     hopeful = shared >= policy.jaccard * (left + right - shared)
     hopeful |= shared >= policy.containment * np.minimum(left, right)

@@ -5,14 +5,13 @@ What is repeated was learned before (``learn``); where a repeated block is chrom
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby, pairwise
 
 from cleancopy.document import Block, Cut, Document, Evidence
-from cleancopy.minhash import jaccard, shingles
 from cleancopy.policy import ChromePolicy
 from cleancopy.stages.chrome.headlines import (
     LONG,
@@ -24,6 +23,7 @@ from cleancopy.stages.chrome.headlines import (
     title_key,
 )
 from cleancopy.stages.chrome.learn import learn_chrome
+from cleancopy.stages.chrome.lookup import ChromeIndex, Match, index_of, matches_of
 from cleancopy.stages.chrome.patterns import (
     Pattern,
     Why,
@@ -43,8 +43,6 @@ from cleancopy.stages.chrome.placement import (
     position_of,
 )
 from cleancopy.stages.chrome.profile import (
-    LEADERS,
-    NEAR,
     ChromeEntry,
     Position,
     SiteChrome,
@@ -52,9 +50,6 @@ from cleancopy.stages.chrome.profile import (
     chrome_to_json,
     exact_form,
     is_composed,
-    is_near,
-    key_of,
-    masked_form,
     with_decision,
 )
 
@@ -63,7 +58,6 @@ __all__ = [
     "generic_patterns", "is_error_page", "learn_chrome", "protected_blocks", "weigh_scores", "with_decision",
 ]  # fmt: skip
 
-_Match = tuple[ChromeEntry, float]
 #: The key of a page, the title that its markup declares, whether it has markup.
 _PageFacts = tuple[str, str | None, bool]
 #: What the odds of being content are multiplied by, for the page's own blocks on a site that is known well,
@@ -76,17 +70,6 @@ _PINNED = "pinned as chrome"  # how the reason of a cut that people want begins
 _LINKED = 0.5  # share of link text from which a block may be a link to another page
 #: Entries that are chrome where they stand as chrome does.
 _CHROME = frozenset(["pinned", "cut", "faded"])
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """A site chrome made ready for looking up: entries by key, keys by rare shingle."""
-
-    entries: Mapping[str, ChromeEntry]
-    labels: Set[str]
-    titles: Mapping[str, str]
-    by_shingle: Mapping[str, Sequence[str]]
-    shingles: Mapping[str, frozenset[str]]
 
 
 def cut_chrome(document: Document, policy: ChromePolicy, chrome: SiteChrome | None) -> tuple[Cut, ...]:
@@ -155,7 +138,7 @@ def _decided_blocks(
     if chrome is None or not any(entry.status == status for entry in chrome.entries):
         return frozenset()
     exact = [exact_form(document.text_of(block)) for block in document.blocks]
-    matches = zip(document.blocks, _matches(exact, _index(chrome, policy.near), policy.near), strict=True)
+    matches = zip(document.blocks, matches_of(exact, index_of(chrome, policy.near), policy.near), strict=True)
     return {block.start for block, match in matches if match is not None and match[0].status == status}
 
 
@@ -181,7 +164,7 @@ def _site_cuts(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> 
     return {n: why for n, why in reasons.items() if n not in dropped}, dropped
 
 
-_Reading = tuple[Sequence[_Match | None], Sequence[Mark], Set[int], Zone]
+_Reading = tuple[Sequence[Match | None], Sequence[Mark], Set[int], Zone]
 
 
 def _page_reading(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> _Reading:
@@ -195,10 +178,10 @@ def _page_reading(document: Document, policy: ChromePolicy, chrome: SiteChrome) 
 def _cached_reading(
     text: str, blocks: tuple[Block, ...], page: _PageFacts, near: float, chrome: SiteChrome
 ) -> _Reading:
-    index = _index(chrome, near)
+    index = index_of(chrome, near)
     texts = [text[block.start : block.end] for block in blocks]
     exact = [exact_form(line) for line in texts]
-    matches = _matches(exact, index, near)
+    matches = matches_of(exact, index, near)
     headline = _headline(blocks, texts, exact, matches, page, index)
     if headline is not None and (match := matches[headline]) is not None and match[0].status != "pinned":
         matches[headline] = None
@@ -218,9 +201,9 @@ def _headline(
     blocks: Sequence[Block],
     texts: Sequence[str],
     exact: Sequence[str],
-    matches: Sequence[_Match | None],
+    matches: Sequence[Match | None],
     page: _PageFacts,
-    index: _Index,
+    index: ChromeIndex,
 ) -> int | None:
     """The number of the block that is the page's headline, or None.
 
@@ -287,8 +270,8 @@ def _cutting_marks(
     blocks: Sequence[Block],
     texts: Sequence[str],
     exact: Sequence[str],
-    matches: Sequence[_Match | None],
-    index: _Index,
+    matches: Sequence[Match | None],
+    index: ChromeIndex,
 ) -> list[Mark]:
     marks: list[Mark] = []
     times = Counter(match[0].key for match in matches if match is not None)
@@ -319,7 +302,7 @@ def _cutting_marks(
     return marks
 
 
-def _rows(matches: Sequence[_Match | None]) -> list[int]:
+def _rows(matches: Sequence[Match | None]) -> list[int]:
     """For each block the length of the row of blocks known as chrome that it stands in, 0 for others."""
     lengths: list[int] = []
     for is_chrome, row in groupby(matches, key=lambda m: m is not None and m[0].status in _CHROME):
@@ -328,52 +311,9 @@ def _rows(matches: Sequence[_Match | None]) -> list[int]:
     return lengths
 
 
-@lru_cache(maxsize=16)
-def _index(chrome: SiteChrome, near: float) -> _Index:
-    texts = {entry.key: masked_form(exact_form(entry.example)) for entry in chrome.entries}
-    grams = {key: shingles(text, NEAR.shingle) for key, text in sorted(texts.items()) if is_near(text)}
-    counts = Counter(gram for shingled in grams.values() for gram in shingled)
-    index: dict[str, list[str]] = defaultdict(list)
-    for key, shingled in grams.items():
-        # Two sets of Jaccard t share a gram among the rarest |a| - t|a| + 1 of either (prefix filtering,
-        # Chaudhuri, Ganti and Kaushik 2006).
-        for gram in sorted(shingled, key=lambda g: (counts[g], g))[
-            : len(shingled) - int(near * len(shingled)) + 1
-        ]:
-            if len(index[gram]) < LEADERS:
-                index[gram].append(key)
-    labels = frozenset(
-        texts[e.key] for e in chrome.entries if e.status in ("cut", "pinned") and STRENGTH[e.spread] >= 3
-    )
-    return _Index(
-        {entry.key: entry for entry in chrome.entries}, labels, dict(chrome.titles), dict(index), grams
-    )
-
-
-def _matches(exact: Sequence[str], index: _Index, near: float) -> list[_Match | None]:
-    """The entry of each block and how alike the two are; no near match beside the entry's exact one."""
-    entries = [index.entries.get(key_of(masked_form(form))) for form in exact]
-    exact_keys = {entry.key for entry in entries if entry is not None}
-    matches: list[_Match | None] = []
-    for entry, form in zip(entries, exact, strict=True):
-        match = (entry, 1.0) if entry is not None else _near_match(masked_form(form), index, near)
-        stands = match is not None and (match[1] == 1 or match[0].key not in exact_keys)
-        matches.append(match if stands else None)
-    return matches
-
-
-def _near_match(masked: str, index: _Index, near: float) -> _Match | None:
-    if not is_near(masked):
-        return None
-    grams = shingles(masked, NEAR.shingle)
-    keys = {key for gram in grams for key in index.by_shingle.get(gram, ())}
-    likeness, key = max(((jaccard(grams, index.shingles[key]), key) for key in keys), default=(0.0, ""))
-    return (index.entries[key], min(likeness, 0.999)) if likeness >= near else None
-
-
 def _submenus(
     marks: Sequence[Mark],
-    matches: Sequence[_Match | None],
+    matches: Sequence[Match | None],
     zone: Zone,
     reasons: Mapping[int, Why],
     chrome: SiteChrome,
@@ -397,7 +337,7 @@ def _submenus(
     return inserted
 
 
-def _reason(match: _Match, chrome: SiteChrome, position: Position) -> Why:
+def _reason(match: Match, chrome: SiteChrome, position: Position) -> Why:
     entry, likeness = match
     evidence: dict[str, str | int | float | bool] = {
         "key": entry.key,
