@@ -74,6 +74,8 @@ class Server:
     port: int = 0
     under_way: Counter[str] = field(default_factory=Counter)
     most: Counter[str] = field(default_factory=Counter)
+    #: After this many requests no answer goes out while it is set: a client can be stopped in the middle, for sure.
+    holds: int | None = None
 
     @property
     def paths(self) -> list[str]:
@@ -98,6 +100,8 @@ class Server:
                 if etag and fields.get("if-none-match") == etag:
                     response = b"HTTP/1.1 304 Not Modified\r\n\r\n"
                 await asyncio.sleep(0.005)
+                while self.holds is not None and len(self.seen) > self.holds:
+                    await asyncio.sleep(0.005)
                 self.under_way[host] -= 1
                 writer.write(response)
                 await writer.drain()
