@@ -15,7 +15,8 @@ TOOLS := $(VENV)/.ready-tools
 # The uv on PATH, else the one that constraints.txt pins, put into the venv by pip.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 # Exact versions, each download compared with its hash; a requirement that is not in constraints.txt is refused.
-INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes --constraint constraints.txt --requirement pyproject.toml
+# Compiled at once, as pip does it: uv leaves that to the first start of each command.
+INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --constraint constraints.txt --requirement pyproject.toml
 export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1

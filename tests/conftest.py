@@ -14,6 +14,11 @@ SHARED = ROOT.parent / "shared"
 EXAMPLES = ROOT / "raw" / "examples"
 CASES = Path(__file__).parent / "cases"
 
+#: Commands that tests start run without pandas, as they do for users; this process keeps it.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parent / "without"), os.environ.get("PYTHONPATH")])
+)
+
 settings.register_profile(
     "suite", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
@@ -43,13 +48,17 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 #: Modules whose tests take longest, longest first: they begin first, so that none runs alone at the end.
 LONGEST = (
-    "test_pipeline",
     "test_flows",
-    "test_crawl_stopped",
-    "test_recipes",
-    "test_repetition",
-    "test_faults",
+    "test_pipeline",
     "test_store",
+    "test_crawl_stopped",
+    "test_decisions",
+    "test_maintenance",
+    "test_caption_clusters",
+    "test_faults",
+    "test_recipes",
+    "test_exports",
+    "test_crawl",
 )
 
 

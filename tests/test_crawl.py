@@ -82,7 +82,7 @@ def test_a_sitemap_becomes_documents_and_a_second_run_reads_nothing(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a known payload was read again")
 
-    monkeypatch.setattr("cleancopy.ingest.workers.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.isolated.read", not_again)
     server.seen.clear()
     second = run(tmp_path, [source], quick(server.port))
     assert (second.release, second.content_root) == (None, first.content_root)

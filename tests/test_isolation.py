@@ -7,6 +7,8 @@ import gc
 import gzip
 import itertools
 import multiprocessing
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -246,3 +248,16 @@ def test_looks_for_garbage_are_as_before_when_the_last_of_two_runs_ends() -> Non
     assert gc.get_threshold() == rarely != usual
     second.__exit__(None, None, None)
     assert gc.get_threshold() == usual
+
+
+def test_a_worker_loads_no_more_than_reading_needs() -> None:
+    """Every worker of every run pays for what it imports; the store and its tables cost a second."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import cleancopy.ingest.isolated, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "cleancopy.clean" in loaded
+    heavy = ("pyarrow", "deltalake", "prefect", "scipy", "cleancopy.store", "cleancopy.sources")
+    assert [name for name in loaded if name.startswith(heavy)] == []

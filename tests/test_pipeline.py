@@ -95,7 +95,7 @@ def test_a_second_run_reads_nothing_and_makes_no_release(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a known payload was read again")
 
-    monkeypatch.setattr("cleancopy.ingest.workers.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.isolated.read", not_again)
     second = run(raw, tmp_path / "clean")
     assert (second.release, second.content_root) == (None, first.content_root)
     assert second.counts == {"new": 0, "unchanged": 6, "duplicate": 1, "rejected": 0}

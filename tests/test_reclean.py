@@ -90,7 +90,7 @@ def test_what_people_decide_changes_the_stored_documents_and_no_page_is_read(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a page was read again")
 
-    monkeypatch.setattr("cleancopy.ingest.workers.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.isolated.read", not_again)
     found = changes(raw, clean, SITE)
     assert [(one.site, one.change) for one in found] == [(SITE, "chrome")] * 4
     assert all("Background" in one.before and "Background" not in one.after for one in found)
@@ -142,7 +142,7 @@ def test_an_ingest_after_another_policy_reads_nothing(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a page was read again")
 
-    monkeypatch.setattr("cleancopy.ingest.workers.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.isolated.read", not_again)
     assert run(raw, clean, policy).counts["unchanged"] == 4
 
 

@@ -68,7 +68,7 @@ def test_with_the_same_text_versions_nothing_is_read_or_published(
     def not_again(*_: object, **__: object) -> None:
         raise AssertionError("a page was read again")
 
-    monkeypatch.setattr("cleancopy.ingest.workers.read", not_again)
+    monkeypatch.setattr("cleancopy.ingest.isolated.read", not_again)
     summary = run(raw, clean)
     assert (summary.release, summary.counts["unchanged"], summary.counts["duplicate"]) == (None, 5, 1)
     assert summary.counts["rejected"] == 1, "the page that is down"

@@ -74,7 +74,7 @@ class Server:
     port: int = 0
     under_way: Counter[str] = field(default_factory=Counter)
     most: Counter[str] = field(default_factory=Counter)
-    #: After this many requests no answer goes out while it is set: a client can be stopped in the middle, for sure.
+    #: While it is set, nothing is answered after so many requests: a client is stopped in the middle, for sure.
     holds: int | None = None
 
     @property

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from cleancopy.clean import read
 from cleancopy.document import Capture
 from cleancopy.errors import Rejection
 from cleancopy.extract.isolation import run_isolated
 from cleancopy.ingest.entries import as_rejected
+from cleancopy.ingest.isolated import read_pickled
 from cleancopy.ingest.run import Run
 from cleancopy.policy import Policy
 from cleancopy.store.rows import LedgerEntry
@@ -31,7 +30,7 @@ def read_all(run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spoo
             yield capture
 
     results = run_isolated(
-        partial(_read_pickled, policy=run.policy),
+        partial(read_pickled, policy=run.policy),
         captures(),
         workers=run.workers,
         limits=run.policy.limits,
@@ -48,15 +47,9 @@ def read_all(run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spoo
 
 def _preload(policy: Policy) -> tuple[str, ...]:
     """Modules that the workers load once, before the first page."""
-    modules = ["cleancopy.clean"]
+    modules = ["cleancopy.ingest.isolated"]
     if policy.content.method == "model":
         modules.append("cleancopy.stages.content.loaded")
     if policy.content.method == "trafilatura" or policy.content.comments:
         modules += ["trafilatura", "trafilatura.core"]
     return tuple(modules)
-
-
-def _read_pickled(capture: Capture, policy: Policy) -> tuple[str | None, bytes]:
-    """The site of a page, and its document as bytes."""
-    document = read(capture, policy)
-    return document.site, pickle.dumps(document, protocol=pickle.HIGHEST_PROTOCOL)
