@@ -131,16 +131,22 @@ def test_what_is_lost_is_forgotten_by_name_only(place: tuple[Path, Path]) -> Non
         run(raw, clean)
 
 
-def test_an_erased_field_leaves_the_chain_whole(place: tuple[Path, Path]) -> None:
+def test_a_blanked_field_leaves_the_chain_whole_if_a_later_decision_names_it(place: tuple[Path, Path]) -> None:
     _, clean = place
-    decisions.pin(clean, document(clean, "tides.example/gauge.html"))
-    first, *rest = record.path(clean).read_text().splitlines()
+    first = record.path(clean).read_text().splitlines()[0]
     line = json.loads(first)
     line["note"] = ""
     del line["salts"]["note"]
-    record.path(clean).write_text("\n".join([json.dumps(line), *rest]) + "\n")
+    record.path(clean).write_text(json.dumps(line) + "\n")
+    with pytest.raises(StoreError, match="decision 1 was altered"):
+        releases.check_decisions(clean)
+    record.path(clean).write_text(first + "\n")
+    other = document(clean, "tides.example/gauge.html")
+    record.append(clean, decision_log.Decision(0, "takedown", other, "", blanked=("1.note",)))
+    decision_log.blank(clean, ["1.note"])
     releases.check_decisions(clean)
     assert record.read_all(clean)[0].note == ""
+    assert "asked by its author" not in record.path(clean).read_text()
 
 
 def test_a_record_ahead_of_the_last_release_is_normal(place: tuple[Path, Path]) -> None:

@@ -11,6 +11,7 @@ All offsets count Unicode code points of the page text, half open: ``text[start:
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -333,9 +334,26 @@ def check_spans(spans: Sequence[Span], length: int) -> None:
         )
 
 
+#: What the key of a document begins with whose key was erased; no address and no file has such a key.
+_ERASED = "erased:"
+_ERASED_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def erased_key(document: str) -> str:
+    """What stands in place of the key of a document that was erased, by its id."""
+    return f"{_ERASED}{document}"
+
+
+def is_erased(key: str) -> bool:
+    """Whether a key stands in place of one that was erased."""
+    return key.startswith(_ERASED) and _ERASED_ID.fullmatch(key, len(_ERASED)) is not None
+
+
 @lru_cache(maxsize=65_536)  # asked of each key at every step of a run
 def doc_id(key: str) -> str:
-    """The document id of a key: the first 32 hex digits of its SHA-256."""
+    """The document id of a key: the first 32 hex digits of its SHA-256; an erased key is nothing but that."""
+    if is_erased(key):
+        return key.removeprefix(_ERASED)
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from urllib.parse import urlsplit
 
+from cleancopy.errors import Rejection
 from cleancopy.ingest.run import Run
 from cleancopy.sources.files import Facts, Input, RejectedInput, described_by, find_inputs, is_list, printable
 from cleancopy.sources.web.crawl import Listed, Missing, Page, crawl, read_dropped
@@ -92,6 +93,7 @@ def _from_web(run: Run, lists: Sequence[Input]) -> Iterator[AnyInput]:
                 held=partial(_archived_before, run),
                 emit=spool.append,
                 refused=partial(_taken_down, run),
+                taken_down=partial(_is_down, run) if run.snapshot.decisions.takes_down else None,
             )
     yield from read_spool(fetched) if fetched.exists() else ()
 
@@ -102,6 +104,17 @@ def _taken_down(run: Run, url: str, site: str | None) -> str | None:
     entry = LedgerEntry(
         url, "new", run.release, run.name, key=key, url=url, site=site or urlsplit(key).hostname
     )
+    return run.snapshot.decisions.rejection(entry)
+
+
+def _is_down(run: Run, url: str, payload: str | None) -> str | None:
+    """Why what came back must not be archived: its address, where that leads, or its payload is down."""
+    try:
+        key = canonical_url(url)
+    except Rejection:
+        key = ""
+    site = urlsplit(key).hostname
+    entry = LedgerEntry(url, "new", run.release, run.name, key=key, url=url, site=site, payload_sha256=payload)
     return run.snapshot.decisions.rejection(entry)
 
 

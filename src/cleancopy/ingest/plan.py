@@ -262,9 +262,9 @@ def plan_versions(
     for page in sorted(cleaned, key=_in_time):
         entry, document = page.entry, doc_id(page.entry.key)
         head = heads.get(document)
-        if reason := people.rejection(entry):
+        if refused := people.refused(entry):
             if not page.stored:
-                entries.append(_taken_down_entry(entry, reason))
+                entries.append(refused)
             continue
         version = None if head and people.pinned(document) else _next_version(page, head)
         if version is not None:
@@ -282,12 +282,6 @@ def plan_versions(
         elif entry.source == FROM_ARCHIVE:
             again.append(entry)
     return versions, again
-
-
-def _taken_down_entry(entry: LedgerEntry, reason: str) -> LedgerEntry:
-    return entry._replace(
-        outcome="rejected", kind=str(RejectReason.TAKEN_DOWN), message=f"{entry.input}: {reason}"
-    )
 
 
 def _in_time(page: CleanedEntry) -> tuple[str, str, str]:

@@ -60,7 +60,7 @@ def read_shard(
             Spool(run.spool("read", number)) as spool,
             archive.Archive(run.root, f"{run.name}-{number:04d}", partial(_archived, run)) as raw,
         ):
-            finished += read_all(run, _to_read(run, inputs, raw, finished, progress), spool)
+            finished += read_all(run, _to_read(run, inputs, raw, finished, progress), spool, raw)
             with Spool(run.spool("settled", number)) as other:  # as one, and there before ``read``
                 other.append(finished)
     counts = Counter(
@@ -106,7 +106,10 @@ def _to_read(
             payload = read_bytes(item.file, run.policy.limits)
             capture = Capture(payload, item.file.key)
             entry = entry_of(run, item.file, capture)
-            finished += _of_list(run, entry, item.message, partial(raw.append, capture))
+            if refused := run.snapshot.decisions.refused(entry):
+                finished.append(refused)
+            else:
+                finished += _of_list(run, entry, item.message, partial(raw.append, capture))
         elif isinstance(item, RejectedInput):
             finished.append(_refused(run, item, raw))
         elif same_as_before := _same_as_before(run, item):
@@ -127,8 +130,8 @@ def _of_file(run: Run, item: Input, raw: archive.Archive, finished: list[Finishe
             finished.append(_refused(run, capture, raw))
             continue
         entry = entry_of(run, item, capture)
-        if reason := run.snapshot.decisions.rejection(entry):
-            finished.append(as_rejected(entry, RejectReason.TAKEN_DOWN, f"{entry.input}: {reason}"))
+        if refused := run.snapshot.decisions.refused(entry):
+            finished.append(refused)
             continue
         before = payloads.get((capture.key, entry.payload_sha256 or ""))
         same = last.get((entry.input, entry.member, entry.key)) == entry.payload_sha256
@@ -139,7 +142,10 @@ def _of_file(run: Run, item: Input, raw: archive.Archive, finished: list[Finishe
         ):
             finished.append(as_known(entry, before))
             continue
-        yield capture, entry._replace(archive=raw.append(capture))
+        if run.snapshot.decisions.takes_down_sites and entry.site is None:
+            yield capture, entry  # the page may name a site that is down: archived when it is read
+        else:
+            yield capture, entry._replace(archive=raw.append(capture))
 
 
 def captures_of(item: Input, limits: Limits) -> Iterator[Capture | RejectedInput]:
@@ -185,9 +191,12 @@ def _refused(run: Run, rejected: RejectedInput, raw: archive.Archive) -> LedgerE
         return InputNote(rejected.name, rejected.member or None, rejected.message)
     entry = LedgerEntry(rejected.name, "rejected", run.release, run.name, source=run.source)
     entry = as_rejected(entry, rejected.kind, rejected.message)._replace(member=rejected.member or None)
+    capture = Capture(payload=rejected.payload or b"", key=f"file:{rejected.name}")
+    digest = capture.sha256 if rejected.payload else None
+    if refused := run.snapshot.decisions.refused(entry._replace(payload_sha256=digest)):
+        return refused
     if rejected.payload is None:
         return entry
-    capture = Capture(payload=rejected.payload, key=f"file:{rejected.name}")
     return entry._replace(payload_sha256=capture.sha256, archive=raw.append(capture))
 
 
@@ -221,8 +230,8 @@ def _of_page(run: Run, item: Page, finished: list[Finished]) -> Iterator[ToRead]
     )
     before = payloads.get((got.key, got.payload_sha256))
     same = last.get((item.name, None, got.key)) == got.payload_sha256
-    if reason := run.snapshot.decisions.rejection(entry):
-        finished.append(as_rejected(entry, RejectReason.TAKEN_DOWN, f"{item.name}: {reason}"))
+    if refused := run.snapshot.decisions.refused(entry):
+        finished.append(refused)
     elif item.listed:
         finished += _of_list(run, entry, item.listed, lambda: got.ref)
     elif before and _needs_no_reading(run, entry, before, same) and got.key not in run.snapshot.gone:

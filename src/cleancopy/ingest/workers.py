@@ -12,14 +12,18 @@ from cleancopy.ingest.entries import as_rejected
 from cleancopy.ingest.isolated import read_pickled
 from cleancopy.ingest.run import Run
 from cleancopy.policy import Policy
+from cleancopy.store.archive import Archive
 from cleancopy.store.rows import LedgerEntry
 from cleancopy.store.spool import Spool
 
 
-def read_all(run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spool) -> list[LedgerEntry]:
+def read_all(
+    run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spool, raw: Archive | None = None
+) -> list[LedgerEntry]:
     """Read captures in the run's workers, into the spool; gives the entries of those that were rejected.
 
     The spool gets pairs of entry and document, the document pickled: only a step that needs it opens it again.
+    What is not archived yet is archived in ``raw``, unless the site that it names is taken down.
     """
     entries: list[LedgerEntry] = []
     rejected: list[LedgerEntry] = []
@@ -36,12 +40,17 @@ def read_all(run: Run, tasks: Iterable[tuple[Capture, LedgerEntry]], spool: Spoo
         limits=run.policy.limits,
         preload=_preload(run.policy),
     )
-    for at, (_, result) in enumerate(results):
+    for at, (capture, result) in enumerate(results):
+        entry = entries[at] if isinstance(result, Rejection) else entries[at]._replace(site=result[0])
+        if raw is not None and entry.archive is None:
+            if refused := run.snapshot.decisions.refused(entry):
+                rejected.append(refused)
+                continue
+            entry = entry._replace(archive=raw.append(capture))
         if isinstance(result, Rejection):
-            rejected.append(as_rejected(entries[at], result.kind, result.message))
+            rejected.append(as_rejected(entry, result.kind, result.message))
         else:
-            site, document = result
-            spool.append((entries[at]._replace(site=site), document))
+            spool.append((entry, result[1]))
     return rejected
 
 

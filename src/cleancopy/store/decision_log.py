@@ -26,9 +26,11 @@ DecisionKind = Literal[
     "restore", "pin", "takedown", "undo", "forget",
     "chrome-pin", "chrome-drop", "chrome-undo", "caption-apart", "caption-merge",
 ]  # fmt: skip
-#: Fields that an erasure may blank; the others are in the chain as they are.
-ERASABLE = ("target", "note", "text", "by", "payloads", "copies")
-_TUPLES = ("purged", "payloads", "copies", "heads")
+#: Fields that are in the chain by a salted digest, so that an erasure can blank them; the others as they are.
+ERASABLE = (
+    "target", "note", "text", "by", "payloads", "copies", "documents", "versions", "addresses", "blanked",
+)  # fmt: skip
+_TUPLES = ("purged", "payloads", "copies", "heads", "documents", "versions", "addresses", "blanked")
 _SEALED_PLAIN = ("number", "kind", "time", "purged", "heads")
 
 
@@ -44,6 +46,11 @@ class Decision:
     ``payloads`` are the SHA-256 of what a document that is taken down was read from: they are refused under
     other names, too, but for the documents ``copies``, which were there then. ``heads`` are heads that a
     ``forget`` gives up, whose ``target`` names the numbers.
+
+    Of a takedown that erases, ``documents`` are the ids of what is erased in all its versions, ``versions`` the
+    ids of single ones; ``addresses`` are SHA-256 of the addresses and inputs that are refused since
+    (``decisions.address_digest``), and ``blanked`` names the fields of earlier decisions that it blanked,
+    ``number.field`` each. Its own target, where it is an address, is such a digest, too.
     """
 
     number: int
@@ -57,6 +64,17 @@ class Decision:
     payloads: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    blanked: tuple[str, ...] = ()
+
+    @property
+    def erases(self) -> bool:
+        """Whether it is a takedown that erases what was stored."""
+        return self.kind == "takedown" and bool(
+            self.documents or self.versions or self.addresses or self.purged
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +146,12 @@ def lost_decisions(root: StorePath, released: str = "") -> dict[int, str]:
     lost: dict[int, str] = {}
     before, last = "", 0
     unsealed = all(line.seal is None for line in lines)
+    blanked = frozenset(name for line in lines for name in line.decision.blanked)
     for line in () if unsealed else lines:
         number = line.decision.number
         if line.seal is None:
             lost[number] = "has no seal"
-        elif not _fields_fit(line):
+        elif not _fields_fit(line, blanked):
             lost[number] = "was altered"
         elif line.chain != _chain(before, line.decision, line.seal["digests"]):
             missing = range(last + 1, number)
@@ -184,6 +203,32 @@ def forget(root: StorePath, numbers: Collection[int], released: str, note: str =
     decision = Decision(number, "forget", target, _now(), note, by=by or current_user(), heads=heads)
     _write(root, [*kept, _seal(decision, kept[-1].chain if kept else "")], mark)
     return decision
+
+
+def blank(root: StorePath, fields: Collection[str]) -> None:
+    """Empty fields of decisions, ``number.field`` each, which a later decision names as ``blanked``.
+
+    Their salts go with them: nobody can try out what stood there. Only for who holds the writing lock.
+    """
+    content, mark = read_versioned(path(root))
+    lines = [_blanked(line, fields) for line in _lines(path(root), content)]
+    if any(line.text not in content.decode() for line in lines):
+        _write(root, lines, mark)
+
+
+def _blanked(line: _Line, fields: Collection[str]) -> _Line:
+    names = [name for name in ERASABLE if f"{line.decision.number}.{name}" in fields]
+    if not names or line.seal is None:
+        return line
+    values = json.loads(line.text)
+    values |= {name: _empty(name) for name in names}
+    values["salts"] = {name: salt for name, salt in line.seal["salts"].items() if name not in names}
+    return _line(json.dumps(values, ensure_ascii=False))
+
+
+def _empty(name: str) -> object:
+    """What a field holds that was blanked: what one holds that nobody filled."""
+    return None if name == "text" else [] if name in _TUPLES else ""
 
 
 def current_user() -> str:
@@ -261,7 +306,14 @@ def _chain(before: str, decision: Decision, digests: Mapping[str, str]) -> str:
     return hashlib.sha256(f"{before}\n{json.dumps(plain, sort_keys=True)}".encode()).hexdigest()
 
 
-def _fields_fit(line: _Line) -> bool:
-    """Whether each field is what its digest says; one without a salt was erased."""
-    values, parts = asdict(line.decision), line.seal or {}
-    return all(_digest(salt, values[name]) == parts["digests"][name] for name, salt in parts["salts"].items())
+def _fields_fit(line: _Line, blanked: Collection[str]) -> bool:
+    """Whether each field is what its digest says; one without a salt is empty and was ``blanked`` by name."""
+    values, seal = json.loads(json.dumps(asdict(line.decision))), line.seal or {}
+    for name in ERASABLE:
+        salt, digest = seal["salts"].get(name), seal["digests"].get(name)
+        if salt is None:
+            if values[name] != _empty(name) or (digest and f"{line.decision.number}.{name}" not in blanked):
+                return False
+        elif _digest(salt, values[name]) != digest:
+            return False
+    return True

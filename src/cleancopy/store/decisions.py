@@ -16,18 +16,20 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from cleancopy.document import Cut, Document, doc_id
-from cleancopy.errors import StoreError
+from cleancopy.document import Cut, Document, doc_id, erased_key, is_erased
+from cleancopy.errors import RejectReason, StoreError
 from cleancopy.stages.captions.clusters import DecidedPairs
 from cleancopy.stages.captions.wordings import read_wording
 from cleancopy.store import archive, tables
 from cleancopy.store.decision_log import Decision, DecisionKind, append, path, read_all
 from cleancopy.store.paths import StorePath
-from cleancopy.store.rows import LedgerEntry, Version
+from cleancopy.store.rows import LedgerEntry, Version, erased_input
+from cleancopy.warc.address import match_form, match_site
 
 #: The part of a version's fingerprint that says which cuts were to stay.
 RESTORED = "restored"
@@ -37,7 +39,15 @@ _NO_STATE = ("undo", "forget", "chrome-pin", "chrome-drop", "chrome-undo")
 __all__ = ["Decision", "DecisionKind", "Decisions", "append", "path", "read", "read_all"]
 
 
-@dataclass(frozen=True, slots=True)
+class _Takedowns(NamedTuple):
+    """What the takedowns that hold name, by the form in which it is looked up."""
+
+    targets: Mapping[str, Decision]
+    payloads: Mapping[str, Decision]
+    addresses: Mapping[str, Decision]
+
+
+@dataclass(frozen=True)
 class Decisions:
     """The decisions that hold."""
 
@@ -81,27 +91,48 @@ class Decisions:
         """Whether a document is to stand by itself, though it is a copy."""
         return any(decision.text is None for decision in self._of("restore", document))
 
-    def takedown_of(self, key: str, url: str | None, site: str | None, payload: str | None) -> Decision | None:
-        """The takedown that a capture falls under, by its key, address, site or payload."""
+    @property
+    def takes_down_sites(self) -> bool:
+        """Whether a whole site is taken down: then a page may tell only when it is read that it is."""
+        return any(target.startswith("site:") for target in self._takedowns.targets)
+
+    @cached_property
+    def _takedowns(self) -> _Takedowns:
+        takedowns = [decision for decision in reversed(self.made) if decision.kind == "takedown"]
+        return _Takedowns(
+            {match_target(decision.target): decision for decision in takedowns},
+            {payload: decision for decision in takedowns for payload in decision.payloads},
+            {digest: decision for decision in takedowns for digest in decision.addresses},
+        )
+
+    def takedown_of(
+        self, key: str, url: str | None, site: str | None, payload: str | None, asked: str | None = None
+    ) -> Decision | None:
+        """The takedown that a capture falls under, by its key, address, site or payload.
+
+        ``asked`` is the input that it came by, such as an address that led elsewhere.
+        """
         if not self.made:
             return None
+        targets, payloads, addresses = self._takedowns
+        if not (targets or payloads or addresses):
+            return None
         document = doc_id(key)
-        names = {document, f"url:{url}", f"url:{key}", f"site:{site}", f"capture:{payload}"}
-        takedowns = (decision for decision in self.made if decision.kind == "takedown")
-        return next(
-            (
-                decision
-                for decision in takedowns
-                # Under another name it is the same page, but for the copies that stay.
-                if decision.target in names
-                or (payload in decision.payloads and document not in decision.copies)
-            ),
-            None,
-        )
+        forms = {match_form(address) for address in (key, url, asked) if address}
+        names = [document, *(f"url:{form}" for form in sorted(forms)), f"capture:{payload}"]
+        names += [f"site:{match_site(site)}"] if site else []
+        if by_name := next((targets[name] for name in names if name in targets), None):
+            return by_name
+        # Under another name it is the same page, but for the copies that stay.
+        by_payload = payloads.get(payload or "")
+        if by_payload and document not in by_payload.copies:
+            return by_payload
+        digests = (_digest(form) for form in forms) if addresses else ()
+        return next((addresses[digest] for digest in digests if digest in addresses), None)
 
     def rejection(self, entry: LedgerEntry) -> str | None:
         """Why a capture is not to be read; None where nothing speaks against it."""
-        takedown = self.takedown_of(entry.key, entry.url, entry.site, entry.payload_sha256)
+        takedown = self.takedown_of(entry.key, entry.url, entry.site, entry.payload_sha256, entry.input)
         if takedown is None:
             return None
         why = f" ({takedown.note})" if takedown.note else ""
@@ -128,8 +159,45 @@ class Decisions:
         )
         return DecidedPairs(apart, merged)
 
+    def refused(self, entry: LedgerEntry) -> LedgerEntry | None:
+        """The entry of a capture that is not to be read; None where nothing speaks against it.
+
+        Of one that was erased it names nothing that the page or its file may tell.
+        """
+        takedown = self.takedown_of(entry.key, entry.url, entry.site, entry.payload_sha256, entry.input)
+        why = self.rejection(entry)
+        if takedown is None or why is None:
+            return None
+        if takedown.erases:
+            entry = without_names(entry)
+        message = f"{entry.input}: {why}"
+        return entry._replace(outcome="rejected", kind=str(RejectReason.TAKEN_DOWN), message=message)
+
     def _of(self, kind: DecisionKind, document: str) -> Iterator[Decision]:
         return (decision for decision in self.made if decision.kind == kind and decision.target == document)
+
+
+def match_target(target: str) -> str:
+    """A takedown's target in the form by which captures are held against it."""
+    kind, _, name = target.partition(":")
+    if kind == "url":
+        return f"url:{match_form(name)}"
+    return f"site:{match_site(name)}" if kind == "site" else target
+
+
+def address_digest(address: str) -> str:
+    """By what an address or an input is refused that must not be named any more: SHA-256, 64 hex digits."""
+    return _digest(match_form(address))
+
+
+def _digest(form: str) -> str:
+    return hashlib.sha256(form.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def without_names(entry: LedgerEntry) -> LedgerEntry:
+    """The entry without anything that the page or its file may tell."""
+    key = erased_key(doc_id(entry.key)) if entry.key else ""
+    return entry._replace(input=erased_input(entry.input), key=key, url=None, site=None, message=None)
 
 
 def cut_text(document: Document, cut: Cut) -> str:
@@ -188,7 +256,7 @@ def _has_bytes(root: StorePath, ref: archive.ArchiveRef) -> bool:
 
 
 _NAMED_BY = ["doc_id", "version_id", "key", "url", "site", "payload_sha256"]
-_READ = [*_NAMED_BY, "outcome", "fingerprint"]
+_READ = [*_NAMED_BY, "input", "outcome", "fingerprint"]
 
 
 def taken_down(root: StorePath, decisions: Decisions, as_of: int | None = None) -> frozenset[str]:
@@ -199,7 +267,9 @@ def taken_down(root: StorePath, decisions: Decisions, as_of: int | None = None) 
     if not decisions.takes_down:
         return frozenset()
     latest = _tuples(tables.latest(root, columns=_NAMED_BY, as_of=as_of))
-    down = {document for document, _, *named in latest if decisions.takedown_of(*named)}
+    down = {
+        document for document, _, key, *named in latest if is_erased(key) or decisions.takedown_of(key, *named)
+    }
     texts = {(document, version) for document, version, *_ in latest if document not in down}
     for document, version, *named, outcome, made_by in _tuples(tables.captures(root, columns=_READ)):
         # Without a fingerprint is what has another text, and waits to become a version.
@@ -215,6 +285,6 @@ def _tuples(table: pa.Table) -> list[tuple[Any, ...]]:
 
 def captures(root: StorePath) -> Iterator[dict[str, Any]]:
     """What identifies every version of every document, and every capture, and where its record is."""
-    yield from tables.captures(root, columns=[*_NAMED_BY, "archive", "outcome"]).to_pylist()
+    yield from tables.captures(root, columns=[*_NAMED_BY, "input", "archive", "outcome"]).to_pylist()
     for row in tables.versions(root, [*_NAMED_BY, "archive"]).to_pylist():
-        yield row | {"outcome": "new"}
+        yield row | {"outcome": "new", "input": None}

@@ -29,6 +29,8 @@ from cleancopy.document import (
     Repair,
     Span,
     doc_id,
+    erased_key,
+    is_erased,
     version_id,
 )
 from cleancopy.errors import StoreError
@@ -74,6 +76,8 @@ class Version:
     match: Evidence = field(default_factory=dict)
     signature: bytes = field(default=b"", repr=False)
     restored_from: int | None = None
+    erased_sha256: str = ""
+    """Of a version that was erased the SHA-256 of its clean text: all that is left of it."""
     clean: str = field(init=False, repr=False, compare=False)
     """The document's clean text; made once, as most versions need it twice."""
     encoded: bytes | None = field(init=False, repr=False, compare=False)
@@ -87,7 +91,7 @@ class Version:
         digest = sha256(clean) if encoded is None else hashlib.sha256(encoded).hexdigest()
         object.__setattr__(self, "clean", clean)
         object.__setattr__(self, "encoded", encoded)
-        object.__setattr__(self, "text_sha256", digest)
+        object.__setattr__(self, "text_sha256", self.erased_sha256 or digest)
 
     @property
     def doc_id(self) -> str:
@@ -105,6 +109,12 @@ def _encoded(text: str) -> bytes | None:
         return text.encode()
     except UnicodeEncodeError:
         return None
+
+
+def erased_input(name: str) -> str:
+    """What stands in place of the name of an input that was erased."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return name if is_erased(name) else erased_key(digest[:32])
 
 
 def gone(version: Version) -> Version:
@@ -362,8 +372,13 @@ def _versions(batch: pa.RecordBatch) -> Iterator[Version]:
     archives = _optional(ArchiveRef, batch.column("archive"))
     columns["match"] = _from_json(columns["match"])
     columns["parts"] = _from_json(columns["parts"])
-    for document, archive, *values in zip(documents, archives, *(columns[n] for n in _OF_VERSION), strict=True):
-        yield Version(document=document, archive=archive, **dict(zip(_OF_VERSION, values, strict=True)))
+    digests = batch.column("text_sha256") if "text_sha256" in there else pa.nulls(batch.num_rows, pa.string())
+    for row, (document, archive, *values) in enumerate(
+        zip(documents, archives, *(columns[n] for n in _OF_VERSION), strict=True)
+    ):
+        erased = digests[row].as_py() or "" if is_erased(document.key) else ""
+        named = dict(zip(_OF_VERSION, values, strict=True))
+        yield Version(document=document, archive=archive, erased_sha256=erased, **named)
 
 
 def _documents(
@@ -459,6 +474,7 @@ def _from_json(texts: Iterable[str]) -> list[dict[str, Any]]:
 
 
 _OF_METADATA = Metadata._fields
-_OF_VERSION = [f.name for f in fields(Version) if f.init and f.name not in ("document", "archive")]
+_APART = ("document", "archive", "erased_sha256")
+_OF_VERSION = [f.name for f in fields(Version) if f.init and f.name not in _APART]
 _OF_DOCUMENT = ["key", "url", "site", "media_type", "payload_sha256", "text", "notes"]
 _PLAIN = [*_OF_METADATA, *_OF_VERSION, *_OF_DOCUMENT]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+import tomllib
+from functools import cache
+from importlib.resources import files
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from cleancopy.errors import Rejection, RejectReason
 
@@ -38,3 +41,44 @@ def canonical_url(url: str) -> str:
     host = f"[{host}]" if ":" in host else host
     netloc = host if port in (None, 80 if scheme == "http" else 443) else f"{host}:{port}"
     return urlunsplit((scheme, netloc, parts.path or "/", parts.query, ""))
+
+
+def match_form(address: str) -> str:
+    """The form by which a person's way of writing an address is known again; no document is named by it.
+
+    Scheme, case of the host, default port, fragment and tracking parameters (tracking.toml) say nothing of
+    which page is meant. What is no web address, such as the key of a file, stays as it is.
+    """
+    parts = _split(address)
+    if parts is None or not parts.netloc:
+        return address
+    host = parts.netloc.rpartition("@")[2].lower()
+    host = re.sub(r"\.?(?::(?:80|443)?)?$", "", host)
+    fields = [
+        part for part in parts.query.split("&") if part and not _tracking().fullmatch(part.partition("=")[0])
+    ]
+    return f"{host}{parts.path or '/'}" + (f"?{'&'.join(fields)}" if fields else "")
+
+
+def match_site(site: str) -> str:
+    """The form by which a site is known again: its host in lower case, however it was written."""
+    host = site.strip().lower()
+    host = host.partition("://")[2] or host
+    return re.sub(r"\.?(?::(?:80|443))?$", "", re.split(r"[/?#]", host, maxsplit=1)[0])
+
+
+def _split(address: str) -> SplitResult | None:
+    if not re.match(r"https?://", address, re.IGNORECASE):
+        return None
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return None
+
+
+@cache
+def _tracking() -> re.Pattern[str]:
+    """The names of parameters that say nothing of which page is meant."""
+    text = (files("cleancopy.warc") / "tracking.toml").read_text(encoding="utf-8")
+    rules = tomllib.loads(text)["pattern"]
+    return re.compile("|".join(f"(?:{rule['regex']})" for rule in rules), re.IGNORECASE)

@@ -31,7 +31,7 @@ from cleancopy.sources.lists import read_list, read_text_list
 from cleancopy.sources.settings import KINDS, Fetching, Source, allowed_pairs
 from cleancopy.sources.url_list import MAX_URLS, UrlList
 from cleancopy.sources.web.crawl_log import CrawlLog
-from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Held, Outcome
+from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Held, Outcome, TakenDown
 from cleancopy.sources.web.http_cache import NAME, HttpCache
 from cleancopy.sources.web.links import read_links
 from cleancopy.sources.web.robots import Rules
@@ -105,13 +105,15 @@ def crawl(
     held: Held,
     emit: Callable[[Found], object],
     refused: Callable[[str, str | None], str | None] = lambda url, site: None,
+    taken_down: TakenDown | None = None,
     resolver: AbstractResolver | None = None,
 ) -> None:
     """Ask for every address of the sources, archive what comes, and hand on what became of each.
 
     ``root`` is the store, ``name`` the run's, ``work`` a folder for what lies between the steps, ``held`` tells
     what the archive has, ``refused`` why the page of an address and site is not to be asked for (None: it may
-    be). An address beyond ``fetching.allow`` is refused where no contact is named.
+    be), ``taken_down`` the same of what comes back, before it is archived. An address beyond
+    ``fetching.allow`` is refused where no contact is named.
     """
     by_name = {source.name: source for source in sources}
     if not by_name:
@@ -126,7 +128,7 @@ def crawl(
         first = next(asks, None)
         session = runner.run(_opened(fetching, resolver))
         try:
-            fetcher = Fetcher(session, log.archive, cache, fetching, limits, held)
+            fetcher = Fetcher(session, log.archive, cache, fetching, limits, held, taken_down)
             while first is not None:
                 path = work / f"lists-{step:03d}"
                 with Spool(path) as spool:

@@ -103,6 +103,8 @@ Outcome = Fetched | Gone | Rejection | Rules
 Settle = Callable[[Ask, Outcome, bytes], None]
 #: Where the archive has what an address (as asked, and its own) last gave, if it gave that payload.
 Held = Callable[[str, str, str], ArchiveRef | None]
+#: Why what an address gives, or a payload by SHA-256, is taken down; None where it is not.
+TakenDown = Callable[[str, str | None], str | None]
 
 
 @dataclass(slots=True)
@@ -128,9 +130,11 @@ class Fetcher:
         fetching: Fetching,
         limits: Limits,
         held: Held,
+        taken_down: TakenDown | None = None,
     ) -> None:
         self._session, self._archive, self._cache = session, archive, cache
         self._fetching, self._limits, self._held = fetching, limits, held
+        self._taken_down = taken_down
         self._hosts: dict[str, _Host] = {}
         self._begun: dict[str, float] = {}  # when each host was first asked, on the loop's clock
         self._run_begun: float | None = None
@@ -299,6 +303,9 @@ class Fetcher:
                 held=held,
                 headers=stored.headers if stored else None,
             )
+            if why := self._is_down(ask, answer):
+                self._settled(ask, Rejection(RejectReason.TAKEN_DOWN, why))
+                return
             same = ref if stored and answer.status == 200 and stored.body == _digest(answer) else None
             kept = self._archived(answer, ref if answer.status == 304 else same)
             if self._again(host, ask, answer):
@@ -310,6 +317,18 @@ class Fetcher:
                 self._settled(ask, answer.fault)
             else:
                 self._answered(ask, answer, kept, stored.payload if stored and ref else None)
+
+    def _is_down(self, ask: Ask, answer: Answer) -> str | None:
+        """Why an answer is not to be archived: it is, or leads to, what somebody took down."""
+        if self._taken_down is None or answer.fault:
+            return None
+        if answer.status in REDIRECTS:
+            return self._taken_down(answer.location, None)
+        try:
+            payload = payload_of(answer, self._limits, a_list=True, reserved=True)
+        except Rejection:
+            return self._taken_down(ask.url, None)
+        return self._taken_down(ask.url, hashlib.sha256(payload).hexdigest())
 
     def _answered(self, ask: Ask, answer: Answer, ref: ArchiveRef | None, payload: str | None) -> None:
         """Settle an ask by its answer, or queue where that leads to.
