@@ -24,12 +24,10 @@ def _prepare() -> None:
         os.environ.setdefault(name, value)
     if "PREFECT_API_URL" in os.environ or profile_names_a_server():
         return
-    kept = server.running()
-    address = kept or server.Address()
-    # A server that asks for a password is taken only where it is the one that cleancopy keeps.
-    if server.answers(address.api, closed=kept is not None):
+    # Only the server that ``cleancopy up`` noted: whatever else answers at its address may be anybody's.
+    if (address := server.adopted()) is not None:
         os.environ["PREFECT_API_URL"] = address.api
-        if kept and server.secret_file().is_file():
+        if server.secret_file().is_file():
             os.environ.setdefault("PREFECT_API_AUTH_STRING", server.secret())
 
 

@@ -36,6 +36,7 @@ def launch(flow: Flow[Any, Any], labels: Sequence[str], parameters: Any) -> Any:
         hidden = PREFECT_API_AUTH_STRING.value()
         server.check_access(api, hidden)
     else:
+        server.private_home()
         line = "Waiting for Prefect's temporary server; `cleancopy up` keeps one running, --plain needs none."
         print(line, file=sys.stderr, flush=True)
     try:

@@ -191,7 +191,8 @@ def _kept(note: Note) -> Iterator[None]:
 def _write(note: Note, *, warn: bool = False) -> None:
     """Write the note; a run does not fail because its history cannot be kept."""
     try:
-        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        server.private_home()
+        folder().mkdir(mode=0o700, exist_ok=True)
         path = folder() / f"{note.began.replace(':', '')}-{note.id}.json"
         atomic_write(path, json.dumps(asdict(note), default=list).encode(), durable=False)
     except (OSError, StoreError) as error:

@@ -5,6 +5,7 @@
     ingest-rejections   each rejected input: stage, kind, message, what to do
     ingest-cut-SOURCE   characters cut, by site and stage, and the change of their share since the last run
     ingest-chrome       what was newly learned of each site's chrome
+    ingest-plain-runs   the runs with --plain since the run before, with their times
     release-manifest    where the release's manifest is
     ingest-progress     how far the reading of a shard is, while it works
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from typing import Any, NamedTuple
@@ -69,10 +71,28 @@ def of_run(run: Run, summary: Summary) -> Iterator[Shown]:
         yield Shown("release-manifest", "markdown", link, where)
 
 
+def of_plain_runs(runs: list[dict[str, Any]]) -> Iterator[Shown]:
+    """The runs that nobody watched since the last one that somebody did."""
+    yield from _table("ingest-plain-runs", runs, f"{len(runs)} runs with --plain since the run before")
+
+
 def _table(key: str, rows: list[dict[str, Any]], description: str) -> Iterator[Shown]:
     """A table; none where it would be empty."""
     if rows:
-        yield Shown(key, "table", json.dumps(rows[:ROWS]), description)
+        shown = [{name: _cell(value) for name, value in row.items()} for row in rows[:ROWS]]
+        yield Shown(key, "table", json.dumps(shown), description)
+
+
+def _cell(value: Any) -> Any:
+    """A value as a cell shows it in both of Prefect's UIs: one takes cells for Markdown, one for plain text."""
+    if not isinstance(value, str) or (_PLAIN.fullmatch(value) and not _ACTIVE.search(value)):
+        return value
+    return code(value)
+
+
+#: Text in which Markdown can see no markup but what is active: addresses, emphasis, the mark of a list.
+_PLAIN = re.compile(r"(?:[^\W_]|[+-]\d)[\w ,;:.()%'+/-]*")
+_ACTIVE = re.compile(r"//|www\.|(?<!\w)_|_(?!\w)|^\d+[.)](?: |$)", re.IGNORECASE)
 
 
 # ---- the summary
@@ -116,7 +136,7 @@ def _changed(run: Run, release: int) -> Iterator[str]:
         key, text = after[doc]
         old = before.get(doc, (key, ""))[1]
         lines = unified_diff(old.splitlines(), text.splitlines(), "before", "after", lineterm="", n=1)
-        yield f"\n### {escaped(key)} ({why[doc]})\n"
+        yield f"\n### {code(key)} ({why[doc]})\n"
         yield from (f"    {line[:300]}" for line, _ in zip(lines, range(LINES), strict=False))
 
 
@@ -138,7 +158,15 @@ def _distance(before: str, after: str) -> int:
 
 def escaped(text: str) -> str:
     """Text of a page or a site as Markdown shows it, no part of it taken for a link or markup."""
-    return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-.!|" else char for char in text)
+    return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-.!|:@~&" else char for char in text)
+
+
+def code(text: str) -> str:
+    """Text as code, in which Markdown sees neither links nor markup and needs no backslashes."""
+    line = " ".join(text.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{space}{line}{space}{fence}" if line else ""
 
 
 # ---- rejections

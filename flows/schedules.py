@@ -247,10 +247,11 @@ async def catch_up(client: PrefectClient, identity: UUID) -> None:
 
 def listed(path: Path) -> list[dict[str, Any]]:
     """Each source with its schedule, its state and the times of its next runs, as JSON values."""
-    return asyncio.run(_listed(_sources(path)))
+    return asyncio.run(due(_sources(path)))
 
 
-async def _listed(sources: Sequence[Source]) -> list[dict[str, Any]]:
+async def due(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """When each source is due, as the server has it; the rows of ``listed``."""
     lines: list[dict[str, Any]] = []
     async with _server() as client:
         for source in sources:

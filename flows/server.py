@@ -5,6 +5,8 @@ Where a server of ours runs, and its password, stand in two files of Prefect's h
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -23,6 +25,8 @@ from cleancopy.errors import CleancopyError
 
 #: Seconds from a server's start to its first answer, at most; on a loaded machine it takes half a minute.
 SERVER_START_SECONDS = 180
+#: The path of the page that logs a browser in (``serving``); the token stands behind its ``#``.
+LOGIN = "/cleancopy/login"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,24 @@ def home() -> Path:
     return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
 
 
+def private_home() -> Path:
+    """Prefect's own folder, made where it is missing; nobody but the user can look into it from here on.
+
+    Its database holds parameters, logs and tables of runs. Where the folder is another user's, that is said.
+    """
+    folder = home()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.chmod(0o700)
+        for path in folder.glob("prefect.db*"):
+            path.chmod(0o600)
+    except PermissionError as error:
+        print(f"{folder}: stays open to others, as it is not yours ({error.strerror})", file=sys.stderr)
+    except FileNotFoundError:  # a file beside the database that the last of its users has taken away
+        pass
+    return folder
+
+
 def secret_file() -> Path:
     """The file with ``user:password`` for the server and UI that cleancopy starts."""
     return home() / "cleancopy-secret"
@@ -60,8 +82,7 @@ def secret_file() -> Path:
 
 def secret() -> str:
     """The ``user:password`` of the server, made at first use; only the user can read its file."""
-    path = secret_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = private_home() / secret_file().name
     if not path.exists():
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as lines:
@@ -73,6 +94,44 @@ def secret() -> str:
     if ":" not in password:
         raise CleancopyError(f"{path}: holds no user:password; remove it, and a new one is made")
     return password
+
+
+def login_file() -> Path:
+    """The file with the digest of the token that logs a browser in; it goes when the token is used."""
+    return home() / "cleancopy-login"
+
+
+def new_login() -> str:
+    """A token that logs one browser in, one time; the one before is worth nothing from now on."""
+    token = secrets.token_urlsafe(24)
+    temporary = login_file().with_name(f".{login_file().name}.{os.getpid()}.tmp")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(hashlib.sha256(token.encode()).hexdigest())
+    temporary.replace(login_file())
+    return token
+
+
+def use_login(token: str) -> bool:
+    """Whether a token is the one that logs in; it is used up by this."""
+    try:
+        digest = login_file().read_text(encoding="utf-8")
+        if not hmac.compare_digest(digest, hashlib.sha256(token.encode()).hexdigest()):
+            return False
+        login_file().unlink()  # of two that come at once, one finds it gone
+    except OSError:
+        return False
+    return True
+
+
+def adopted() -> Address | None:
+    """The server that ``cleancopy up`` noted, if the very process that it started lives and answers there.
+
+    Whatever else listens at the address is never given the password.
+    """
+    address = running()
+    if address is None or not _lives(address.server, address.server_began):
+        return None
+    return address if answers(address.api) else None
 
 
 def running() -> Address | None:
@@ -149,9 +208,8 @@ def _note() -> Path:
 
 def start(address: Address, password: str | None) -> subprocess.Popen[bytes]:
     """Start the server and UI as a process; its output goes to a log in Prefect's home."""
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", address.host]
-    command += ["--port", str(address.port), "--analytics-off"]
-    home().mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "cleancopy_flows.serving", address.host, str(address.port)]
+    private_home()
     with open(log_file(), "ab") as log:
         # A group of its own: Ctrl-C reaches the keeper, which ends the server when its runs have ended.
         return subprocess.Popen(
@@ -161,6 +219,7 @@ def start(address: Address, password: str | None) -> subprocess.Popen[bytes]:
             stderr=log,
             stdin=subprocess.DEVNULL,
             process_group=0,
+            umask=0o077,
         )
 
 
@@ -225,13 +284,13 @@ def wait(address: Address, server: subprocess.Popen[bytes]) -> None:
     )
 
 
-def answers(api: str, *, closed: bool = True) -> bool:
-    """Whether a Prefect server answers here; ``closed`` counts one that asks for a password."""
+def answers(api: str) -> bool:
+    """Whether a Prefect server answers here, or asks for a password."""
     try:
         with urlopen(f"{api}/health", timeout=2) as answer:  # noqa: S310 - the user's own server
             return bool(answer.status == 200)
     except HTTPError as error:
-        return closed and error.code == 401
+        return error.code == 401
     except (OSError, ValueError):
         return False
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from cleancopy_flows import page
 from cleancopy_flows.page import Shown
 
-from cleancopy.ingest import pipeline
+from cleancopy.ingest import pipeline, plain_runs
 from cleancopy.ingest import publish as publishing
 from cleancopy.ingest.run import Run
 
@@ -64,7 +64,7 @@ def publish(run: Run, shards: int) -> Step:
     return Step(
         summary,
         f"{run.source}: {page.headline(summary)}",
-        tuple(page.of_run(run, summary)),
+        (*page.of_run(run, summary), *page.of_plain_runs(plain_runs.take(run.root))),
     )
 
 

@@ -21,7 +21,7 @@ import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when im
 from cleancopy_flows import server
 from cleancopy_flows.noted import waiting
 from cleancopy_flows.process import gone, interrupt
-from cleancopy_flows.schedules import Place, catch_up, deployments, find, missed, others, retire
+from cleancopy_flows.schedules import Place, catch_up, deployments, due, find, missed, others, retire
 from cleancopy_flows.server import Address
 from httpx import HTTPError
 from prefect.client.orchestration import PrefectClient, get_client
@@ -140,9 +140,8 @@ async def _keep(
         await bury(client)
         await _deploy(client, kept, sources)
     await _record(kept)
-    print(f"The UI is at {address.url}", flush=True)
-    if password:
-        print(f"It asks for the user:password in {server.secret_file()}", flush=True)
+    _say_where(address, password)
+    await _say_when(sources)
     print("Ctrl-C stops it; runs under way are cancelled and go on at the next ingest.", flush=True)
     watching = asyncio.create_task(_watch(kept))
     running = asyncio.create_task(runner.start())
@@ -160,6 +159,27 @@ async def _keep(
     if failed and not kept.stop.is_set():
         cause = f"{type(failed[0]).__name__}: {failed[0]}"
         raise CleancopyError(f"stopped, as what starts the runs failed ({cause}); start cleancopy up again")
+
+
+def _say_where(address: Address, password: str | None) -> None:
+    """Print the address of the UI, with what logs a browser in."""
+    if password is None:
+        print(f"The UI is at {address.url}", flush=True)
+        return
+    print(f"The UI is at {address.url}{server.LOGIN}#{server.new_login()}", flush=True)
+    print(
+        f"That address logs one browser in, once; {address.url} asks others for the user:password in "
+        f"{server.secret_file()}",
+        flush=True,
+    )
+
+
+async def _say_when(sources: Sequence[Source]) -> None:
+    """Print when each source is due."""
+    for row in await due(sources):
+        following = f", next {row['next'][0]}" if row["next"] else ""
+        paused = ", paused" if row["state"] == "paused" else ""
+        print(f"  {row['source']}: {row['schedule'] or 'runs when asked'}{following}{paused}", flush=True)
 
 
 def _ends() -> list[signal.Signals]:

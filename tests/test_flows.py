@@ -288,10 +288,17 @@ def test_a_parameter_that_a_flow_does_not_take_is_one_line() -> None:
 def test_the_server_asks_for_a_password_that_only_its_user_can_read(place: Place) -> None:
     secret = place.folder / "prefect" / "cleancopy-secret"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
+    databases = list(secret.parent.glob("prefect.db*"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in databases} == {0o600}
     assert len(place.password) > 24
     for headers in ({}, {"Authorization": "Basic " + base64.b64encode(b"cleancopy:wrong").decode()}):
         answer = httpx.post(f"{place.api}/flow_runs/filter", json={}, headers=headers, timeout=30)
         assert answer.status_code == 401
+
+
+def test_up_says_when_each_source_is_due(place: Place) -> None:
+    assert "  examples: runs when asked" in place.said()
 
 
 def test_pages_of_other_origins_stay_out(place: Place) -> None:
@@ -434,7 +441,7 @@ def test_a_killed_run_is_crashed_soon_and_the_next_goes_on(place: Place, ingeste
 
 @pytest.mark.slow
 def test_a_killed_server_comes_back(place: Place, ingested: dict[str, Any]) -> None:
-    (server,) = [one for one in children(place.keeper) if b"server" in command(one)]
+    (server,) = [one for one in children(place.keeper) if b"cleancopy_flows.serving" in command(one)]
     os.kill(server, signal.SIGKILL)
     place.until(lambda: "starting it again" in place.said(), 60)
     place.until(lambda: httpx_answers(place.api), 120)
@@ -472,7 +479,7 @@ def test_after_downtime_a_source_runs_once(place: Place, ingested: dict[str, Any
 @pytest.mark.slow
 def test_the_server_of_a_killed_keeper_is_ended_and_a_source_that_went_has_no_schedule(place: Place) -> None:
     assert place.keeper is not None
-    (server,) = [one for one in children(place.keeper) if b"server" in command(one)]
+    (server,) = [one for one in children(place.keeper) if b"cleancopy_flows.serving" in command(one)]
     place.keeper.kill()
     place.keeper.wait()
     sources = place.folder / "sources.toml"

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import cleancopy_flows
 import pytest
-from cleancopy_flows import noted, start
+from cleancopy_flows import noted, page, server, start
 from cleancopy_flows.page import Shown, with_change
 from cleancopy_flows.parameters import IngestParameters
 from cleancopy_flows.process import this_process
+from typer.testing import CliRunner
 
+from cleancopy.cli import app
 from cleancopy.errors import Busy, CleancopyError
 from cleancopy.store.paths import locked, work_folder
 from conftest import EXAMPLES
@@ -197,3 +204,90 @@ def test_up_brings_earlier_runs_into_the_history_at_their_own_time(place: Place)
 def test_a_killed_run_stands_in_the_history_as_crashed(place: Place) -> None:
     (run,) = place.runs("Crashed")
     assert "nothing is lost" in run["state"]["message"]
+
+
+# ---- what a run's page shows of pages, and of runs that nobody watched
+
+
+def test_text_of_pages_is_no_markdown_in_a_table_and_needs_no_backslash_in_a_heading() -> None:
+    hostile = "a page ![x](http://127.0.0.1:9/beacon.png)"
+    for text in (hostile, "<img src=http://127.0.0.1:9/b>", "https://example.org/a_b-c", "see www.example.org"):
+        (shown,) = page.of_plain_runs([{"source": text, "captures": 3}])
+        assert json.loads(shown.data) == [{"source": f"`{text}`", "captures": 3}]
+    for text in ("raw/examples/harbour.html", "no_content", "+0.3 points", "98.0 %", "it is empty: look at it"):
+        (shown,) = page.of_plain_runs([{"source": text}])
+        assert json.loads(shown.data) == [{"source": text}]
+    assert page.code("a`b``c") == "```a`b``c```"
+    assert page.code("`a\n\nb`") == "`` `a b` ``"
+
+
+def test_a_plain_run_is_listed_with_its_own_time_by_the_next_run(tmp_path: Path) -> None:
+    arguments = [
+        "ingest",
+        str(EXAMPLES),
+        "--clean",
+        "clean",
+        "--raw",
+        str(EXAMPLES),
+        "--workers",
+        "0",
+        "--plain",
+    ]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    (line,) = (tmp_path / "clean" / "plain-runs.jsonl").read_text().splitlines()
+    ingest(EXAMPLES)
+    shown = {one.key: one for one, _ in only_note().artifacts}
+    (row,) = json.loads(shown["ingest-plain-runs"].data)
+    assert row == json.loads(line)
+    assert (row["source"], row["captures"], row["ended as"], row["release"]) == ("raw", 7, "completed", 1)
+    assert row["began"] <= row["ended"] <= str(only_note().began)
+    assert not (tmp_path / "clean" / "plain-runs.jsonl").exists(), "it is shown once"
+
+
+# ---- who is given the password
+
+
+def test_only_a_server_that_up_noted_is_adopted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        address = server.Address(port=stranger.server_port)
+        monkeypatch.setattr(server, "Address", lambda: address)
+        assert server.adopted() is None, "nothing was noted"
+        cleancopy_flows._prepare()
+        parent = os.getppid()
+        noted_address = replace(
+            address, keeper=parent, began=server.began(parent) or 0, server=1, server_began=-1
+        )
+        server.private_home()
+        (home / "prefect" / "cleancopy-server.json").write_text(json.dumps(asdict(noted_address)))
+        monkeypatch.setattr(server, "Address", type(noted_address))
+        assert server.running() is not None
+        assert server.adopted() is None, "its server died, another answers in its place"
+        stranger.shutdown()
+    assert asked == []
+    assert "PREFECT_API_URL" not in os.environ
+
+
+def test_a_login_works_once_and_the_home_is_for_its_user_only(home: Path) -> None:
+    (home / "prefect").mkdir(mode=0o755)
+    (home / "prefect" / "prefect.db").touch(0o644)
+    server.secret()
+    assert stat.S_IMODE((home / "prefect").stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "prefect" / "prefect.db").stat().st_mode) == 0o600
+    token = server.new_login()
+    assert token not in server.login_file().read_text()
+    assert stat.S_IMODE(server.login_file().stat().st_mode) == 0o600
+    assert not server.use_login("another")
+    assert server.use_login(token)
+    assert not server.use_login(token)

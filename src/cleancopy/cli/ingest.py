@@ -176,12 +176,14 @@ def _at_once(
     policy: Path | None,
 ) -> dict[str, Any]:
     """The summary of a run in this process."""
+    from cleancopy.ingest import plain_runs
     from cleancopy.ingest.lineage import openlineage_events
     from cleancopy.ingest.pipeline import begin
     from cleancopy.ingest.pipeline import ingest as run_ingest
     from cleancopy.policy import read_policy
 
     with (
+        plain_runs.noted(clean, source.name if source else "raw") as done,
         begin(
             raw=raw,
             root=clean,
@@ -196,6 +198,7 @@ def _at_once(
         _progress(quiet) as progress,
     ):
         summary = run_ingest(run, progress)
+        done(summary)
         for lost in complete(summary):
             err.print(Text(lost))
         return summary.as_dict()

@@ -18,6 +18,7 @@ known to folder.py, objects.py and lease.py alone; what is marked * lies on each
     clean/text/                      the text tree, derived; in a folder only  (corpus/views.py)
     clean/exports/                   exports that are kept up, derived  (export/kept.py)
     clean/visits.sqlite              * validators and robots.txt of what was fetched  (sources/web)
+    clean/plain-runs.jsonl           * runs with --plain that no history shows yet    (ingest/plain_runs)
     clean/.work/<source>/            * the run of a source that is under way  (workdir.py)
     clean/.lock                      held by the run that writes  (paths.py)
 
