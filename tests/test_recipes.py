@@ -15,6 +15,8 @@ import cleancopy
 from cleancopy.export import formats
 from cleancopy.export.writers import DocumentWriter, LinesWriter, load_writer
 from conftest import ROOT
+from test_crawl import article
+from test_web import LOOPBACK, Server, made, serving
 
 PACKAGE = Path(cleancopy.__file__).parent
 
@@ -111,6 +113,28 @@ def test_a_stage_is_one_file_and_one_line(copy: Path) -> None:
     assert json.loads(output.splitlines()[-1])["cut"]["shouting"] == len("IT IS LOUD HERE.")
 
 
+CHANGES = 'SourceKind("changes", "pages that a list of changes names", "list", ("urls",), ("pages",)),'
+
+
+def test_a_kind_of_source_is_one_line(copy: Path) -> None:
+    """The settings, their errors and the crawl know it; what it asks for first is all that a kind decides."""
+    add_line(copy / "sources" / "settings.py", CHANGES, "    for kind in (")
+    home = copy.parents[1]
+    site = Server()
+    with serving(site.answer) as port:
+        site.port = port
+        site.pages["/tides"] = made(article("tides"))
+        feed = f"<rss><channel><item><link>{site.url('/tides')}</link></item></channel></rss>"
+        site.pages["/changes"] = made(feed.encode(), Content_Type="application/rss+xml")
+        fetch = f'[fetch]\ndelay = 0\nports = [{port}]\nallow = ["{LOOPBACK}:{port}"]\n'
+        source = f'[[source]]\nname = "news"\nkind = "changes"\nurls = ["{site.url("/changes")}"]\n'
+        (home / "sources.toml").write_text(fetch + source)
+        options = [*note(copy), "--sources", str(home / "sources.toml"), "--source", "news", "--json"]
+        output = run(copy, "-m", "cleancopy", "ingest", "--plain", "--workers", "0", *options)
+    assert json.loads(output)["counts"]["new"] == 2, "the list is an input, too"
+    assert "/tides" in site.paths
+
+
 @pytest.mark.parametrize("form", formats.FORMATS, ids=lambda form: form.name)
 def test_a_format_is_what_its_record_says(form: formats.ExportFormat) -> None:
     writer = load_writer(form)
@@ -130,3 +154,4 @@ def test_the_docs_have_the_recipes_as_they_are_run_here() -> None:
     page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
     assert TITLES.strip() in page
     assert SHOUTING.strip() in page
+    assert CHANGES in page
