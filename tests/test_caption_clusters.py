@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Literal
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,9 @@ from cleancopy.corpus.captions import CaptionCluster, evidence, marked_differenc
 from cleancopy.curation import captions, decisions, maintain
 from cleancopy.curation.rollback import rollback
 from cleancopy.document import Block, Document, Media
+from cleancopy.export.export import export
 from cleancopy.export.jsonl import write_jsonl
+from cleancopy.export.selection import plan
 from cleancopy.ingest.pipeline import begin, ingest
 from cleancopy.policy import CaptionPolicy, ContentPolicy, Policy
 from cleancopy.stages.captions.clusters import (
@@ -198,6 +201,14 @@ def test_one_identifier_above_two_captions_is_related():
     assert found.related.tolist() == [[0, 1]]
 
 
+def test_a_bare_label_is_one_only_at_one_picture():
+    rows = rows_of(["Watch live"] * 3, [("ID: 7",), (), ("ID: 7",)])
+    kept = cluster(columns_of(rows), NOTHING_KNOWN, POLICY).kept.tolist()
+    assert kept[0] == kept[2] != kept[1]
+    title = "View of Mount Harbor from Lower Sender Park"
+    assert len(set(cluster(columns_of(rows_of([title] * 3)), NOTHING_KNOWN, POLICY).kept.tolist())) == 1
+
+
 def test_known_verdicts_are_not_asked_for_again(monkeypatch):
     columns = columns_of(rows_of([*WORDINGS, PIER]))
     first = cluster(columns, NOTHING_KNOWN, POLICY)
@@ -316,12 +327,42 @@ def test_the_list_is_a_line_a_cluster(store: Path) -> None:
     assert lines[0]["credit"] == "U.S. Navy photo by Anna Berg"
 
 
-def test_lines_of_an_export_name_the_captions_of_the_list(store: Path, tmp_path: Path) -> None:
+def test_exports_name_the_cluster_of_each_caption_and_how_many_documents_show_it(
+    store: Path, tmp_path: Path
+) -> None:
     write_jsonl(store, tmp_path / "out.jsonl")
-    lines = map(json.loads, (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines())
-    exported = {(line["id"], media["caption_id"]) for line in lines for media in line["media"]}
-    members = [member for one in cleancopy.open(store).captions() for member in one.members]
-    assert exported == {(member.doc_id, member.caption_id) for member in members}
+    export(plan(store), tmp_path / "parquet", "parquet")
+    lines = list(map(json.loads, (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()))
+    table = pq.read_table(tmp_path / "parquet" / "data")
+    found = {
+        (member.doc_id, member.caption_id, one.id, one.documents)
+        for one in cleancopy.open(store).captions()
+        for member in one.members
+    }
+    for rows in (lines, table.to_pylist()):
+        assert found == {
+            (row["id"], media["caption_id"], media["cluster"], media["documents"])
+            for row in rows
+            for media in row["media"]
+        }
+    doc, caption, cluster, documents = min(found)
+    (media,) = cleancopy.open(store).media(doc)
+    assert (media["caption_id"], media["cluster"], media["documents"]) == (caption, cluster, documents)
+    shown = json.loads(CliRunner().invoke(app, ["show", doc, "--clean", str(store), "--json"]).output)
+    assert shown["media"][0]["cluster"] == cluster
+
+
+def test_an_export_of_an_earlier_release_counts_the_documents_of_that_release(tmp_path: Path) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    pages = sorted((tmp_path / "raw").iterdir())
+    run(tmp_path / "raw", clean, paths=pages[:9])
+    run(tmp_path / "raw", clean)
+    first = next(member for member in cleancopy.open(clean).captions()[0].members if member.text == SHIP)
+    decisions.takedown(clean, first.doc_id)
+    of_first = caption_table.shares(clean, 1)
+    assert len(of_first) == len({share.documents for share in of_first.values()} | {0}) + 6
+    assert {share.documents for share in caption_table.shares(clean, 2).values()} == {11, 6}
 
 
 def test_a_caption_is_shown_with_what_differs(store: Path) -> None:

@@ -46,9 +46,10 @@ def show(doc: Doc, as_of: AsOf = None, clean: Clean = CLEAN, as_json: AsJson = F
     """
     version = _version(clean, doc, as_of)
     if as_json:
-        from cleancopy.corpus import views
+        from cleancopy.corpus import captions, views
 
-        facts = {**views.provenance(version), "text": version.document.clean}
+        media = captions.media_of(clean, version, as_of)
+        facts = {**views.provenance(version), "media": media, "text": version.document.clean}
         print(as_json_text(facts))
         return
     _with_text(version, doc)

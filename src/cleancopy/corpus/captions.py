@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from cleancopy.corpus.views import fields_of
 from cleancopy.errors import PolicyError
 from cleancopy.policy import CaptionPolicy
+from cleancopy.stages.captions.clusters import caption_ids
 from cleancopy.stages.captions.compare import compare_captions
 from cleancopy.stages.captions.wordings import APART, compare_wordings
 from cleancopy.store import caption_table, decisions
 from cleancopy.store.paths import StorePath
+from cleancopy.store.rows import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,23 @@ def _decisions_about(root: StorePath) -> dict[int, list[int]]:
         for digest in pair:
             about[digest].append(decision.number)
     return about
+
+
+def media_of(root: StorePath, version: Version, as_of: int | None = None) -> list[dict[str, Any]]:
+    """The captions of a document, each with its ``caption_id``, its ``cluster`` and how many ``documents``.
+
+    The last two are None where the document is not live in the release.
+    """
+    media = version.document.media
+    shares = caption_table.shares(root, as_of) if media and version.status == "live" else {}
+    ids = caption_ids(version.doc_id, [entry.caption for entry in media])
+    entries = []
+    for entry, caption_id in zip(media, ids, strict=True):
+        cluster, documents = shares.get(caption_id, (None, None))
+        entries.append(
+            fields_of(entry) | {"caption_id": caption_id, "cluster": cluster, "documents": documents}
+        )
+    return entries
 
 
 def caption_of(clusters: Iterable[CaptionCluster], name: str) -> CaptionCluster:

@@ -6,12 +6,16 @@ stay in the page text, which is the clean text with the texts of the cuts put ba
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cleancopy.stages.captions.clusters import caption_ids
+from cleancopy.store.caption_table import CaptionShare
 from cleancopy.store.schemas import DOCUMENTS
 
 _text, _whole, _long = pa.string(), pa.int32(), pa.int64()
@@ -37,6 +41,17 @@ BLOCK = pa.struct(
     ]
 )
 
+MEDIA = pa.struct(
+    [
+        *DOCUMENTS.field("media").type.value_type,
+        _column("caption_id", _text, "the caption in this document, as captions list --json names it"),
+        _column(
+            "cluster", _text, "the caption that stands for it in all its wordings, by that one's caption_id"
+        ),
+        _column("documents", _whole, "how many live documents of the corpus show it, in whatever wording"),
+    ]
+)
+
 #: The schema of every export that has columns; the comments say what each holds.
 EXPORT = pa.schema(
     [
@@ -52,7 +67,8 @@ EXPORT = pa.schema(
         _column("warc_length", _long, "bytes of the compressed record"),
         _column("warc_record_id", _text, "its WARC-Record-ID"),
         _column("blocks", pa.list_(BLOCK), "blocks of the clean text, in order", False),
-        *map(_stored, ["cuts", "media"]),
+        _stored("cuts"),
+        _column("media", pa.list_(MEDIA), "captions lifted out of the page", False),
         *map(_stored, ["language_declared", "language_confidence"]),
     ]
 )
@@ -68,14 +84,38 @@ _ARCHIVE = {
 STORED = [*(_NAMES.get(name, name) for name in EXPORT.names if name not in _ARCHIVE), "archive"]
 
 
-def exported(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Stored rows (the columns ``STORED``) as rows of an export."""
+def exported(batch: pa.RecordBatch, shares: Mapping[str, CaptionShare]) -> pa.RecordBatch:
+    """Stored rows (the columns ``STORED``) as rows of an export; ``shares`` by the ids of captions."""
     given: dict[str, Any] = {
         name: pc.struct_field(batch.column("archive"), field) for name, field in _ARCHIVE.items()
     }
     given["blocks"] = kept_blocks(batch.column("blocks"), batch.column("cuts"))
+    given["media"] = shared_media(batch.column("doc_id"), batch.column("media"), shares)
     arrays = [given[n] if n in given else batch.column(_NAMES.get(n, n)) for n in EXPORT.names]
     return pa.RecordBatch.from_arrays(arrays, schema=EXPORT)
+
+
+def shared_media(
+    documents: pa.StringArray, media: pa.ListArray, shares: Mapping[str, CaptionShare]
+) -> pa.ListArray:
+    """The captions of each document with their ids, their clusters and how many documents show them."""
+    lengths, flat = media.value_lengths().to_numpy(), media.flatten()
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    captions, edges = flat.field("caption").to_pylist(), pairwise(offsets.tolist())
+    ids = [
+        caption
+        for document, (start, end) in zip(documents.to_pylist(), edges, strict=True)
+        for caption in caption_ids(document, captions[start:end])
+    ]
+    found = [shares.get(caption) for caption in ids]
+    added = [
+        pa.array(ids, _text),
+        pa.array([share and share.cluster for share in found], _text),
+        pa.array([share and share.documents for share in found], _whole),
+    ]
+    arrays = [*(flat.field(part.name) for part in media.type.value_type), *added]
+    structs = pa.StructArray.from_arrays(arrays, fields=list(MEDIA))
+    return pa.ListArray.from_arrays(pa.array(offsets), structs, type=pa.list_(MEDIA))
 
 
 def kept_blocks(blocks: pa.ListArray, cuts: pa.ListArray) -> pa.ListArray:

@@ -18,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from cleancopy.corpus import schema
-from cleancopy.corpus.captions import CaptionCluster, read_captions
+from cleancopy.corpus.captions import CaptionCluster, media_of, read_captions
 from cleancopy.corpus.trace import Piece, pieces, source_of
 from cleancopy.document import Document, doc_id
 from cleancopy.errors import StoreError
@@ -174,6 +174,10 @@ class Corpus:
     def captions(self) -> list[CaptionCluster]:
         """The captions of the last release's live documents, those that most documents show first."""
         return read_captions(self.root)
+
+    def media(self, doc: str, as_of: int | None = None) -> list[dict[str, Any]]:
+        """A document's captions: the fields of each, its id, its cluster, how many documents show it."""
+        return media_of(self.root, self.version(doc, as_of), as_of)
 
     def _last(self) -> int:
         manifest = releases.current(self.root)

@@ -36,6 +36,11 @@ def merge(root: StorePath, one: str, other: str, note: str = "", *, by: str = ""
     (cluster, left), (others, right) = (_named(clusters, name) for name in (one, other))
     if cluster.id == others.id:
         raise PolicyError(f"{one} and {other} are one caption; see cleancopy captions show {one}")
+    if read_wording(left.text).digest == read_wording(right.text).digest:
+        raise PolicyError(
+            f"{one} and {other} have the same words, too few to make them one wherever they stand; such labels "
+            f"are one where they share a picture or an identifier"
+        )
     return _decide(root, "caption-merge", left, right, note, by)
 
 

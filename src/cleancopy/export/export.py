@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,11 +25,12 @@ from cleancopy.export.writers import (
     load_writer,
     shard_name,
 )
-from cleancopy.store import releases
+from cleancopy.stages.captions.clusters import NOTHING_DECIDED
+from cleancopy.store import decisions, releases
 from cleancopy.store.paths import StorePath, local_folder
 
 #: Raised whenever the same documents would make other files.
-EXPORT_VERSION = 2
+EXPORT_VERSION = 3
 
 Progress = Callable[[int, int], None]
 CorpusWriter = LinesWriter | FolderWriter
@@ -196,6 +198,8 @@ def _identity(chosen: Plan, out: Path, kind: str, compression: str | None, name:
         options["compression"] = compression or usual
     elif writer.is_named:
         options["name"] = name or out.absolute().name
+    if (decided := decisions.read(chosen.root).on_captions()) != NOTHING_DECIDED:
+        options["captions"] = hashlib.sha256(repr(decided).encode()).hexdigest()[:16]
     return {
         "version": EXPORT_VERSION,
         "format": kind,

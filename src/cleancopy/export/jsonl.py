@@ -18,7 +18,6 @@ import pyarrow as pa
 from cleancopy.export.lines import Lines, by_suffix, write_file
 from cleancopy.export.selection import Plan, plan
 from cleancopy.export.writers import LinesWriter
-from cleancopy.stages.captions.clusters import caption_ids
 from cleancopy.store import releases
 from cleancopy.store.paths import StorePath
 
@@ -68,7 +67,7 @@ def line(row: Mapping[str, Any], added: Mapping[int, str]) -> dict[str, Any]:
     listed = {
         "blocks": row["blocks"],
         "cuts": list(map(_cut, row["cuts"])),
-        "media": _media(row["id"], row["media"]),
+        "media": list(map(_with_places, row["media"])),
     }
     return dolma | beside | listed
 
@@ -94,16 +93,6 @@ def release_times(chosen: Plan) -> dict[int, str]:
 
 def _cut(cut: dict[str, Any]) -> dict[str, Any]:
     return cut | {"evidence": json.loads(cut["evidence"])}
-
-
-def _media(document: str, media: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The captions of a document, each with the id by which the table of captions knows it."""
-    return [
-        _with_places(entry) | {"caption_id": identifier}
-        for entry, identifier in zip(
-            media, caption_ids(document, [entry["caption"] for entry in media]), strict=True
-        )
-    ]
 
 
 def _with_places(entry: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ and then each shard is read and sorted alone: memory holds one shard, however la
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 
 from cleancopy.corpus.columns import EXPORT, STORED, exported
 from cleancopy.errors import StoreError
-from cleancopy.store import releases, tables
+from cleancopy.store import caption_table, releases, tables
+from cleancopy.store.caption_table import CaptionShare
 from cleancopy.store.paths import StorePath, store_errors
 
 #: A shard has at most this many documents (350 MB of memory while it is made, at 4 kB a text) ...
@@ -109,16 +110,17 @@ def shard_tables(chosen: Plan, wanted: Collection[int], work: Path) -> Iterator[
     Let go of a table before the next one is asked for, or memory holds both.
     """
     shards = [shard for shard in chosen.shards if shard.number in wanted]
+    shares = caption_table.shares(chosen.root, chosen.release) if shards else {}
     if len(chosen.shards) == 1:
         for shard in shards:
-            yield shard, _sorted(pa.Table.from_batches(_batches(chosen, shards), EXPORT))
+            yield shard, _sorted(pa.Table.from_batches(_batches(chosen, shards, shares), EXPORT))
         return
     for at in range(0, len(shards), _AT_ONCE):
         group = shards[at : at + _AT_ONCE]
         with store_errors(work, "dealing documents out to shards"):
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
-            _deal(chosen, group, work)
+            _deal(chosen, group, work, shares)
             for shard in group:
                 with pa.OSFile(str(_dealt(work, shard))) as file, pa.ipc.open_stream(file) as stream:
                     table = _sorted(stream.read_all())
@@ -143,17 +145,19 @@ def _shards(about: pa.Table, documents: int) -> tuple[Shard, ...]:
     return tuple(Shard(number, a, ids[a], ids[b - 1], b - a) for number, (a, b) in enumerate(runs))
 
 
-def _batches(chosen: Plan, shards: Sequence[Shard]) -> Iterator[pa.RecordBatch]:
+def _batches(
+    chosen: Plan, shards: Sequence[Shard], shares: Mapping[str, CaptionShare]
+) -> Iterator[pa.RecordBatch]:
     """The rows of the shards as the store has them, one batch in memory at a time."""
     ids = chosen.about.column("doc_id")
     documents = {doc for shard in shards for doc in ids.slice(shard.start, shard.documents).to_pylist()}
     batches = tables.latest_batches(
         chosen.root, STORED, site=chosen.site, as_of=chosen.release, status="live", documents=documents
     )
-    yield from map(exported, batches)
+    yield from (exported(batch, shares) for batch in batches)
 
 
-def _deal(chosen: Plan, shards: Sequence[Shard], work: Path) -> None:
+def _deal(chosen: Plan, shards: Sequence[Shard], work: Path, shares: Mapping[str, CaptionShare]) -> None:
     """Write every row of the shards to the file of its own."""
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with ExitStack() as open_files:
@@ -162,7 +166,7 @@ def _deal(chosen: Plan, shards: Sequence[Shard], work: Path) -> None:
             file = open_files.enter_context(pa.OSFile(str(_dealt(work, shard)), "wb"))
             writers.append(open_files.enter_context(pa.ipc.new_stream(file, EXPORT, options=options)))
         waiting: list[pa.RecordBatch] = []
-        for batch in _batches(chosen, shards):
+        for batch in _batches(chosen, shards, shares):
             waiting.append(batch)
             if sum(part.num_rows for part in waiting) >= _DEALT_ROWS:
                 _deal_rows(waiting, shards, writers)

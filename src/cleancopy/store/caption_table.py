@@ -18,7 +18,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -122,6 +122,13 @@ class Clustered:
     clustering: Clustering
 
 
+class CaptionShare(NamedTuple):
+    """How the corpus knows a caption: the id of the one that is kept, and how many documents show them."""
+
+    cluster: str
+    documents: int
+
+
 def folder(root: StorePath) -> StorePath:
     """The folder of a store's captions."""
     return root / "captions"
@@ -144,18 +151,32 @@ def load(root: StorePath, policy: CaptionPolicy) -> CaptionTable:
     return CaptionTable(pa.concat_tables([SCHEMA.empty_table(), *parts]), verdicts, row_files, verdict_files)
 
 
-def up_to_date(root: StorePath, policy: CaptionPolicy) -> CaptionTable:
-    """The table with the captions of all latest versions; nothing is written."""
-    return _caught_up(root, load(root, policy))[0]
+def up_to_date(root: StorePath, policy: CaptionPolicy, as_of: int | None = None) -> CaptionTable:
+    """The table with the captions of all versions that were the latest in a release; nothing is written."""
+    return _caught_up(root, load(root, policy), as_of)[0]
 
 
-def current(root: StorePath) -> Clustered:
-    """The captions of a store's live documents, clustered, as of the last release; nothing is written."""
+def current(root: StorePath, as_of: int | None = None) -> Clustered:
+    """The captions of the documents that are live in a release (the last one), clustered; nothing is written.
+
+    Documents that are gone today count in no release.
+    """
     policy = stored_policy(root)
-    table = up_to_date(root, policy)
-    live = _of_versions(table.rows, _latest(root, "live"))
+    table = up_to_date(root, policy, as_of)
+    live = _of_versions(table.rows, _latest(root, "live", as_of))
     decided = decisions.read(root).on_captions()
     return Clustered(live, cluster(columns_of_table(live), table.verdicts, policy, decided))
+
+
+def shares(root: StorePath, as_of: int | None = None) -> dict[str, CaptionShare]:
+    """The share of each caption that a live document has in a release (the last one), by its id."""
+    rows, clustering = (found := current(root, as_of)).rows, found.clustering
+    documents = rows["doc_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    shown = np.unique(np.stack([clustering.kept, documents], axis=1), axis=0) if len(rows) else np.empty((0, 2))
+    counts = np.bincount(shown[:, 0].astype(np.int64), minlength=len(rows))
+    ids = rows["caption_id"].to_pylist()
+    by_cluster = {at: CaptionShare(ids[at], int(counts[at])) for at in np.flatnonzero(counts).tolist()}
+    return {caption: by_cluster[at] for caption, at in zip(ids, clustering.kept.tolist(), strict=True)}
 
 
 def refresh(root: StorePath, policy: CaptionPolicy | None = None) -> None:
@@ -245,26 +266,26 @@ def mend(root: StorePath) -> int:
 # ---- what documents have
 
 
-def _caught_up(root: StorePath, table: CaptionTable) -> tuple[CaptionTable, pa.Table]:
+def _caught_up(root: StorePath, table: CaptionTable, as_of: int | None = None) -> tuple[CaptionTable, pa.Table]:
     """The table with the captions of latest versions that it lacks, and the rows that were new."""
     held = set(table.rows["version_id"].to_pylist())
-    lacking = {doc for version, doc in _captioned(root).items() if version not in held}
-    new = rows_of(_captions(root, lacking))
+    lacking = {doc for version, doc in _captioned(root, as_of).items() if version not in held}
+    new = rows_of(_captions(root, lacking, as_of))
     return replace(table, rows=pa.concat_tables([table.rows, new])), new
 
 
-def _captions(root: StorePath, documents: set[str]) -> Iterator[Caption]:
+def _captions(root: StorePath, documents: set[str], as_of: int | None) -> Iterator[Caption]:
     if not documents:
         return
-    for batch in tables.latest_batches(root, _READ, documents=documents):
+    for batch in tables.latest_batches(root, _READ, documents=documents, as_of=as_of):
         for version in table_to_versions(batch):
             yield from captions_of(version.document, version.version_id, version.captured)
 
 
-def _captioned(root: StorePath) -> dict[str, str]:
+def _captioned(root: StorePath, as_of: int | None = None) -> dict[str, str]:
     """The latest versions that have captions and are not gone, each with its document."""
     documents: dict[str, str] = {}
-    for batch in tables.latest_batches(root, ["doc_id", "version_id", "status", "media"]):
+    for batch in tables.latest_batches(root, ["doc_id", "version_id", "status", "media"], as_of=as_of):
         some = pc.and_(
             pc.greater(pc.list_value_length(batch.column("media")), 0),
             pc.not_equal(batch.column("status"), "gone"),
@@ -286,10 +307,16 @@ def _having_captions(root: StorePath) -> set[str]:
     return set(_captioned(root))
 
 
-def _latest(root: StorePath, status: str | None = None) -> pa.Array:
-    """The ids of the latest versions, of documents that are not gone or have a status."""
-    table = tables.latest(root, ["version_id", "status"], status=status)
+def _latest(root: StorePath, status: str | None = None, as_of: int | None = None) -> pa.Array:
+    """The ids of the versions that are the latest in a release, of documents that were and are not gone.
+
+    Where ``status`` is given, of those that had it.
+    """
+    table = tables.latest(root, ["doc_id", "version_id", "status"], status=status, as_of=as_of)
     chosen = table.filter(pc.not_equal(table["status"], "gone"))
+    if as_of is not None:
+        gone = tables.latest(root, ["doc_id"], status="gone")["doc_id"].combine_chunks()
+        chosen = chosen.filter(pc.invert(pc.is_in(chosen["doc_id"], gone)))
     return chosen["version_id"].combine_chunks()
 
 

@@ -32,6 +32,9 @@ from cleancopy.stages.captions.wordings import EQUAL, SAME, compare_wordings, re
 SIGNING = Signing(num_perm=8, seed=1, shingle=3, unit="word")
 #: Words, and characters at least, by which the beginning and the end of a wording are known.
 EDGE_WORDS, EDGE_CHARACTERS = 4, 16
+#: Labels with fewer distinct words that say something ("Source", "Watch live") are no sign of one picture: such
+#: captions are one only where they share a picture's address or an identifier.
+BARE = 5
 #: Wordings that share a key: each is compared with the first so many only.
 BUCKET = 32
 #: Keys of a wording: its signature, its beginning, its end, all of its words.
@@ -294,11 +297,11 @@ def _wordings(columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The caption that stands for each wording, the fullest wording first; and each caption's wording.
 
     Fullest: the most distinct words that say something, not cut off, nothing around it, then the longest. Then
-    the earliest capture, then the lowest id.
+    the earliest capture, then the lowest id. Each bare label is a wording by itself.
     """
     order = np.lexsort((columns.caption_id, columns.captured, columns.padded, columns.wording))
-    sorted_wordings = columns.wording[order]
-    begins = np.r_[True, sorted_wordings[1:] != sorted_wordings[:-1]][: len(order)]
+    sorted_wordings, bare = columns.wording[order], _bare(columns)[order]
+    begins = np.r_[True, (sorted_wordings[1:] != sorted_wordings[:-1]) | bare[1:]][: len(order)]
     first = order[begins]
     fields = (
         columns.caption_id, columns.captured, -columns.length, columns.padded, columns.cut_off, -columns.content
@@ -311,12 +314,18 @@ def _wordings(columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return first[rank], number
 
 
+def _bare(columns: Columns) -> NDArray[np.bool_]:
+    """Which captions are labels of so few words that these alone say nothing."""
+    bare: NDArray[np.bool_] = columns.label & (columns.content < BARE)
+    return bare
+
+
 def _candidates(
     columns: Columns, first: NDArray[np.int64], number: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """The pairs of wordings that share a key, by right one; those that share an identifier or a picture."""
-    count, everyone = len(first), np.arange(len(first))
-    of_words = (pair_up(keys, everyone, count, BUCKET) for keys in columns.keys[first].T)
+    count, telling = len(first), np.flatnonzero(~_bare(columns)[first])
+    of_words = (pair_up(keys, telling, count, BUCKET) for keys in columns.keys[first[telling]].T)
     alike = union(of_words, count)
     values = [
         _distinct_rows(np.stack([pairs[:, 0], number[pairs[:, 1]]], axis=1))
@@ -371,8 +380,10 @@ def _numbers_of(digests: Iterable[tuple[int, int]], wordings: Hashes) -> list[tu
     """Pairs of wordings by their numbers, without those that no caption has."""
     wanted = {digest for pair in digests for digest in pair}
     there = np.flatnonzero(np.isin(wordings, np.array(sorted(wanted), np.uint64))).tolist() if wanted else []
-    number = {int(wordings[at]): at for at in there}
-    return [(number[a], number[b]) for a, b in digests if a in number and b in number]
+    numbers: dict[int, list[int]] = {digest: [] for digest in wanted}
+    for at in there:
+        numbers[int(wordings[at])].append(at)
+    return [(left, right) for a, b in digests for left in numbers[a] for right in numbers[b]]
 
 
 def _barred(apart: Iterable[tuple[int, int]]) -> dict[int, frozenset[int]]:
