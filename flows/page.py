@@ -5,6 +5,7 @@
     ingest-rejections   each rejected input: stage, kind, message, what to do
     ingest-cut-SOURCE   characters cut, by site and stage, and the change of their share since the last run
     ingest-chrome       what was newly learned of each site's chrome
+    ingest-captions     captions that several documents show: those that the run found first, then the largest
     ingest-plain-runs   the runs with --plain since the run before, with their times
     release-manifest    where the release's manifest is
     ingest-progress     how far the reading of a shard is, while it works
@@ -20,10 +21,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
+from cleancopy.corpus.captions import read_captions
 from cleancopy.errors import RejectReason
 from cleancopy.ingest.run import Run, Summary
 from cleancopy.store import chrome_profiles, tables
@@ -35,6 +38,8 @@ from cleancopy.store.slugs import site_slug
 ROWS, LINES = 500, 40
 #: Documents that changed most, and those that are looked at to find them.
 CHANGED, CANDIDATES = 3, 200
+#: Captions that a page shows of the run and of the rest, and characters of each.
+CAPTIONS, CAPTION = 50, 200
 #: How the key of the table of cuts begins; the run before has one under the same key to compare with.
 CUTS = "ingest-cut-"
 
@@ -65,10 +70,37 @@ def of_run(run: Run, summary: Summary) -> Iterator[Shown]:
     cut = f"{sum(summary.cut.values()):,} characters cut, {summary.kept:,} kept"
     yield from _table(cut_key(run), cut_rows(summary.sites), cut)
     if summary.release is not None:
+        yield from of_captions(run, summary.release)
         manifest = manifest_path(run.root, summary.release)
         where = manifest.absolute().as_uri() if hasattr(manifest, "as_uri") else str(manifest)
         link = f"[Manifest of release {summary.release}]({where})"
         yield Shown("release-manifest", "markdown", link, where)
+
+
+def of_captions(run: Run, release: int) -> Iterator[Shown]:
+    """The captions that several documents show: those with documents of a release first, then the largest."""
+    versions = tables.touched(run.root, release - 1, release)
+    changed = set(versions.filter(pc.equal(versions["release"], release))["doc_id"].to_pylist())
+    shared = read_captions(run.root, least=2)
+    rows = []
+    for cluster in shared:
+        documents = {member.doc_id for member in cluster.members}
+        rows.append(
+            {
+                "id": cluster.id,
+                "caption": shorten(cluster.caption, CAPTION, placeholder=" ..."),
+                "documents": len(documents),
+                "of this run": len(documents & changed),
+                "times": cluster.occurrences,
+                "wordings": len(cluster.wordings),
+                "credit": cluster.credit or "",
+            }
+        )
+    of_run = [row for row in rows if row["of this run"]]
+    others = [row for row in rows if not row["of this run"]]
+    most = f", the largest by {shared[0].documents}" if shared else ""
+    line = f"{len(rows)} captions that several documents show{most}; {len(of_run)} with documents of this run"
+    yield from _table("ingest-captions", [*of_run[:CAPTIONS], *others[:CAPTIONS]], line)
 
 
 def of_plain_runs(runs: list[dict[str, Any]]) -> Iterator[Shown]:

@@ -319,6 +319,26 @@ def test_a_row_has_the_address_of_its_picture(store: Path) -> None:
     assert all(len(row["pictures"]) == 1 and row["pictures"][0].endswith(".jpg") for row in rows)
 
 
+def test_the_page_of_a_run_shows_the_captions_that_it_brought_and_the_largest(tmp_path: Path) -> None:
+    from cleancopy_flows.page import of_captions
+
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    pages = sorted((tmp_path / "raw").iterdir())
+    tables = []
+    for paths in (pages[:12], pages[12:]):
+        with begin(
+            raw=tmp_path / "raw", root=clean, paths=paths, workers=0, policy=policy("page")
+        ) as under_way:
+            summary = ingest(under_way)
+            tables += [json.loads(shown.data) for shown in of_captions(under_way, summary.release or 0)]
+    columns = ("documents", "of this run", "wordings")
+    assert [[tuple(row[name] for name in columns) for row in rows] for rows in tables] == [
+        [(12, 12, 5)], [(6, 6, 1), (12, 0, 5)]
+    ]  # fmt: skip
+    assert tables[1][1]["caption"] == SHIP
+
+
 def test_the_list_is_a_line_a_cluster(store: Path) -> None:
     result = CliRunner().invoke(app, ["captions", "list", "--clean", str(store), "--json"])
     lines = [json.loads(line) for line in result.output.splitlines()]

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+import numpy as np
+
 from cleancopy.corpus.views import fields_of
 from cleancopy.errors import PolicyError
 from cleancopy.policy import CaptionPolicy
@@ -110,23 +112,28 @@ class CaptionCluster:
         }
 
 
-def read_captions(root: StorePath) -> list[CaptionCluster]:
-    """The captions of a store's live documents, those of the most documents first, then by id."""
+def read_captions(root: StorePath, least: int = 1) -> list[CaptionCluster]:
+    """The captions of a store's live documents, those of the most documents first, then by id.
+
+    Only those that at least ``least`` documents show are read.
+    """
     table = caption_table.current(root)
-    rows = table.rows.drop_columns(["keys"]).to_pylist()
-    kept = table.clustering.kept.tolist()
+    kept = table.clustering.kept
+    wanted = np.flatnonzero((table.documents() >= least)[kept])
+    rows = dict(zip(wanted.tolist(), table.rows.drop_columns(["keys"]).take(wanted).to_pylist(), strict=True))
     groups: dict[int, list[int]] = defaultdict(list)
-    for row, keeper in enumerate(kept):
+    for row, keeper in zip(wanted.tolist(), kept[wanted].tolist(), strict=True):
         groups[keeper].append(row)
-    related: dict[int, set[int]] = defaultdict(set)
+    ids = table.rows["caption_id"]
+    related: dict[int, set[str]] = defaultdict(set)
     for kept_row, other in table.clustering.related.tolist():
-        related[kept_row].add(other)
-        related[other].add(kept_row)
+        related[kept_row].add(ids[other].as_py())
+        related[other].add(ids[kept_row].as_py())
     about = _decisions_about(root)
     clusters = [
         CaptionCluster(
             members=tuple(_occurrence(rows[row]) for row in _kept_first(group, keeper, rows)),
-            related=tuple(sorted(rows[other]["caption_id"] for other in related[keeper])),
+            related=tuple(sorted(related[keeper])),
             decisions=tuple(
                 sorted({number for row in group for number in about.get(rows[row]["wording"], ())})
             ),
@@ -195,7 +202,7 @@ def evidence(kept: Occurrence, member: Occurrence) -> dict[str, Any]:
     return compared | ({"identifiers": ", ".join(shared)} if shared else {})
 
 
-def _kept_first(group: Sequence[int], keeper: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+def _kept_first(group: Sequence[int], keeper: int, rows: Mapping[int, Mapping[str, Any]]) -> list[int]:
     others = sorted((row for row in group if row != keeper), key=lambda row: str(rows[row]["caption_id"]))
     return [keeper, *others]
 

@@ -121,6 +121,12 @@ class Clustered:
     rows: pa.Table
     clustering: Clustering
 
+    def documents(self) -> NDArray[np.int64]:
+        """For each caption that is kept how many documents show its cluster; 0 for the others."""
+        documents = self.rows["doc_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+        shown = np.unique(np.stack([self.clustering.kept, documents.astype(np.int64)]), axis=1)
+        return np.bincount(shown[0], minlength=len(self.rows)).astype(np.int64)
+
 
 class CaptionShare(NamedTuple):
     """How the corpus knows a caption: the id of the one that is kept, and how many documents show them."""
@@ -170,13 +176,12 @@ def current(root: StorePath, as_of: int | None = None) -> Clustered:
 
 def shares(root: StorePath, as_of: int | None = None) -> dict[str, CaptionShare]:
     """The share of each caption that a live document has in a release (the last one), by its id."""
-    rows, clustering = (found := current(root, as_of)).rows, found.clustering
-    documents = rows["doc_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    shown = np.unique(np.stack([clustering.kept, documents], axis=1), axis=0) if len(rows) else np.empty((0, 2))
-    counts = np.bincount(shown[:, 0].astype(np.int64), minlength=len(rows))
-    ids = rows["caption_id"].to_pylist()
+    clustered = current(root, as_of)
+    counts, ids = clustered.documents(), clustered.rows["caption_id"].to_pylist()
     by_cluster = {at: CaptionShare(ids[at], int(counts[at])) for at in np.flatnonzero(counts).tolist()}
-    return {caption: by_cluster[at] for caption, at in zip(ids, clustering.kept.tolist(), strict=True)}
+    return {
+        caption: by_cluster[at] for caption, at in zip(ids, clustered.clustering.kept.tolist(), strict=True)
+    }
 
 
 def refresh(root: StorePath, policy: CaptionPolicy | None = None) -> None:
