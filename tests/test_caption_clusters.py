@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -311,6 +315,58 @@ def test_a_run_that_is_cut_short_at_the_table_loses_nothing(
     run(tmp_path / "raw", clean)
     assert not list(maintain.faults(clean))
     assert shape(cleancopy.open(clean).captions()) == shape(cleancopy.open(store).captions())
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import cleancopy.store.caption_table as table
+from test_caption_clusters import policy, run
+folder, step, which = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+whole, calls = getattr(table, step), []
+def killed(*arguments):
+    calls.append(step)
+    if len(calls) == which:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(*arguments)
+setattr(table, step, killed)
+run(folder / "raw", folder / "clean", policy("corpus"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "which"),
+    [
+        ("atomic_write", 1),
+        *(pytest.param(*moment, marks=pytest.mark.slow) for moment in [("atomic_write", 3), ("_sweep", 1)]),
+    ],
+)
+def test_kill_9_while_the_table_is_written_loses_nothing(
+    step: str, which: int, tmp_path: Path, cut: Path
+) -> None:
+    site(tmp_path / "raw")
+    pages = sorted((tmp_path / "raw").iterdir())
+    clean = tmp_path / "clean"
+    run(tmp_path / "raw", clean, policy("corpus"), pages[:11])
+    command = [sys.executable, "-c", KILLED, str(tmp_path), step, str(which)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert shape(cleancopy.open(clean).captions()) == shape(cleancopy.open(cut / "clean").captions())
+    run(tmp_path / "raw", clean, policy("corpus"))
+    assert everything(clean) == everything(cut / "clean")
+    assert not list(maintain.faults(clean))
+
+
+def test_a_purge_leaves_no_word_of_a_caption_in_the_table(tmp_path: Path) -> None:
+    site(tmp_path / "raw")
+    clean = tmp_path / "clean"
+    run(tmp_path / "raw", clean)
+    for member in cleancopy.open(clean).captions()[1].members:
+        decisions.takedown(clean, member.doc_id, purge=True)
+    words = [pq.read_table(path).to_pylist() for path in (clean / "captions").glob("rows-*.parquet")]
+    assert "Sailors" in str(words)
+    assert "Families" not in str(words)
 
 
 def test_a_row_has_the_address_of_its_picture(store: Path) -> None:

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 import cleancopy
 from cleancopy.cli import app
+from cleancopy.corpus import captions
 from cleancopy.curation import decisions, maintain
 from cleancopy.errors import Busy, ConflictError, PolicyError, StoreError
 from cleancopy.ingest.pipeline import begin, clean_shard, discover, ingest, learn, read_shard
@@ -32,6 +33,7 @@ from cleancopy.store import compaction, data_files, lease, paths, releases, tabl
 from cleancopy.store import decisions as record
 from cleancopy.store.objects import ObjectPath, object_path
 from conftest import ROOT
+from test_caption_clusters import site
 from test_cli_corpus import HTML, TIDES
 from test_store import commit, page, publish, texts
 
@@ -239,6 +241,22 @@ def test_maintenance_compacts_and_verify_names_what_is_damaged(root: ObjectPath)
     (fault,) = verify.verify(root)
     assert fault.what.startswith("tables/documents/compacted-")
     assert "altered" in fault.why
+
+
+def test_captions_are_those_that_a_folder_gives_whatever_is_taken_down_or_damaged(
+    root: ObjectPath, tmp_path: Path
+) -> None:
+    site(tmp_path / "raw")
+    for place in (root, tmp_path / "clean"):
+        run(tmp_path / "raw", place)
+    first, second = captions.read_captions(root)
+    assert captions.read_captions(tmp_path / "clean") == [first, second]
+    decisions.takedown(root, second.members[0].doc_id)
+    assert [cluster.documents for cluster in captions.read_captions(root)] == [12, 5]
+    (root / "captions" / "manifest.json").write(b"{")
+    assert [fault.what for fault in maintain.faults(root)] == ["captions/manifest.json"]
+    assert maintain.maintain(root)["captions"] == 1
+    assert [cluster.documents for cluster in captions.read_captions(root)] == [12, 5]
 
 
 # ---- writers

@@ -261,10 +261,15 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
 
 
 def mend(root: StorePath) -> int:
-    """Make the table again where it is not as it was written; how many faults it had."""
+    """Make the table again where it is not as it was written; how many faults it had.
+
+    Files that no table names go, too: in an object store those that are a day old.
+    """
     count = len(list(faults(root)))
     if count:
         rebuild(root)
+    elif _manifest(root) is not None:
+        _sweep(root, load(root, stored_policy(root)))
     return count
 
 
