@@ -30,7 +30,7 @@ from typer.testing import CliRunner
 
 from cleancopy.cli import app
 from cleancopy.corpus.columns import BLOCK, EXPORT, kept_blocks
-from cleancopy.document import Block, Cut, Decoding, Document, Media, Metadata
+from cleancopy.document import Block, Cut, Decoding, Document, Media, Metadata, Span
 from cleancopy.errors import PolicyError, StoreError
 from cleancopy.export import export as sinks
 from cleancopy.export import (
@@ -44,6 +44,7 @@ from cleancopy.export import (
     yamltext,
 )
 from cleancopy.export import parquet as parquet_format
+from cleancopy.export.kept import check as check_kept
 from cleancopy.export.prov import PREFIXES, prov_json
 from cleancopy.export.selection import Plan, plan
 from cleancopy.ingest import lineage
@@ -103,6 +104,8 @@ RICH = page(
     language="en",
     date="2024-03-01",
 )
+_AT = RICH.text.index("metres")
+RICH = replace(RICH, spans=(Span(_AT, _AT + 6, "strong"),))
 HOSTILE = page(
     "file:../../etc/passwd",
     ("paragraph", 0, '=HYPERLINK("https://nowhere.example")', True),
@@ -273,6 +276,23 @@ def test_an_interrupted_exchange_is_mended(root: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "markdown"])
+def test_an_export_of_an_earlier_version_is_kept_up_and_made_again(kind: Any, root: Path) -> None:
+    out = root / "exports" / "corpus"
+    sinks.export(plan(root), out, kind)
+    whole = contents(out)
+    (note,) = (root / "exports").glob(".*.export.json")
+    for path in (out / "manifest.json", note):
+        path.write_text(
+            re.sub(f'"version": {sinks.EXPORT_VERSION}', '"version": 2', path.read_text(encoding="utf-8"))
+        )
+    assert list(check_kept(root)) == []
+    assert sinks.renew(root) == [out]
+    assert contents(out) == whole
+    assert sinks.renew(root) == []
+    shutil.rmtree(root / "exports")
+
+
 @pytest.mark.parametrize("kind", ["parquet", "text"])
 def test_a_whole_export_is_left_alone_and_a_damaged_one_is_made_again(
     kind: Any, small: Plan, tmp_path: Path
@@ -334,6 +354,8 @@ def test_a_line_has_the_fields_of_dolma_and_all_that_cleancopy_knows(root: Path,
     assert one["cuts"][0]["evidence"] == {"share": 0.9, "n": 3}
     assert one["cuts"][0]["text"] == "Skip to content\n\n"
     assert one["media"][0]["places"] == [[0, 2], [3, 4]]
+    at = one["text"].index("metres")
+    assert one["structure"] == [{"start": at, "end": at + 6, "kind": "strong"}]
     assert one["release"] == 2
     assert found[PLAIN.doc_id]["created"] == "2024-03-02T10:00:00.000Z"
     assert found[PLAIN.doc_id]["source"] == "unknown"

@@ -1,7 +1,7 @@
 """The columns of an export: stored rows made ready for readers who do not have the store.
 
-Offsets of blocks are in the clean text here, so that a chunker needs no parser; offsets of cuts and captions
-stay in the page text, which is the clean text with the texts of the cuts put back.
+Offsets of blocks and spans are in the clean text here, so that a chunker needs no parser; offsets of cuts and
+captions stay in the page text, which is the clean text with the texts of the cuts put back.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cleancopy.stages.captions.clusters import caption_ids
+from cleancopy.store import schemas
 from cleancopy.store.caption_table import CaptionShare
 from cleancopy.store.schemas import DOCUMENTS
 
@@ -38,6 +39,14 @@ BLOCK = pa.struct(
         _column("level", _whole, "1-6 for headings, depth for list rows, else 0"),
         _column("start", _whole, "first code point in the clean text"),
         _column("end", _whole, "one past the last"),
+    ]
+)
+#: A span of the clean text: as it is stored, but for its offsets.
+SPAN = pa.struct(
+    [
+        _column("start", _whole, "first code point in the clean text"),
+        _column("end", _whole, "one past the last; a picture is empty and stands at start"),
+        *list(schemas.SPAN)[2:],
     ]
 )
 
@@ -70,6 +79,12 @@ EXPORT = pa.schema(
         _stored("cuts"),
         _column("media", pa.list_(MEDIA), "captions lifted out of the page", False),
         *map(_stored, ["language_declared", "language_confidence"]),
+        _column(
+            "structure",
+            pa.list_(SPAN),
+            "spans of the clean text: links, formulas, pictures, lists, tables, ...; null where the text is of "
+            "before they were kept",
+        ),
     ]
 )
 
@@ -91,6 +106,7 @@ def exported(batch: pa.RecordBatch, shares: Mapping[str, CaptionShare]) -> pa.Re
     }
     given["blocks"] = kept_blocks(batch.column("blocks"), batch.column("cuts"))
     given["media"] = shared_media(batch.column("doc_id"), batch.column("media"), shares)
+    given["structure"] = kept_spans(batch.column("structure"), batch.column("cuts"))
     arrays = [given[n] if n in given else batch.column(_NAMES.get(n, n)) for n in EXPORT.names]
     return pa.RecordBatch.from_arrays(arrays, schema=EXPORT)
 
@@ -119,30 +135,50 @@ def shared_media(
 
 
 def kept_blocks(blocks: pa.ListArray, cuts: pa.ListArray) -> pa.ListArray:
-    """The blocks of each row that its cuts leave, with their offsets in the clean text.
+    """The blocks of each row that its cuts leave, with their offsets in the clean text."""
+    start, end = (_edges(blocks, cuts, edge) for edge in ("start", "end"))
+    return _kept(BLOCK, blocks, start, end, start < end)
+
+
+def kept_spans(spans: pa.ListArray, cuts: pa.ListArray) -> pa.ListArray:
+    """The spans of each row that its cuts leave, with their offsets in the clean text; a null stays one.
+
+    A picture, which is empty, goes with the character at its place.
+    """
+    start, end = (_edges(spans, cuts, edge) for edge in ("start", "end"))
+    is_empty = pc.equal(*(spans.flatten().field(edge) for edge in ("start", "end")))
+    stands = start < _edges(spans, cuts, "start", 1)
+    return _kept(SPAN, spans, start, end, (start < end) | (is_empty.to_numpy(zero_copy_only=False) & stands))
+
+
+def _kept(kind: pa.StructType, lists: pa.ListArray, start: Any, end: Any, kept: Any) -> pa.ListArray:
+    """The structs of each row that are kept, with the fields of ``kind`` and these offsets."""
+    row = np.repeat(np.arange(len(lists)), _lengths(lists))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(lists)))])
+    structs = lists.flatten().filter(pa.array(kept))
+    moved = {"start": start, "end": end}
+    arrays = [pa.array(moved[f.name][kept], _whole) if f.name in moved else structs.field(f.name) for f in kind]
+    return pa.ListArray.from_arrays(
+        pa.array(offsets.astype(np.int32)),
+        pa.StructArray.from_arrays(arrays, fields=list(kind)),
+        type=pa.list_(kind),
+        mask=lists.is_null() if lists.null_count else None,
+    )
+
+
+def _lengths(lists: pa.ListArray) -> Any:
+    return lists.value_lengths().fill_null(0).to_numpy()
+
+
+def _edges(lists: pa.ListArray, cuts: pa.ListArray, edge: str, by: int = 0) -> Any:
+    """An offset of every struct of all rows (``by`` code points after it) in the clean texts.
 
     All rows at once: a row's offsets are shifted by its number times 2**32, so that one sorted array of cuts
     serves them all.
     """
-    rows, lengths = len(blocks), blocks.value_lengths().to_numpy()
-    flat, cut = blocks.flatten(), cuts.flatten()
-    row = np.repeat(np.arange(rows, dtype=np.int64), lengths)
-    start, end = (
-        _moved(flat.field(edge).to_numpy().astype(np.int64), row, cut, cuts.value_lengths().to_numpy())
-        for edge in ("start", "end")
-    )
-    kept = start < end
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=rows))]).astype(np.int32)
-    chosen = flat.filter(pa.array(kept))
-    arrays = [
-        chosen.field("kind"),
-        chosen.field("level"),
-        pa.array(start[kept], _whole),
-        pa.array(end[kept], _whole),
-    ]
-    return pa.ListArray.from_arrays(
-        pa.array(offsets), pa.StructArray.from_arrays(arrays, fields=list(BLOCK)), type=pa.list_(BLOCK)
-    )
+    row = np.repeat(np.arange(len(lists), dtype=np.int64), _lengths(lists))
+    position = lists.flatten().field(edge).to_numpy().astype(np.int64) + by
+    return _moved(position, row, cuts.flatten(), cuts.value_lengths().to_numpy())
 
 
 def _moved(position: Any, row: Any, cuts: pa.StructArray, lengths: Any) -> Any:

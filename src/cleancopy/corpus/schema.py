@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cleancopy.corpus.columns import BLOCK, kept_blocks
+from cleancopy.corpus.columns import BLOCK, SPAN, kept_blocks, kept_spans
 from cleancopy.store.paths import StorePath, archive_folder
 from cleancopy.store.schemas import ADDED, CAPTURES, DOCUMENTS, SCHEMA_VERSION
 
@@ -24,7 +24,7 @@ def _column(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -
     return pa.field(name, kind, nullable=nullable, metadata={"comment": comment})
 
 
-_SPAN = pa.struct(
+_PIECE = pa.struct(
     [
         _column("start", pa.int32(), "first code point in the clean text"),
         _column("page_start", pa.int32(), "the same code point in the page text"),
@@ -35,9 +35,14 @@ _SPAN = pa.struct(
 DERIVED = pa.schema(
     [
         _column("text_blocks", pa.list_(BLOCK), "blocks of the clean text: text[start:end]", nullable=False),
-        _column("spans", pa.list_(_SPAN), "where the clean text stands in the page text", nullable=False),
+        _column("spans", pa.list_(_PIECE), "where the clean text stands in the page text", nullable=False),
         _column("page_text", pa.string(), "the page text: text with every cut put back", nullable=False),
         _column("archive_uri", pa.string(), "URI of the WARC file that has the raw capture"),
+        _column(
+            "text_structure",
+            pa.list_(SPAN),
+            "structure of the clean text; null where the text is of before it was kept",
+        ),
     ]
 )
 #: What ``Corpus.latest`` and ``Corpus.as_of`` give: the stored columns, then the derived ones.
@@ -48,6 +53,7 @@ _MADE_OF: Mapping[str, tuple[str, ...]] = {
     "spans": ("text", "cuts"),
     "page_text": ("text", "cuts"),
     "archive_uri": ("archive",),
+    "text_structure": ("structure", "cuts"),
 }
 
 
@@ -66,6 +72,8 @@ def derive(batch: pa.RecordBatch, columns: Sequence[str], root: StorePath) -> pa
 def _derived(name: str, batch: pa.RecordBatch, root: StorePath) -> pa.Array:
     if name == "text_blocks":
         return kept_blocks(batch.column("blocks"), batch.column("cuts"))
+    if name == "text_structure":
+        return kept_spans(batch.column("structure"), batch.column("cuts"))
     if name == "spans":
         return _spans(batch.column("text"), batch.column("cuts"))
     if name == "page_text":
@@ -90,8 +98,8 @@ def _spans(texts: pa.StringArray, cuts: pa.ListArray) -> pa.ListArray:
     kept = begin < stop
     edges = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(texts)))])
     arrays = [pa.array(numbers[kept].astype(np.int32)) for numbers in (begin - before, begin, stop - begin)]
-    structs = pa.StructArray.from_arrays(arrays, fields=list(_SPAN))
-    return pa.ListArray.from_arrays(pa.array(edges.astype(np.int32)), structs, type=pa.list_(_SPAN))
+    structs = pa.StructArray.from_arrays(arrays, fields=list(_PIECE))
+    return pa.ListArray.from_arrays(pa.array(edges.astype(np.int32)), structs, type=pa.list_(_PIECE))
 
 
 def _page_texts(texts: pa.StringArray, cuts: pa.ListArray) -> pa.StringArray:
@@ -173,9 +181,11 @@ never gets another field. Rows are never rewritten: a row written under an older
 the columns that it lacks, and the Delta table takes new columns up with the next release. A store with columns
 of a later version can be read, and is not written to until cleancopy is updated.
 
-Offsets count Unicode code points, half open. Those of `cuts`, `blocks`, `repairs` and `media` are in the page
-text, those of `text_blocks` in the clean text; `spans` leads from one to the other. The page text is the clean
-text with the text of every cut put back at its `start`. Times are ISO 8601 UTC, digests hexadecimal. `x[].y` is
+Offsets count Unicode code points, half open. Those of `cuts`, `blocks`, `structure`, `repairs` and `media` are in
+the page text, those of `text_blocks` and `text_structure` in the clean text; `spans` leads from one to the
+other. The page text is the clean text with the text of every cut put back at its `start`. `structure` is sorted
+so that outer spans come first; it is null in rows of before schema 3, until `cleancopy reclean` has read the
+capture again. Times are ISO 8601 UTC, digests hexadecimal. `x[].y` is
 a field of each element of the list `x`.
 """
 

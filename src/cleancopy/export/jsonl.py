@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cleancopy.document import Span
 from cleancopy.export.lines import Lines, by_suffix, write_file
 from cleancopy.export.selection import Plan, plan
 from cleancopy.export.writers import LinesWriter
@@ -23,6 +24,8 @@ from cleancopy.store.paths import StorePath
 
 _METADATA = ("title", "author", "date", "site_name", "description", "language", "licence", "canonical_url")
 _BESIDE = ("version", "release", "key", "media_type", "captured", "text_sha256")
+#: What a span's fields are where they say nothing.
+_USUAL = Span._field_defaults
 _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
@@ -68,6 +71,7 @@ def line(row: Mapping[str, Any], added: Mapping[int, str]) -> dict[str, Any]:
         "blocks": row["blocks"],
         "cuts": list(map(_cut, row["cuts"])),
         "media": list(map(_with_places, row["media"])),
+        "structure": None if row["structure"] is None else list(map(_span, row["structure"])),
     }
     return dolma | beside | listed
 
@@ -93,6 +97,11 @@ def release_times(chosen: Plan) -> dict[int, str]:
 
 def _cut(cut: dict[str, Any]) -> dict[str, Any]:
     return cut | {"evidence": json.loads(cut["evidence"])}
+
+
+def _span(span: dict[str, Any]) -> dict[str, Any]:
+    """A span with the fields that say something; the others are as in ``Span``."""
+    return {name: value for name, value in span.items() if value != _USUAL.get(name)}
 
 
 def _with_places(entry: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ _REPEATED = [
     *("site", "author", "date", "site_name", "language", "licence", "media_type", "change", "fingerprint"),
     *("release", "seq", "warc_file", "blocks.list.element.kind", "blocks.list.element.level"),
     *(f"cuts.list.element.{name}" for name in ("stage", "rule", "reason")),
+    *(f"structure.list.element.{name}" for name in ("kind", "value", "text", "number", "row", "column")),
+    *(f"structure.list.element.{name}" for name in ("rows", "columns")),
 ]
 _STATISTICS = ["id", "site", "date", "language", "captured", "words", "release", "key", "url"]
 

@@ -21,6 +21,7 @@ _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
 _FOLLOWED = frozenset(["http", "https", "mailto", "tel", "ftp"])
 _RAISED = dict(zip("0123456789+-−=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱ", strict=True))
 _LOWERED = dict(zip("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎", strict=True))
+_JOINED = frozenset(["emphasis", "strong", "strike", "code"])
 _DELIMITERS = {"emphasis": "*", "strong": "**", "strike": "~~"}
 
 
@@ -119,7 +120,7 @@ class _Range:
             first, last = max(start, span.start), min(end, span.end)
             while after < len(spans) and spans[after].start < span.end:
                 after += 1
-            inner = spans[at + 1 : after]
+            inner = list(spans[at + 1 : after])
             if span.kind == "picture" and start <= span.start <= end:
                 self._text(start, span.start)
                 start, at = span.start, at + 1
@@ -127,6 +128,12 @@ class _Range:
                 self.written += " " if self.written and not self.written[-1].isspace() else ""
                 self.written += picture(span) + " "
                 continue
+            while after < len(spans) and spans[after].kind in _JOINED and _goes_on(spans[after], span):
+                span, at, after = span._replace(end=spans[after].end), after, after + 1
+                last = min(end, span.end)
+                while after < len(spans) and spans[after].start < span.end:
+                    after += 1
+                inner += spans[at + 1 : after]
             at = after
             while first < last and self.text[first].isspace():
                 first += 1
@@ -189,12 +196,11 @@ class _Range:
             return
         if before and _is_sign(within[0]) and not _is_sign(before[-1]) and not before[-1].isspace():
             self.written = f"{before[:-1]}&#{ord(before[-1])};"
-        # A run of stars would be read as another number of them.
         if self.written.endswith("*") and mark[0] == "*" and not self.written.endswith("\\*"):
-            self.written += within
-            return
+            # A run of stars would be read as another number of them.
+            mark = mark.replace("*", "_")
         self.written += f"{mark}{within}{mark}"
-        self.parted = _is_sign(within[-1])
+        self.parted = mark[0] == "_" or _is_sign(within[-1])
 
     def _code(self, start: int, end: int, inner: Sequence[Span]) -> None:
         """Code, in pieces where links are in it: they are links of code then."""
@@ -213,8 +219,9 @@ class _Range:
         if not code.strip():
             self.written += code
             return
-        if self.written.endswith("`"):
-            self.written += " "
+        if self.written.endswith("`"):  # ticks would meet ticks
+            self.written += _SIGNS.sub(_sign, code)
+            return
         ticks = "`" * (1 + max(map(len, _TICKS.findall(code)), default=0))
         pad = " " if code[0] in "` " or code[-1] in "` " else ""
         self.written += f"{ticks}{pad}{code}{pad}{ticks}"
@@ -229,3 +236,8 @@ class _Range:
 
 def _is_sign(char: str) -> bool:
     return unicodedata.category(char)[0] in "PS"
+
+
+def _goes_on(span: Span, before: Span) -> bool:
+    """Whether a span is of the kind of the one before, and begins where that ends: on paper they are one."""
+    return span.kind == before.kind and span.start == before.end
