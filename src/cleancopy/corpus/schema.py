@@ -181,8 +181,8 @@ never gets another field. Rows are never rewritten: a row written under an older
 the columns that it lacks, and the Delta table takes new columns up with the next release. A store with columns
 of a later version can be read, and is not written to until cleancopy is updated.
 
-Offsets count Unicode code points, half open. Those of `cuts`, `blocks`, `structure`, `repairs` and `media` are in
-the page text, those of `text_blocks` and `text_structure` in the clean text; `spans` leads from one to the
+Offsets count Unicode code points, half open. Those of `cuts`, `blocks`, `structure`, `repairs` and `media` are
+in the page text, those of `text_blocks` and `text_structure` in the clean text; `spans` leads from one to the
 other. The page text is the clean text with the text of every cut put back at its `start`. `structure` is sorted
 so that outer spans come first; it is null in rows of before schema 3, until `cleancopy reclean` has read the
 capture again. Times are ISO 8601 UTC, digests hexadecimal. `x[].y` is
