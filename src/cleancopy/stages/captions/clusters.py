@@ -238,9 +238,12 @@ def _numbered(values: Sequence[Sequence[str]]) -> NDArray[np.int64]:
 
 def keys_of(normals: Sequence[str]) -> Hashes:
     """The keys of wordings by their normal forms, a uint64 matrix (wordings, ``KEYS``) of 48-bit numbers."""
-    signed = band_keys(sign(normals, SIGNING), SIGNING.num_perm, 1) >> _KEY_BITS
-    edges = np.array([_edge_keys(normal.split(" ")) for normal in normals], np.uint64).reshape(-1, 3)
-    return np.hstack([signed, edges >> _KEY_BITS])
+    number = {normal: at for at, normal in enumerate(dict.fromkeys(normals))}  # the same words come again
+    distinct = list(number)
+    signed = band_keys(sign(distinct, SIGNING), SIGNING.num_perm, 1) >> _KEY_BITS
+    edges = np.array([_edge_keys(normal.split(" ")) for normal in distinct], np.uint64).reshape(-1, 3)
+    keys: Hashes = np.hstack([signed, edges >> _KEY_BITS])
+    return keys[[number[normal] for normal in normals]] if len(distinct) < len(normals) else keys
 
 
 def _edge_keys(words: list[str]) -> tuple[int, int, int]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One word: how it compares; whether it says something; if so, whether it could name a person, place, day
     or number, and whether it is written small.
     """
@@ -36,10 +35,15 @@ def split_words(text: str) -> tuple[Word, ...]:
         elif len(key) == 2 and key.isdigit():
             key = key.lstrip("0") or "0"
         content = key not in FUNCTION_WORDS
-        slot = content and (one_case or not word[0].islower() or any(c.isdigit() for c in word))
+        slot = content and (one_case or not word[0].islower() or has_digit(word))
         small = content and word[0].isalpha() and not word[0].isupper()
         words.append(Word(key, content, slot, small))
     return tuple(words)
+
+
+def has_digit(word: str) -> bool:
+    """Whether a word has a digit."""
+    return not word.isalpha() and any(map(str.isdigit, word))
 
 
 def fold(word: str) -> str:

@@ -3,7 +3,7 @@
 Across a corpus a caption is met without its credit (the page's stage has lifted that), but with what other
 pages do to it: an agency's dateline or a file name before it, the text twice, sentences in another order, the
 end cut off. ``read_wording`` gives its normal form and what clusters ask of it, quickly, for every caption;
-``compare_wordings`` judges two that share a key, with ``compare_readings`` and two guards of its own.
+``compare_wordings`` judges two that share a key, with ``judge_readings`` and two guards of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import html
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
 
 from cleancopy.minhash import normalise
@@ -21,7 +22,7 @@ from cleancopy.stages.captions.compare import (
     LONGEST,
     SUBSTANCE,
     Reading,
-    compare_readings,
+    judge_readings,
     read_body,
 )
 from cleancopy.stages.captions.wording import FUNCTION_WORDS, WORD
@@ -55,6 +56,7 @@ class _Core(NamedTuple):
     place: str
 
 
+@lru_cache(maxsize=16_384)
 def read_wording(text: str) -> Wording:
     """The wording of a caption; of a text longer than any caption only the beginning counts."""
     core = _core(text)
@@ -78,12 +80,11 @@ def compare_wordings(left: str, right: str, policy: CaptionPolicy) -> int:
     if one.place and other.place and one.place != other.place:
         return APART
     a, b = read_body(one.text), read_body(other.text)
-    match = compare_readings(a, b, policy)
-    rule = match.evidence["rule"]
+    same, rule = judge_readings(a, b, policy)
     # Names, or left and right, in another order: whole sentences may have moved, else it is another picture.
-    if rule == "other-order" or (match.label == "same" and _sides_swapped(a, b)):
+    if rule == "other-order" or (same and _sides_swapped(a, b)):
         return EQUAL if _sentences(one.text) == _sentences(other.text) else APART
-    if match.label != "same" or (a.keys != b.keys and _replaces(a, b)):
+    if not same or (a.keys != b.keys and _replaces(a, b)):
         return APART
     return EQUAL if rule == "equal" else SAME
 
@@ -113,6 +114,7 @@ def _counts(reading: Reading) -> Counter[str]:
     return Counter(word.key for word in words if word.content)
 
 
+@lru_cache(maxsize=4_096)
 def _core(text: str) -> _Core:
     """A caption without file names and an agency's dateline, each sentence once."""
     text = text[:LONGEST]
