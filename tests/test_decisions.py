@@ -333,7 +333,8 @@ def test_a_record_that_a_live_page_shares_is_not_purged(tmp_path: Path) -> None:
     for made in (1, 2):
         decisions.undo(clean, made)
     assert run(raw, clean).live == 1
-    assert {name for name, ref in tables.archived(clean).items() if archive.read_capture(clean, ref)}
+    there = tables.archived(clean, without=record.purged(clean))
+    assert {name for name, ref in there.items() if archive.read_capture(clean, ref)} == there.keys() != set()
 
 
 @pytest.mark.slow
@@ -384,7 +385,7 @@ def test_a_capture_is_taken_down_and_purged_whether_it_made_a_version_or_not(tmp
     page.write_text(later + "\n")
     run(raw, clean)
     new = decisions.takedown(clean, f"capture:{digest(later + chr(10))}", purge=True)
-    assert (new.release, new.held) == (5, (1, 2, 3, 4))
+    assert (new.release, new.held) == (5, ())
     assert latest(clean)[0].status == "gone"
     assert readable(clean) == set()
     assert run(raw, clean).rejected == {"taken_down": 1}

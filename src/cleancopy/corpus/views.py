@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from cleancopy.document import doc_id
-from cleancopy.errors import StoreError
+from cleancopy.errors import ConflictError, StoreError
 from cleancopy.store import rows, schemas, tables
 from cleancopy.store.paths import StorePath, atomic_write, local_folder, read_versioned, write_if_unchanged
 from cleancopy.store.rows import FROM_ARCHIVE, LedgerEntry, Version
@@ -218,6 +218,18 @@ def write_inputs(root: StorePath, entries: Iterable[LedgerEntry], statuses: Mapp
     content, mark = read_versioned(path)
     while not write_if_unchanged(path, _updated(_known(root, content), seen, statuses), mark):
         content, mark = read_versioned(path)
+
+
+def erase_inputs(root: StorePath, documents: Collection[str], is_erased: Callable[[str], bool]) -> None:
+    """Take the names of inputs that documents came from, or that ``is_erased`` tells, out of the list."""
+    path = root / "inputs.jsonl"
+    content, mark = read_versioned(path)
+    lines = _known(root, content)
+    for line in lines:
+        if line["document"] in documents or is_erased(line["input"]):
+            line |= {"input": rows.erased_input(line["input"]), "message": None}
+    if not write_if_unchanged(path, _packed(lines), mark):
+        raise ConflictError(f"{path}: another run has written it meanwhile; run cleancopy maintain")
 
 
 def check_inputs(root: StorePath) -> Iterator[str]:

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any
 
 from cleancopy.corpus import views
+from cleancopy.curation import erase as erasing
 from cleancopy.document import Document
 from cleancopy.errors import PolicyError
 from cleancopy.stages.chrome.cut import SiteChrome
@@ -32,6 +33,7 @@ from cleancopy.store import (
 from cleancopy.store import decisions as record
 from cleancopy.store.decision_log import Decision, DecisionKind
 from cleancopy.store.decisions import RESTORED, Decisions, captures, cut_text, record_name
+from cleancopy.store.erasure import scope_of
 from cleancopy.store.paths import StorePath, locked
 from cleancopy.store.rows import Version
 from cleancopy.version import fingerprint
@@ -86,6 +88,7 @@ class Applied:
     held: tuple[int, ...] = ()
     copies: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    erased: erasing.Erased | None = None
 
 
 def restore_cut(root: StorePath, document: str, number: int, note: str = "", *, by: str = "") -> Applied:
@@ -135,38 +138,98 @@ def pin(root: StorePath, document: str, note: str = "", *, by: str = "") -> Appl
     return apply(root, Decision(0, "pin", document, "", note, by=by), list, lambda version: version)
 
 
-def takedown(root: StorePath, target: str, note: str = "", *, purge: bool = False, by: str = "") -> Applied:
+def takedown(
+    root: StorePath,
+    target: str,
+    note: str = "",
+    *,
+    purge: bool = False,
+    by: str = "",
+    elsewhere: erasing.Elsewhere = lambda needles: (),
+) -> Applied:
     """Take a document (by id), ``url:...``, ``site:...`` or ``capture:...`` down, now and for later ingests.
 
-    A document goes if its text is from a capture that is meant. ``purge`` also overwrites what the archive has
-    of these documents, and of every other capture that is meant. Older releases keep their text; the result
+    A document goes if its text is from a capture that is meant. Older releases keep their text; the result
     names them, and the copies that stay. A document that is named by its id stays down when its file is
     renamed: what it was read from is refused under any name that is not one of these copies.
+
+    ``purge`` also erases these documents, and every other capture that is meant, from all releases, the archive
+    and all else (erase.py), and ``elsewhere`` from what is no part of the store.
     """
     _check(root, target)
     decision = Decision(0, "takedown", target, "", note, by=by)
+    plan = planned(root, decision, purge=purge)
+    done = apply(
+        root, plan.decision, lambda: _there(root, record.taken_down(root, plan.meant)), rows.taken_down
+    )
+    if purge:
+        done = replace(done, erased=erasing.erase(root, elsewhere))
+    return replace(
+        done,
+        documents=plan.documents,
+        held=plan.held,
+        copies=_copies(root, plan.down, plan.shared),
+        shared=tuple(ref.record_id for ref in plan.shared),
+    )
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a takedown would do: the decision as it would be written, the documents that go or lose a version,
+    those that are down then, the older releases that hold their text, and records that a copy shares."""
+
+    decision: Decision
+    meant: Decisions
+    documents: tuple[str, ...]
+    down: frozenset[str]
+    held: tuple[int, ...]
+    shared: tuple[archive.ArchiveRef, ...]
+
+
+def planned(root: StorePath, decision: Decision, *, purge: bool) -> Planned:
+    """What a takedown would do; nothing is written."""
     meant = Decisions((decision,))
     meant_rows = [row for row in captures(root) if _is_down(meant, row)]
     down = record.taken_down(root, meant)
     refs, shared = _to_purge(root, meant_rows, down) if purge else ([], [])
-    payloads, alike = _payloads(root, down) if target in down else ((), ())
-    decision = replace(decision, purged=tuple(map(record_name, refs)), payloads=payloads, copies=alike)
-    done = apply(root, decision, lambda: _there(root, record.taken_down(root, meant)), rows.taken_down)
-    with releases.writing(
-        root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)
-    ):  # one purge of a file at a time
-        archive.purge(root, refs)
+    payloads, alike = _payloads(root, down) if purge or decision.target in down else ((), ())
+    decision = replace(decision, payloads=payloads, copies=alike)
     read_from = {row["doc_id"] for row in meant_rows if row["outcome"] != "rejected"}
     documents = read_from & tables.heads(root).keys()
     texts = {row["version_id"] for row in meant_rows}
-    held = {n for document in documents for n in _holding(root, document, None if document in down else texts)}
-    return replace(
-        done,
-        documents=tuple(sorted(documents)),
-        held=tuple(sorted(held)),
-        copies=_copies(root, down, shared),
-        shared=tuple(ref.record_id for ref in shared),
+    wanted = {document: None if document in down else texts for document in documents}
+    if purge:
+        wanted = {document: texts for document, texts in wanted.items() if texts is not None}
+    held = {n for document, texts in wanted.items() for n in _holding(root, document, texts)}
+    if purge:
+        # Of a document that stays the versions that a capture made, not those that it confirmed.
+        single = {row["version_id"] for row in meant_rows if row["doc_id"] not in down and row["made"]}
+        decision = _erasing(root, decision, meant_rows, down, single, tuple(map(record_name, refs)))
+    return Planned(decision, meant, tuple(sorted(documents)), down, tuple(sorted(held)), tuple(shared))
+
+
+def _erasing(
+    root: StorePath,
+    decision: Decision,
+    meant_rows: Sequence[dict[str, Any]],
+    down: Collection[str],
+    versions: Collection[str],
+    records: tuple[str, ...],
+) -> Decision:
+    """The decision with all that it is to have erased."""
+    stay = tables.heads(root).keys() - set(down)
+    theirs = [row for row in captures(root) if row["doc_id"] in down]
+    theirs += [row for row in meant_rows if row["doc_id"] not in stay]
+    decision = replace(
+        decision,
+        purged=records,
+        documents=tuple(sorted(down)),
+        versions=tuple(sorted(versions)),
+        addresses=erasing.addresses_of(theirs, decision.target),
     )
+    every = erasing.own_lines(root, scope_of(Decisions((decision,))))
+    blanked = erasing.fields_to_blank(root, decision.documents, every)
+    return erasing.without_address(replace(decision, blanked=blanked))
 
 
 def _payloads(root: StorePath, down: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -333,7 +396,8 @@ def _check(root: StorePath, target: str) -> None:
 
 
 def _is_down(takedowns: Decisions, row: Mapping[str, Any]) -> bool:
-    return takedowns.takedown_of(row["key"], row["url"], row["site"], row["payload_sha256"]) is not None
+    named = (row["key"], row["url"], row["site"], row["payload_sha256"], row["input"])
+    return takedowns.takedown_of(*named) is not None
 
 
 def _holding(root: StorePath, document: str, texts: Collection[str] | None = None) -> list[int]:

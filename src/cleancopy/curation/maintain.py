@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from cleancopy.corpus import views
+from cleancopy.curation import erase
 from cleancopy.errors import StoreError
 from cleancopy.export import export, kept
 from cleancopy.store import (
@@ -35,25 +36,43 @@ _BY_DECISION = re.compile(r"decision-(\d+)")
 _AGAIN = "run cleancopy maintain: it is made anew"
 
 
-def maintain(root: StorePath, *, keep_days: float = KEEP_DAYS, dry_run: bool = False) -> dict[str, Any]:
+def maintain(
+    root: StorePath,
+    *,
+    keep_days: float = KEEP_DAYS,
+    dry_run: bool = False,
+    elsewhere: erase.Elsewhere = lambda needles: (),
+) -> dict[str, Any]:
     """Compact and checkpoint the tables, remove what nobody needs, repair what is made from them.
 
     Gives the fields of ``store.vacuum.Maintained``, then the files written again: ``texts``, ``index``,
-    ``captions``, ``inputs``, then ``purged``, the records that an interrupted takedown had left, and
-    ``exports``, the names of those that were brought to the last release. Raises PolicyError for fewer days
-    than seven, Busy where another run writes.
+    ``captions``, ``inputs``, then ``purged``, the records that an interrupted takedown had left, ``exports``,
+    the names of those that were brought to the last release, and ``erased``, what takedowns with ``--purge``
+    still had to erase (``erase.Erased``), ``elsewhere`` from what is no part of the store, too. Raises
+    PolicyError for fewer days than seven, Busy where another run writes.
     """
     keep = partial(workdir.active_runs, root)
+    erased = erase.erase(root, elsewhere) if not dry_run and _may_be_due(root) else erase.Erased()
     with vacuum.maintaining(root, keep_days=keep_days, dry_run=dry_run, keep=keep) as done:
         report: dict[str, Any] = asdict(done)
         last = releases.current(root)
         if last is not None:
             report |= _counted(root) if dry_run else _mended(root, last.release)
+            report["purged"] += erased.records
         if not dry_run:
             workdir.sweep(root)
     # Without the lock, since it may take long: what an export reads stays for seven days.
     renewed = export.renew(root, dry_run=dry_run) if last else []
-    return report | {"exports": tuple(out.name for out in renewed)}
+    names = (*erased.exports, *(out.name for out in renewed))
+    return report | {"exports": names, "erased": asdict(erased)}
+
+
+def _may_be_due(root: StorePath) -> bool:
+    """Whether something is left to erase; not where decisions or tables cannot be read: others say that."""
+    try:
+        return erase.is_due(root)
+    except StoreError:
+        return False
 
 
 def _counted(root: StorePath) -> dict[str, int]:
@@ -103,7 +122,10 @@ def _all(faults: Iterator[Fault]) -> list[Fault]:
 def _purged(root: StorePath) -> Callable[[ArchiveRef], bool]:
     """Whether a record is one that was purged; without decisions to tell, whether it looks so."""
     try:
-        return decisions.purged(root)
+        named = decisions.purged(root)
+        erases = any(decision.erases for decision in decisions.read_all(root))
+        # Besides those that the decision names, lists that named an erased page were overwritten.
+        return lambda ref: named(ref) or (erases and archive.is_purged(root, ref))
     except StoreError:
         return partial(archive.is_purged, root)
 
@@ -111,15 +133,18 @@ def _purged(root: StorePath) -> Callable[[ArchiveRef], bool]:
 def _unpurged(root: StorePath) -> list[ArchiveRef]:
     """Records that a takedown left to purge; none where decisions or archive cannot be read."""
     try:
-        return decisions.unpurged(root)
+        return sorted({*decisions.unpurged(root), *erase.records_to_purge(root)})
     except StoreError:
         return []
 
 
 def _of_purges(root: StorePath) -> Iterator[Fault]:
+    remedy = "run cleancopy maintain: it is erased"
     for ref in _unpurged(root):
         why = f"the record at byte {ref.offset} still has the bytes that a takedown was to purge"
-        yield _fault(root, archive_folder(root) / ref.file, why, "run cleancopy maintain: they are overwritten")
+        yield _fault(root, archive_folder(root) / ref.file, why, remedy)
+    for path, count in erase.unerased_rows(root):
+        yield _fault(root, path, f"has {count} rows that a takedown was to erase", remedy)
 
 
 def _of_texts(root: StorePath) -> Iterator[Fault]:

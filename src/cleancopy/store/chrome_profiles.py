@@ -6,6 +6,7 @@ people decide (``decided``) makes a version of its own, and learning carries it 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -47,8 +48,8 @@ def write(root: StorePath, chrome: SiteChrome) -> StorePath:
 
 def _write(root: StorePath, chrome: SiteChrome) -> StorePath:
     file = path(root, chrome)
-    text = chrome_to_json(chrome)
     there = file.exists()
+    text = chrome_to_json(replace(chrome, erased=read(file).erased) if there else chrome)
     if not there and is_shared(file):
         # Where a lease was lost, another run may write the same version: then this one comes after it.
         return file if create_exclusive(file, text.encode()) else write(root, chrome)
@@ -73,6 +74,29 @@ def decided(
     keys = [key for key in before | after if before.get(key) != after.get(key)]
     key = keys[0] if keys else entry_named(chrome, entry, new=True).key
     return changed, (after | before)[key] if decision is None else (before | after)[key]
+
+
+def erase(root: StorePath, is_erased: Callable[[str], object], gone: Collection[str] = ()) -> int:
+    """Take entries out of every version of every chrome, by their examples; how many.
+
+    ``gone`` are sites of which no document is left: all of their chrome goes.
+
+    A version keeps the digest that it had, which documents that were cut by it name; their sites are cleaned
+    again by the next run. Only for who holds the writing lock.
+    """
+    count = 0
+    for file in glob_sorted(root / "chrome", "*/[0-9]*.json"):
+        chrome = read(file)
+        if chrome.site in gone:
+            count += len(chrome.entries)
+            file.unlink()
+            continue
+        kept = tuple(entry for entry in chrome.entries if not is_erased(entry.example))
+        if len(kept) < len(chrome.entries):
+            count += len(chrome.entries) - len(kept)
+            changed = replace(chrome, entries=kept, erased=(*chrome.erased, chrome.digest))
+            atomic_write(file, chrome_to_json(changed).encode())
+    return count
 
 
 def sites(root: StorePath) -> list[SiteChrome]:

@@ -84,6 +84,7 @@ class Compaction:
     """The record of one compaction: ``removed`` files of a table went, and ``added`` came in their place.
 
     ``release`` is the last one that was published then, ``version`` the table's Delta version before it.
+    ``erased`` counts the rows of which only a tombstone is left (erasure.py): the removed files are gone then.
     """
 
     number: int
@@ -93,6 +94,7 @@ class Compaction:
     version: int
     removed: tuple[DataFile, ...]
     added: DataFile
+    erased: int = 0
 
 
 def folder(root: StorePath) -> StorePath:
@@ -123,6 +125,7 @@ def read(path: StorePath) -> Compaction:
         values = json.loads(text)
         values["removed"] = tuple(DataFile(**file) for file in values["removed"])
         values["added"] = DataFile(**values["added"])
+        values.setdefault("erased", 0)  # of before anything could be erased
         return Compaction(**{field.name: values[field.name] for field in fields(Compaction)})
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
@@ -154,7 +157,16 @@ def compact(root: StorePath, table: TableName, group: Sequence[DataFile]) -> Com
     """
     for file in group:
         check(root, table, file)
-    added = _write(root, table, _rows(root, table, group))
+    return put_in_place(root, table, group, _write(root, table, _rows(root, table, group)))
+
+
+def put_in_place(
+    root: StorePath, table: TableName, taken: Sequence[DataFile], added: DataFile, erased: int = 0
+) -> Compaction:
+    """Put a file that is written in the place of others, in the table's log and in a record.
+
+    ``erased`` of its rows are tombstones of what the others had. The added file goes where this fails.
+    """
     with rollback_on_error(partial((table_folder(root, table) / added.path).unlink, missing_ok=True)):
         record = Compaction(
             number=_next_number(root),
@@ -162,8 +174,9 @@ def compact(root: StorePath, table: TableName, group: Sequence[DataFile]) -> Com
             time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             release=published_releases(root)[-1],
             version=_version(root, table),
-            removed=tuple(group),
+            removed=tuple(taken),
             added=added,
+            erased=erased,
         )
         _note(root, record)
     if not _swap(root, record):
@@ -326,14 +339,22 @@ def is_lost(root: StorePath, record: Compaction, done: Sequence[Compaction]) -> 
 
 def _mend(root: StorePath, record: Compaction) -> None:
     """Forget a compaction whose log entry is lost, or commit it again where the files it took are gone."""
-    place = table_folder(root, record.table)
-    if all((place / file.path).exists() for file in record.removed):
+    if not record.erased and all(_is_whole(root, record.table, file) for file in record.removed):
         _forget(root, record)
         return
     check(root, record.table, record.added)
     again = replace(record, version=_version(root, record.table))
     if _swap(root, again):
         atomic_write(record_path(root, record.number), _to_json(again))
+
+
+def _is_whole(root: StorePath, table: TableName, file: DataFile) -> bool:
+    """Whether a data file is there as it was written: the only good copy of its rows may be another one."""
+    try:
+        check(root, table, file)
+    except StoreError:
+        return False
+    return True
 
 
 def active(root: StorePath, table: TableName) -> set[str]:

@@ -227,6 +227,15 @@ def parquets(paths: Sequence[StorePath]) -> Iterator[tuple[StorePath, pq.Parquet
             yield path, next(files)
 
 
+def as_schema(schema: pa.Schema, table: pa.Table) -> pa.Table:
+    """A table with the columns of a schema; null where an older one has none."""
+    there = set(table.schema.names)
+    missing = pa.nulls(table.num_rows)
+    return pa.table(
+        [table.column(name) if name in there else missing for name in schema.names], names=schema.names
+    ).cast(schema)
+
+
 def describe(path: StorePath) -> DataFile:
     """A data file as a manifest names it, read from the file."""
     with parquet(path) as file:

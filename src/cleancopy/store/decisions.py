@@ -284,7 +284,11 @@ def _tuples(table: pa.Table) -> list[tuple[Any, ...]]:
 
 
 def captures(root: StorePath) -> Iterator[dict[str, Any]]:
-    """What identifies every version of every document, and every capture, and where its record is."""
-    yield from tables.captures(root, columns=[*_NAMED_BY, "input", "archive", "outcome"]).to_pylist()
+    """What identifies every version of every document, and every capture, and where its record is.
+
+    ``made`` is whether it made its version, ``input`` what it came by, where that is known.
+    """
+    for row in tables.captures(root, columns=[*_NAMED_BY, "input", "archive", "outcome"]).to_pylist():
+        yield row | {"made": False}
     for row in tables.versions(root, [*_NAMED_BY, "archive"]).to_pylist():
-        yield row | {"outcome": "new", "input": None}
+        yield row | {"outcome": "new", "input": None, "made": True}

@@ -31,7 +31,7 @@ from deltalake.transaction import AddAction
 from cleancopy.document import Document
 from cleancopy.errors import StoreError
 from cleancopy.store.archive import ArchiveRef
-from cleancopy.store.data_files import SCHEMAS, DataFile, TableName, parquet, parquets, readable
+from cleancopy.store.data_files import SCHEMAS, DataFile, TableName, as_schema, parquet, parquets, readable
 from cleancopy.store.paths import (
     StorePath,
     delta_configuration,
@@ -278,17 +278,8 @@ def _columns_of(paths: Sequence[StorePath], columns: Sequence[str]) -> list[pa.T
     tables = [schema.empty_table()]
     for path, file in parquets(paths):
         with readable(path):
-            tables.append(_as(schema, file.read(columns=list(columns))))
+            tables.append(as_schema(schema, file.read(columns=list(columns))))
     return tables
-
-
-def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
-    """A table with the columns of a schema; null where an older one has none."""
-    there = set(table.schema.names)
-    missing = pa.nulls(table.num_rows)
-    return pa.table(
-        [table.column(name) if name in there else missing for name in schema.names], names=schema.names
-    ).cast(schema)
 
 
 def touched(root: StorePath, after: int, until: int) -> pa.Table:
@@ -379,7 +370,7 @@ def _chosen(path: StorePath, keep: Any, columns: list[str]) -> Iterator[pa.Recor
             start += len(here)
             if not pc.any(here).as_py():
                 continue
-            rows = _as(schema, file.read_row_group(group, columns=columns))
+            rows = as_schema(schema, file.read_row_group(group, columns=columns))
             rows = rows if pc.all(here).as_py() else rows.filter(here)
             yield from rows.to_batches(max_chunksize=_batch_size(columns))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -86,11 +86,40 @@ def _taken_up(root: StorePath, place: Path, plan: str) -> str | None:
         return earlier["run"]
     _clear(root, place)
     if not done:
-        with store_errors(archive_folder(root), "removing what an interrupted run archived"):
-            for folder in {archive_folder(root), archive_folder(scratch_folder(root))}:
-                for path in folder.glob(f"*{earlier['run']}-*"):
-                    path.unlink(missing_ok=True)
+        _remove_archived(root, earlier["run"])
     return None
+
+
+def _remove_archived(root: StorePath, run: str) -> None:
+    """Remove the archive files of a run that published nothing."""
+    with store_errors(archive_folder(root), "removing what an interrupted run archived"):
+        for folder in {archive_folder(root), archive_folder(scratch_folder(root))}:
+            for path in folder.glob(f"*{run}-*"):
+                path.unlink(missing_ok=True)
+
+
+def abandon(root: StorePath, is_erased: Callable[[Path], object]) -> tuple[list[str], list[str]]:
+    """Give up what interrupted runs left, where a file of it holds what is to be erased.
+
+    The names of the sources whose work went, and of those that a run holds now, whose work is not looked at.
+    """
+    emptied, held = [], []
+    for place in sorted((scratch_folder(root) / ".work").glob("*")):
+        try:
+            with _alone(root, place):
+                work = _read(place)
+                parts = archive_folder(scratch_folder(root)).glob(f".*{work['run']}*.part") if work else ()
+                unfinished = list(parts)
+                files = [path for path in place.rglob("*") if path.is_file()]
+                if any(is_erased(path) for path in (*files, *unfinished)):
+                    _clear(root, place)
+                    published = {manifest.run for manifest in releases.newest_first(root)}
+                    if work and work["run"] not in published:
+                        _remove_archived(root, work["run"])
+                    emptied.append(place.name)
+        except Busy:
+            held.append(place.name)
+    return emptied, held
 
 
 def active_runs(root: StorePath) -> frozenset[str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -156,6 +156,18 @@ class HttpCache:
             self._file.executemany(delete, [(source, url) for url in asked])
             insert = "insert or replace into waiting values (?, ?, ?)"
             self._file.executemany(insert, [(source, url, depth) for url, depth in pages])
+
+    def forget(self, is_erased: Callable[[str], object]) -> int:
+        """Remove all that is kept of addresses, and what the file still has of it; how many rows."""
+        count = 0
+        with self._store_errors():
+            for table in ("pages", "missing", "waiting"):
+                urls = [url for (url,) in self._file.execute(f"select url from {table}") if is_erased(url)]  # noqa: S608
+                with self._file:
+                    self._file.executemany(f"delete from {table} where url = ?", [(url,) for url in urls])  # noqa: S608
+                count += len(urls)
+            self._file.execute("vacuum")
+        return count
 
     def _flush_if_due(self) -> None:
         pending = len(self._pages) + len(self._fresh)

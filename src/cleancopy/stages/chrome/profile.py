@@ -99,6 +99,8 @@ class SiteChrome:
     entries: tuple[ChromeEntry, ...]
     titles: tuple[tuple[str, str], ...] = ()
     """The site's headlines, sorted: the key of each and that of its page, empty where several have it."""
+    erased: tuple[str, ...] = ()
+    """The digests that it had before entries were erased from it: by them older cuts name it."""
 
     @property
     def is_known_well(self) -> bool:
@@ -270,6 +272,7 @@ def chrome_to_json(chrome: SiteChrome) -> str:
     ]
     whole: dict[str, object] = {"site": chrome.site, "version": chrome.version, "pages": chrome.pages}
     whole |= {"titles": dict(chrome.titles)} if chrome.titles else {}
+    whole |= {"erased": list(chrome.erased)} if chrome.erased else {}
     whole["entries"] = entries
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
@@ -300,10 +303,18 @@ def chrome_from_json(text: str, source: str = "site chrome") -> SiteChrome:
         whole["pages"],
         tuple(sorted(entries, key=entry_order)),
         tuple(sorted(titles.items())),
+        tuple(map(str, whole.get("erased", ()))),
     )
 
 
-_SITE_FIELDS: Mapping[str, type] = {"site": str, "version": int, "pages": int, "entries": list, "titles": dict}
+_SITE_FIELDS: Mapping[str, type] = {
+    "site": str,
+    "version": int,
+    "pages": int,
+    "entries": list,
+    "titles": dict,
+    "erased": list,
+}
 _ENTRY_FIELDS: Mapping[str, type] = {
     "key": str, "example": str, "pages": int, "positions": list, "paths": list, "first_seen": str,
     "last_seen": str, "status": str, "spread": str, "varies": bool, "template": bool, "next": list,
