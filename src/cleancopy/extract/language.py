@@ -95,9 +95,9 @@ def confidence_in(language: str | None, detected: Language) -> float | None:
     return round(detected.confidence, 2) if _are_near(language, detected.tag) else 0.0
 
 
-def _are_near(one: str, other: str) -> bool:
-    one, other = one.partition("-")[0], other.partition("-")[0]
-    return one == other or any(one in group and other in group for group in _NEAR)
+def _are_near(tag: str, other: str) -> bool:
+    language, second = tag.partition("-")[0], other.partition("-")[0]
+    return language == second or any(language in group and second in group for group in _NEAR)
 
 
 def _sample(texts: Iterable[str]) -> str:

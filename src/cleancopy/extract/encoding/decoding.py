@@ -324,7 +324,7 @@ _MAGIC = (
 )
 # For the first look: the marks at the very start, all at once, and the others.
 _FIRST = tuple(mark for offset, mark, _ in _MAGIC if not offset)
-_INSIDE = tuple(one for one in _MAGIC if one[0])
+_INSIDE = tuple(mark for mark in _MAGIC if mark[0])
 # Escape, SO and SI are text: ISO-2022 has them.
 _NOT_TEXT = bytes([*range(9), *range(0x10, 0x1B), *range(0x1C, 0x20), 0x7F])
 
