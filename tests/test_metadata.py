@@ -66,6 +66,20 @@ def article(**fields: object) -> dict[str, object]:
         ("", "<svg><title>Menu</title></svg><p>text</p>", None),
         ("<title>Vector&lt;int&gt; explained</title>", "", "Vector<int> explained"),
         ("<title>Example</title>", "", "Example"),
+        ("<title>A survey of harbours | Harbours</title>", "", "A survey of harbours"),
+        ("", "<h1>A survey of harbours | Part one</h1>", "A survey of harbours"),
+        (
+            '<meta property="og:title" content="Harbour survey"><title>Sea Notes: Harbour survey</title>',
+            "<h1>Sea Notes</h1>",
+            "Harbour survey",
+        ),
+        ('<meta property="og:title" content="Example"><title>Example</title>', "<h1>Harbours</h1>", "Harbours"),
+        ("<title>| Example</title>", "<h1>Harbours</h1>", "Harbours"),
+        (
+            meta("og:site_name", "Harbours: a survey | Sea") + "<title>Harbours: a survey | Sea</title>",
+            "<h1>Harbours: a survey</h1>",
+            "Harbours: a survey",
+        ),
     ],
 )
 def test_title(head: str, body: str, title: str | None) -> None:

@@ -17,6 +17,9 @@ _SITES = ("og:site_name", "application-name", "citation_journal_title", "dc.publ
 _SEPARATOR = re.compile(r"\s+(?:[-–—|•·»«›‹>~⋆*/]|::|\|\|)\s+|(?<=\S):\s+|\s*\|\s*")
 # Measured: how far a heading must agree with what the page is called, being the only one, or one of several.
 _ALONE, _AMONG = 0.3, 0.6
+# Before an upright bar so many words are a headline; fewer may be the name that it begins with.
+_PHRASE = 3
+_WORD = re.compile(r"\w+")
 # A part of a title with fewer letters is a word such as "News", which the heading of a row may say, too.
 _TELLING = 8
 # Labels below a country that are no site: of example.co.uk the site is "example".
@@ -26,7 +29,7 @@ _SECOND_LEVEL = frozenset(("ac", "co", "com", "edu", "gov", "net", "org"))
 def find_site_name(claims: Claims, nodes: list[JsonNode]) -> str | None:
     """The name of the page's site: Open Graph first, then JSON-LD's site and publisher, then other metas."""
     named = claims.first(_SITES[:2], _site)
-    if named:
+    if named and not _is_title(named, claims):
         return named
     for node in nodes:
         if "website" in schema_types(node) and (name := plain_text(node.get("name"), NAME_CAP)):
@@ -36,6 +39,12 @@ def find_site_name(claims: Claims, nodes: list[JsonNode]) -> str | None:
         if isinstance(publisher, dict) and (name := plain_text(publisher.get("name"), NAME_CAP)):
             return name
     return claims.first(_SITES[2:], _site)
+
+
+def _is_title(name: str, claims: Claims) -> bool:
+    """Whether what is given as the site's name is the page's whole title, with a site's name in it."""
+    key = name_key(name)
+    return _SEPARATOR.search(name) is not None and any(name_key(title) == key for title in claims.titles)
 
 
 def _site(value: str) -> str | None:
@@ -53,19 +62,29 @@ def find_title(claims: Claims, main: JsonNode, site: str | None, url: str | None
     sites = [name_key(name) for name in (site, *host_names(url)) if name]
     called = [claims.first(_TITLES, as_title), node_title(main) if rank_of(main) < 2 else None, *claims.titles]
     titles = [title for title in called if title]
-    declared = [_without_site(title, sites, home=_is_home(url)) for title in titles]
+    home = _is_home(url)
+    declared = [name for title in titles if (name := _without_site(title, sites, home=home))]
+    if not home:
+        declared = [title for title in declared if not _is_site(title, sites)]
     headings = [_without_site(heading, sites) for _, heading in claims.headings]
     headings = [heading for heading in headings if not _is_site(heading, sites)]
     best = max(headings, key=lambda heading: _agreement(heading, declared), default=None)
     enough = _ALONE if len(headings) == 1 else _AMONG
     agrees = best is not None and (not declared or _agreement(best, declared) >= enough)
-    if best and agrees and not _comes_last(best, titles):
-        return best
+    if best and agrees and not _comes_last(best, titles) and not _comes_before(best, titles):
+        return _first_part(best)
     if lower := _lower_heading(claims, titles, sites):
         return lower
-    if agrees:
-        return best
-    return next((title for title in declared if not _is_site(title, sites)), None) or next(iter(declared), best)
+    if best and agrees and not _comes_before(best, titles):
+        return _first_part(best)
+    called_so = next((title for title in declared if not _is_site(title, sites)), None)
+    return _first_part(called_so) if called_so else next(iter(declared or titles), best)
+
+
+def _first_part(title: str) -> str:
+    """A title to its first upright bar, behind which the section or the site is named."""
+    first = title.partition("|")[0].rstrip()
+    return first if len(_WORD.findall(first)) >= _PHRASE else title
 
 
 def _comes_last(heading: str, titles: list[str]) -> bool:
@@ -74,6 +93,13 @@ def _comes_last(heading: str, titles: list[str]) -> bool:
     return bool(titles) and all(
         name_key(_SEPARATOR.split(title)[-1]) == key != name_key(title) for title in titles
     )
+
+
+def _comes_before(heading: str, titles: list[str]) -> bool:
+    """Whether a heading is the site's name: a title is the heading and then another of the titles."""
+    key = name_key(heading)
+    keys = {name_key(title) for title in titles}
+    return any(whole == key + rest for whole in keys for rest in keys if rest and rest != whole)
 
 
 def _lower_heading(claims: Claims, titles: list[str], sites: list[str]) -> str | None:
@@ -138,7 +164,7 @@ def _names_site(part: str, sites: list[str]) -> bool:
     initials = "".join(word[0] for word in part.split() if word[0].isupper()).casefold()
     return (
         key in sites
-        or (len(key) >= 4 and any(site.startswith(key) for site in sites))
+        or (len(key) >= 4 and any(site.startswith(key) or site.endswith(key) for site in sites))
         or (len(initials) >= 3 and initials in sites)
     )
 
