@@ -43,6 +43,9 @@ class ExportParameters(BaseModel):
     clean: Annotated[str, Field(description="Folder of the store, or s3://bucket/prefix.")] = "clean"
     as_of: Annotated[int | None, Field(ge=1, description="A release; empty takes the last one.")] = None
     site: Annotated[str | None, Field(description="The documents of one site only.")] = None
+    without_reserved: Annotated[
+        bool, Field(description="Leave out what its owner reserves against mining or training.")
+    ] = False
     name: Annotated[str, Field(description="What a dataset card calls the corpus.")] = ""
     dry_run: Annotated[bool, Field(description="Only count the documents; nothing is written.")] = False
 
@@ -69,7 +72,9 @@ def export(parameters: ExportParameters = ExportParameters()) -> Any:  # noqa: B
 
 
 def _export(given: ExportParameters) -> dict[str, Any]:
-    chosen = plan(store_path(given.clean), as_of=given.as_of, site=given.site)
+    chosen = plan(
+        store_path(given.clean), as_of=given.as_of, site=given.site, without_reserved=given.without_reserved
+    )
     documents = chosen.documents if given.dry_run else write_shards(chosen, given)
     line = f"{documents} documents of release {chosen.release}" + ("" if given.dry_run else f" in {given.to}")
     get_run_logger().info("export: %s", line)

@@ -69,7 +69,7 @@ def test_patterns_choose_addresses() -> None:
         ("[fetch]\nallow = ['localhost:80']", "an address and a port"),
         ("[fetch]\ncontact = 'me'", "web or mail address"),
         ("[fetch]\ncontact = 'a@b.org\\r\\nX: 1'", "web or mail address"),
-        ("[fetch]\nreserved = 1", "true or false"),
+        ("[fetch]\nreserved = 1", "'refuse', 'mark', 'keep'"),
         ("fetch = 1", "is a table"),
         ("source = 1", r"\[\[source\]\]"),
         ("[[source]]\nkind = 'urls'", "source 1: has no name"),

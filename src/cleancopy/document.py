@@ -55,7 +55,8 @@ class Capture:
 
     ``key`` names the document over all its captures: the canonical URL, or ``file:`` and the path relative
     to raw/. ``site`` is what is known for certain; ``folder`` stands for it where the page itself names none
-    either. ``captured`` is an ISO 8601 UTC time or None; it never enters hashed content.
+    either. ``captured`` is an ISO 8601 UTC time or None; it never enters hashed content. ``usage`` is what its
+    header fields say about its use (``extract.usage``).
     """
 
     payload: bytes = field(repr=False)
@@ -69,6 +70,7 @@ class Capture:
     language: str | None = None
     licence: str | None = None
     folder: str | None = None
+    usage: tuple[tuple[str, str], ...] = ()
     sha256: str = field(init=False)
     """The payload's SHA-256, 64 hex digits: the identity of the capture."""
 

@@ -56,7 +56,7 @@ class RejectReason(StrEnum):
     )
     RESERVED = (
         "reserved",
-        "its headers reserve it against text mining",
+        "its owner reserves it against mining or training",
         "leave it out; set `reserved` if you may take it",
         True,
     )

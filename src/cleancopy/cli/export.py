@@ -15,6 +15,7 @@ from cleancopy.cli.terminal import CLEAN, AsJson, Clean, clear_errors, counted, 
 from cleancopy.export import formats
 
 if TYPE_CHECKING:
+    from cleancopy.export.selection import Plan
     from cleancopy.store.paths import StorePath
 
 _OF_LINES = ", ".join(formats.names(of_lines=True))
@@ -38,6 +39,12 @@ def export(
     ] = None,
     max_documents: Annotated[int | None, typer.Option(min=1, help="At most so many, the first by id.")] = None,
     max_shard: Annotated[int | None, typer.Option(min=1, help="At most so many documents a shard.")] = None,
+    without_reserved: Annotated[
+        bool,
+        typer.Option(
+            "--without-reserved", help="Leave out what its owner reserves against mining or training."
+        ),
+    ] = False,
     name: Annotated[str, typer.Option(help="What a dataset card calls the corpus.")] = "",
     clean: Clean = CLEAN,
     as_json: AsJson = False,
@@ -53,7 +60,8 @@ def export(
     if doc is not None:
         _export_document(clean, to, kind, doc, as_of, as_json)
     else:
-        _export(clean, to, kind, compression, name, as_json, as_of, site, max_documents, max_shard)
+        chosen = _plan(clean, as_of, site, max_documents, max_shard, without_reserved)
+        _export(chosen, to, kind, compression, name, as_json)
 
 
 def _check_options(kind: str, compression: str | None, doc: str | None) -> None:
@@ -70,28 +78,29 @@ def _check_options(kind: str, compression: str | None, doc: str | None) -> None:
         fail(f"--doc names the document of --format {' or '.join(of_one)}, and goes with no other format", 2)
 
 
-def _export(
+def _plan(
     clean: StorePath,
-    to: Path,
-    kind: str,
-    compression: str | None,
-    name: str,
-    as_json: bool,
     as_of: int | None,
     site: str | None,
     max_documents: int | None,
     max_shard: int | None,
-) -> None:
-    from cleancopy.export import export as sinks
+    without_reserved: bool,
+) -> Plan:
     from cleancopy.export.selection import SHARD_DOCUMENTS, plan
 
-    chosen = plan(
+    return plan(
         clean,
         as_of=as_of,
         site=site,
         max_documents=max_documents,
         shard_documents=max_shard or SHARD_DOCUMENTS,
+        without_reserved=without_reserved,
     )
+
+
+def _export(chosen: Plan, to: Path, kind: str, compression: str | None, name: str, as_json: bool) -> None:
+    from cleancopy.export import export as sinks
+
     with _progress(as_json) as progress:
         done = sinks.export(chosen, to, kind, compression=compression, name=name, progress=progress)
     if done.kept and not as_json:

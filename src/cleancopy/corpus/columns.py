@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 from cleancopy.stages.captions.clusters import caption_ids
 from cleancopy.store import schemas
 from cleancopy.store.caption_table import CaptionShare
-from cleancopy.store.schemas import DOCUMENTS
+from cleancopy.store.schemas import CAPTURES, DOCUMENTS
 
 _text, _whole, _long = pa.string(), pa.int32(), pa.int64()
 
@@ -85,6 +86,7 @@ EXPORT = pa.schema(
             "spans of the clean text: links, formulas, pictures, lists, tables, ...; null where the text is of "
             "before they were kept",
         ),
+        *map(CAPTURES.field, ["reserved", "usage"]),
     ]
 )
 
@@ -95,18 +97,35 @@ _ARCHIVE = {
     "warc_length": "length",
     "warc_record_id": "record_id",
 }
+#: What an owner says of a document stands with its captures.
+_OF_CAPTURES = ("reserved", "usage")
 #: What an export reads of a stored row.
-STORED = [*(_NAMES.get(name, name) for name in EXPORT.names if name not in _ARCHIVE), "archive"]
+STORED = [
+    *(_NAMES.get(name, name) for name in EXPORT.names if name not in {*_ARCHIVE, *_OF_CAPTURES}),
+    "archive",
+]
 
 
-def exported(batch: pa.RecordBatch, shares: Mapping[str, CaptionShare]) -> pa.RecordBatch:
-    """Stored rows (the columns ``STORED``) as rows of an export; ``shares`` by the ids of captions."""
+def exported(
+    batch: pa.RecordBatch,
+    shares: Mapping[str, CaptionShare],
+    usage: Mapping[str, tuple[bool, str | None]],
+) -> pa.RecordBatch:
+    """Stored rows (the columns ``STORED``) as rows of an export; ``shares`` by the ids of captions.
+
+    ``usage`` is what the owners of documents said, by doc_id (``tables.usage``).
+    """
     given: dict[str, Any] = {
         name: pc.struct_field(batch.column("archive"), field) for name, field in _ARCHIVE.items()
     }
     given["blocks"] = kept_blocks(batch.column("blocks"), batch.column("cuts"))
     given["media"] = shared_media(batch.column("doc_id"), batch.column("media"), shares)
     given["structure"] = kept_spans(batch.column("structure"), batch.column("cuts"))
+    said = [usage.get(document, (None, None)) for document in batch.column("doc_id").to_pylist()]
+    given |= {
+        name: pa.array(map(itemgetter(at), said), EXPORT.field(name).type)
+        for at, name in enumerate(_OF_CAPTURES)
+    }
     arrays = [given[n] if n in given else batch.column(_NAMES.get(n, n)) for n in EXPORT.names]
     return pa.RecordBatch.from_arrays(arrays, schema=EXPORT)
 

@@ -30,7 +30,7 @@ from cleancopy.store import decisions, releases
 from cleancopy.store.paths import StorePath, local_folder
 
 #: Raised whenever the same documents would make other files.
-EXPORT_VERSION = 3
+EXPORT_VERSION = 4
 
 Progress = Callable[[int, int], None]
 CorpusWriter = LinesWriter | FolderWriter
@@ -70,7 +70,14 @@ def export(
     else:
         done = _export_folder(chosen, out, identity, writer, progress)
     asked = Asked(
-        kind, compression, name, chosen.as_of, chosen.site, chosen.max_documents, chosen.shard_documents
+        kind,
+        compression,
+        name,
+        chosen.as_of,
+        chosen.site,
+        chosen.max_documents,
+        chosen.shard_documents,
+        chosen.without_reserved,
     )
     kept.remember(chosen.root, out, asked, identity)
     return done
@@ -108,6 +115,7 @@ def renew(root: StorePath, *, dry_run: bool = False) -> list[Path]:
             site=asked.site,
             max_documents=asked.max_documents,
             shard_documents=asked.shard_documents,
+            without_reserved=asked.without_reserved,
         )
         identity = _identity(chosen, entry.out, asked.kind, asked.compression, asked.name)
         if entry.identity == identity and kept.is_whole(entry):
@@ -209,6 +217,8 @@ def _identity(chosen: Plan, out: Path, kind: str, compression: str | None, name:
         "max_documents": chosen.max_documents,
         "documents": chosen.documents,
         "content_root": chosen.content_root,
+        "without_reserved": chosen.without_reserved,
+        "usage_sha256": chosen.usage_sha256,
         "shards": [shard.documents for shard in chosen.shards],
     }
 

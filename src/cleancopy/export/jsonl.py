@@ -23,7 +23,7 @@ from cleancopy.store import releases
 from cleancopy.store.paths import StorePath
 
 _METADATA = ("title", "author", "date", "site_name", "description", "language", "licence", "canonical_url")
-_BESIDE = ("version", "release", "key", "media_type", "captured", "text_sha256")
+_BESIDE = ("version", "release", "key", "media_type", "captured", "text_sha256", "reserved")
 #: What a span's fields are where they say nothing.
 _USUAL = Span._field_defaults
 _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
@@ -67,6 +67,7 @@ def line(row: Mapping[str, Any], added: Mapping[int, str]) -> dict[str, Any]:
         "site": row["site"],
     }
     beside = {name: row[name] for name in _BESIDE}
+    beside["usage"] = json.loads(row["usage"]) if row["usage"] else []
     listed = {
         "blocks": row["blocks"],
         "cuts": list(map(_cut, row["cuts"])),

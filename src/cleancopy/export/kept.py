@@ -35,6 +35,7 @@ class Asked:
     site: str | None
     max_documents: int | None
     shard_documents: int
+    without_reserved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ def _read(note: Path) -> Kept:
         content = note.read_bytes()
     try:
         values = json.loads(content)
-        asked = Asked(**{field.name: values["asked"][field.name] for field in fields(Asked)})
+        known = {field.name for field in fields(Asked)}
+        asked = Asked(**{name: value for name, value in values["asked"].items() if name in known})
         kept = Kept(_out(note), asked, values["manifest"])
         is_export = isinstance(kept.identity, dict) and asked.kind in names(one_document=False)
         files = [File(**file) for file in kept.manifest["files"]]

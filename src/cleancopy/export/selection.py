@@ -7,6 +7,7 @@ and then each shard is read and sorted alone: memory holds one shard, however la
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -62,8 +63,17 @@ class Plan:
     content_root: str
     shards: tuple[Shard, ...]
     about: pa.Table = field(repr=False, compare=False)
+    usage: Mapping[str, tuple[bool, str | None]] = field(repr=False, compare=False)
     as_of: int | None = None
     shard_documents: int = SHARD_DOCUMENTS
+    without_reserved: bool = False
+
+    @property
+    def usage_sha256(self) -> str:
+        """SHA-256 over what the owners of its documents said about their use."""
+        documents = set(self.about.column("doc_id").to_pylist())
+        said = sorted((doc, *pair) for doc, pair in self.usage.items() if doc in documents)
+        return hashlib.sha256(repr(said).encode()).hexdigest()
 
     @property
     def documents(self) -> int:
@@ -83,11 +93,14 @@ def plan(
     site: str | None = None,
     max_documents: int | None = None,
     shard_documents: int = SHARD_DOCUMENTS,
+    without_reserved: bool = False,
 ) -> Plan:
     """The live documents of a release (the last one by default), of one site where one is named.
 
     A document that is gone today is in no export, of whatever release. ``max_documents`` takes that
     many, the first by id; ids are digests, so they are a fair sample, and the same one every time.
+    ``without_reserved`` leaves out what its owner reserved against mining or training when last captured, or
+    has reserved since.
     """
     manifest = releases.current(root)
     if manifest is None:
@@ -97,10 +110,26 @@ def plan(
     if release < manifest.release:
         gone = [doc for doc, head in tables.heads(root).items() if head.status == "gone"]
         about = about.filter(pc.invert(pc.is_in(about.column("doc_id"), pa.array(gone, pa.string()))))
+    usage = tables.usage(root, release)
+    if without_reserved:
+        reserved = [doc for said in (usage, tables.usage(root)) for doc, pair in said.items() if pair[0]]
+        about = about.filter(pc.invert(pc.is_in(about.column("doc_id"), pa.array(reserved, pa.string()))))
     about = about.sort_by("doc_id").slice(0, max_documents).combine_chunks()
     content_root = releases.content_root(about.column("version_id").to_pylist())
     shards = _shards(about, shard_documents)
-    return Plan(root, release, site, max_documents, content_root, shards, about, as_of, shard_documents)
+    return Plan(
+        root,
+        release,
+        site,
+        max_documents,
+        content_root,
+        shards,
+        about,
+        usage,
+        as_of,
+        shard_documents,
+        without_reserved,
+    )
 
 
 def shard_tables(chosen: Plan, wanted: Collection[int], work: Path) -> Iterator[tuple[Shard, pa.Table]]:
@@ -154,7 +183,7 @@ def _batches(
     batches = tables.latest_batches(
         chosen.root, STORED, site=chosen.site, as_of=chosen.release, status="live", documents=documents
     )
-    yield from (exported(batch, shares) for batch in batches)
+    yield from (exported(batch, shares, chosen.usage) for batch in batches)
 
 
 def _deal(chosen: Plan, shards: Sequence[Shard], work: Path, shares: Mapping[str, CaptionShare]) -> None:

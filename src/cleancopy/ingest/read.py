@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from urllib.parse import urlsplit
 
 from cleancopy.document import Capture, doc_id
 from cleancopy.errors import Rejection, RejectReason
+from cleancopy.extract.usage import Statement, from_json, is_reserved, of_page, to_json
 from cleancopy.ingest.discover import NO_FACTS, AnyInput
 from cleancopy.ingest.entries import as_known, as_rejected, entry_of, new_entry
 from cleancopy.ingest.run import InputNote, Run, Withdrawn
@@ -129,7 +130,7 @@ def _of_file(run: Run, item: Input, raw: archive.Archive, finished: list[Finishe
         if isinstance(capture, RejectedInput):
             finished.append(_refused(run, capture, raw))
             continue
-        entry = entry_of(run, item, capture)
+        entry = _with_usage(entry_of(run, item, capture), (*of_page(capture.payload), *capture.usage))
         if refused := run.snapshot.decisions.refused(entry):
             finished.append(refused)
             continue
@@ -206,7 +207,9 @@ def _refused(run: Run, rejected: RejectedInput, raw: archive.Archive) -> LedgerE
 def _withdrawn(run: Run, item: Missing) -> Withdrawn:
     """What an address leaves whose page its server says is gone."""
     entry = LedgerEntry(item.name, "new", run.release, run.name, source=item.source)
-    entry = as_rejected(entry, RejectReason.GONE, f"{item.name}: {item.gone.message}")
+    entry = as_rejected(entry, item.gone.kind, f"{item.name}: {item.gone.message}")
+    if item.gone.kind is RejectReason.RESERVED:
+        entry = _with_usage(entry, item.gone.usage)
     keys = tuple(map(canonical_url, item.gone.urls))
     return Withdrawn(entry._replace(key=keys[0], url=item.gone.urls[0]), keys)
 
@@ -228,6 +231,7 @@ def _of_page(run: Run, item: Page, finished: list[Finished]) -> Iterator[ToRead]
         captured=got.captured,
         fingerprint=run.fingerprint,
     )
+    entry = _with_usage(entry, got.usage)
     before = payloads.get((got.key, got.payload_sha256))
     same = last.get((item.name, None, got.key)) == got.payload_sha256
     if refused := run.snapshot.decisions.refused(entry):
@@ -235,13 +239,37 @@ def _of_page(run: Run, item: Page, finished: list[Finished]) -> Iterator[ToRead]
     elif item.listed:
         finished += _of_list(run, entry, item.listed, lambda: got.ref)
     elif before and _needs_no_reading(run, entry, before, same) and got.key not in run.snapshot.gone:
-        finished.append(as_known(entry, before))
+        finished += _noted(run, entry)
+        finished.append(_with_news(run, as_known(entry, before), got.ref))
     else:
+        finished += _noted(run, entry)
         capture = open_page(run.root, item, run.policy.limits)
         if isinstance(capture, Capture):
             yield capture, entry._replace(archive=got.ref)
         else:
             finished.append(as_rejected(entry, capture.kind, capture.message)._replace(archive=got.ref))
+
+
+def _with_usage(entry: LedgerEntry, usage: Iterable[tuple[str, str]]) -> LedgerEntry:
+    """The entry with what the page's owner says about its use."""
+    statements = tuple(Statement._make(pair) for pair in usage)
+    return entry._replace(reserved=is_reserved(statements), usage=to_json(statements) if statements else None)
+
+
+def _with_news(run: Run, entry: LedgerEntry, ref: archive.ArchiveRef) -> LedgerEntry:
+    """The entry of a page that is as it was; where its owner says something else now, the ledger takes it."""
+    before = run.snapshot.usage.get(doc_id(entry.key))
+    same = before == (entry.reserved, entry.usage) or (before is None and not entry.usage)
+    return entry if same else entry._replace(archive=ref)
+
+
+def _noted(run: Run, entry: LedgerEntry) -> Iterator[InputNote]:
+    """A note on a page that its owner reserves, where such pages are marked."""
+    if entry.reserved and run.fetching.reserved == "mark":
+        said = ", ".join(f"{where}: {says}" for where, says in from_json(entry.usage))
+        before = run.snapshot.usage.get(doc_id(entry.key), (True, None))[0]
+        verb = "reserves" if before else "reserves now, and did not before,"
+        yield InputNote(entry.input, entry.member, f"its owner {verb} it against mining or training ({said})")
 
 
 def _of_list(

@@ -104,6 +104,11 @@ class Snapshot:
         return tables.archived(self.root, without=decisions.purged(self.root))
 
     @cached_property
+    def usage(self) -> dict[str, tuple[bool, str | None]]:
+        """What the owner of each document said about its use when last looked at, by doc_id."""
+        return tables.usage(self.root)
+
+    @cached_property
     def last_captured(self) -> dict[str, str]:
         """When each document was last captured, by id."""
         return tables.last_captured(self.root)

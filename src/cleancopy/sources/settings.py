@@ -17,7 +17,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -57,6 +57,9 @@ KINDS: Mapping[str, SourceKind] = {
 }
 
 
+Reserved = Literal["refuse", "mark", "keep"]
+
+
 @dataclass(frozen=True, slots=True)
 class Fetching:
     """How pages are asked for. Times in seconds.
@@ -68,8 +71,10 @@ class Fetching:
     are asked though they are not public, for tests and mirrors of one's own. ``host_seconds`` and
     ``run_seconds``: how long a host, and all hosts together, are asked in a run; what is left then is put off,
     and comes first in the next. ``gone_after``, ``gone_days``: a page is gone when it answered 404 in that many
-    visits in a row, the first and the last that many days apart (410 counts at once). ``reserved``: whether to
-    take pages whose headers reserve them against text mining.
+    visits in a row, the first and the last that many days apart (410 counts at once). ``reserved``: what
+    becomes of pages that their owners reserve against mining or training: they are refused, and withdrawn if
+    they were taken before; or taken and marked; or taken like any other. What owners say is recorded in each
+    case.
     """
 
     contact: str = ""
@@ -87,7 +92,7 @@ class Fetching:
     run_seconds: float = 21_600.0
     gone_after: int = 3
     gone_days: float = 1.0
-    reserved: bool = False
+    reserved: Reserved = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +286,14 @@ def _one_of(allowed: Iterable[str]) -> Callable[[object, str], str]:
     return check
 
 
-def _flag(value: object, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise PolicyError(f"{where} is {value!r}; it must be true or false")
-    return value
+def _reserved(value: object, where: str) -> Reserved:
+    """What becomes of reserved pages; true and false are what settings of before have."""
+    if isinstance(value, bool):
+        return "keep" if value else "refuse"
+    for choice in get_args(Reserved):
+        if value == choice:
+            return choice  # type: ignore[no-any-return]
+    raise PolicyError(f"{where} is {value!r}; it must be {', '.join(map(repr, get_args(Reserved)))}")
 
 
 def _pair(value: object, where: str) -> str:
@@ -415,7 +424,7 @@ _FETCH: Mapping[str, Callable[[object, str], Any]] = {
     "run_seconds": _number(1, 1_000_000, float),
     "gone_after": _number(1, 100, int),
     "gone_days": _number(0, 365, float),
-    "reserved": _flag,
+    "reserved": _reserved,
 }
 _SOURCE: Mapping[str, Callable[[object, str], Any]] = {
     "name": _text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", "a short name of letters, digits, dots and dashes"),

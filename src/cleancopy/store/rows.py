@@ -141,6 +141,8 @@ class LedgerEntry(NamedTuple):
 
     ``input`` is the path or URL that was read, ``member`` the record inside it (of a WARC). ``kind`` and
     ``message`` say why it was rejected. ``version_id`` is the version that the capture made or confirmed.
+    ``usage`` is what the page's owner said about its use, as JSON, None where that is nothing; ``reserved``
+    whether that reserves it, None where nobody looked.
     """
 
     input: str
@@ -159,6 +161,8 @@ class LedgerEntry(NamedTuple):
     version_id: str | None = None
     archive: ArchiveRef | None = None
     fingerprint: str = ""
+    reserved: bool | None = None
+    usage: str | None = None
 
 
 def sha256(text: str) -> str:

@@ -12,9 +12,16 @@ from functools import partial
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 #: Columns by the schema version that added them; the others are of version 1.
-ADDED = {"restored_from": 2, "structure": 3, "language_declared": 3, "language_confidence": 3}
+ADDED = {
+    "restored_from": 2,
+    "structure": 3,
+    "language_declared": 3,
+    "language_confidence": 3,
+    "reserved": 4,
+    "usage": 4,
+}
 
 
 def _column(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -> pa.Field:
@@ -173,5 +180,15 @@ CAPTURES = pa.schema(
         _required("fingerprint", _text, "digest of the pipeline"),
         _required("run", _text, "the run that saw it"),
         _required("release", _whole, "the release of that run"),
+        _column(
+            "reserved",
+            pa.bool_(),
+            "whether its owner then reserved it against mining or training; null where that was not looked at",
+        ),
+        _column(
+            "usage",
+            _text,
+            "what its owner then said about its use, JSON pairs of place and statement, else null",
+        ),
     ]
 )

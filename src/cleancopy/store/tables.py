@@ -315,6 +315,22 @@ def last_captured(root: StorePath) -> dict[str, str]:
     return last
 
 
+def usage(root: StorePath, as_of: int | None = None) -> dict[str, tuple[bool, str | None]]:
+    """What the owner of each document said about its use at its last capture up to a release, by doc_id.
+
+    Pairs of whether that reserves it and the statements as JSON; documents that nobody looked at are left out.
+    """
+    columns = ["doc_id", "release", "captured", "reserved", "usage"]
+    limit = _limit(root, None)
+    where = ds.field("reserved").is_valid() & (ds.field("release") <= min(limit, as_of or limit))
+    rows: list[tuple[str, int, str, bool, str | None]] = []
+    for batch in scan(root, "captures", columns, where):
+        documents, numbers, times, reserved, texts = (batch.column(name).to_pylist() for name in columns)
+        rows += zip((time or "" for time in times), numbers, documents, reserved, texts, strict=True)
+    rows.sort(key=lambda row: row[:3])
+    return {document: (reserved, text) for _, _, document, reserved, text in rows}
+
+
 def archived(
     root: StorePath, without: Callable[[ArchiveRef], bool] = lambda ref: False
 ) -> dict[str, ArchiveRef]:

@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 from cleancopy.document import Capture
 from cleancopy.errors import Rejection, RejectReason
 from cleancopy.extract.encoding import looks_binary
+from cleancopy.extract.usage import of_headers
 from cleancopy.warc.address import canonical_url
 from cleancopy.warc.choice import EVERY_PAGE, Choice, skip_reason
 from cleancopy.warc.framing import DamagedRecord, next_record
@@ -154,6 +155,7 @@ def _capture(record: Record, source: str, limits: Limits) -> tuple[Capture, list
         charset=charset[1].decode("latin-1") if charset else None,
         captured=utc_time(date),
         source=source,
+        usage=of_headers({name: value.decode("latin-1") for name, value in fields.items()}) if start else (),
     )
     return capture, _notes(record, capture, date, (body, plain))
 

@@ -28,11 +28,22 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from cleancopy.errors import Rejection, RejectReason
+from cleancopy.extract.usage import (
+    TDMREP,
+    Usage,
+    from_json,
+    is_reserved,
+    of_headers,
+    of_page,
+    of_robots,
+    of_tdmrep,
+    to_json,
+)
 from cleancopy.sources.settings import Fetching
 from cleancopy.sources.web.http import PASSING, REDIRECTS, Answer, exchange, large_rooms, origin, payload_of
 from cleancopy.sources.web.http_cache import HttpCache, Validators, validators
 from cleancopy.sources.web.robots import ALL, MAX_BYTES, Rules, rules_of
-from cleancopy.sources.web.ssrf import check_url
+from cleancopy.sources.web.ssrf import AGENT, check_url
 from cleancopy.store.archive import Archive, ArchiveRef
 from cleancopy.warc.address import canonical_url
 
@@ -76,7 +87,8 @@ class Ask:
 class Fetched:
     """A page or list that was fetched, or that its server says is still as the archive has it.
 
-    ``ref`` is where its response is archived. ``changed`` is False where the server answered 304.
+    ``ref`` is where its response is archived. ``changed`` is False where the server answered 304. ``usage`` is
+    what page, header fields and the site's files say about its use now.
     """
 
     url: str
@@ -84,6 +96,7 @@ class Fetched:
     ref: ArchiveRef
     captured: str
     changed: bool = True
+    usage: Usage = ()
 
     @property
     def key(self) -> str:
@@ -93,10 +106,15 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The server says that there is no such page any more (404, 410), under any of these addresses."""
+    """The server says that there is no such page any more (404, 410), under any of these addresses.
+
+    Or, by ``kind``, that its owner reserves it, and such pages are not taken.
+    """
 
     urls: tuple[str, ...]
     message: str
+    kind: RejectReason = RejectReason.GONE
+    usage: Usage = ()
 
 
 Outcome = Fetched | Gone | Rejection | Rules
@@ -112,6 +130,7 @@ class _Host:
     name: str
     asks: deque[Ask] = field(default_factory=deque)
     rules: dict[str, Rules | None] = field(default_factory=dict)  # by origin; None while it is asked for
+    tdmrep: dict[str, str] = field(default_factory=dict)  # by origin, empty where there is none
     free_at: float = 0.0
     queued: bool = False
     busy: bool = False
@@ -238,6 +257,11 @@ class Fetcher:
                 break
             elif (refused := self._refused(host, ask, rules)) is not None:
                 self._settled(ask, refused)
+            elif ask.kind == "page" and place not in host.tdmrep:
+                host.asks.appendleft(ask)
+                if await self._learn_tdmrep(host, place, rules):
+                    # Where a longer pause would put off every page, it comes right before one, like robots.txt.
+                    asked, pause = True, max(pause, rules.delay if rules.delay <= LONGEST_WAIT else 0.0)
             else:
                 await self._ask(host, ask)
                 asked, pause = True, max(pause, rules.delay)
@@ -282,6 +306,9 @@ class Fetcher:
                 RejectReason.ROBOTS_DISALLOWED,
                 "the site's robots.txt does not allow it; leave it out, or ask the site",
             )
+        if ask.kind == "page" and self._fetching.reserved == "refuse":
+            usage = of_robots(rules.text, ask.url, AGENT)
+            return _reserved(ask, usage) if is_reserved(usage) else None
         return None
 
     def _settled(self, ask: Ask, outcome: Outcome, payload: bytes = b"") -> None:
@@ -316,7 +343,7 @@ class Fetcher:
                 # Not raised: a fault that is raised and its answer would keep each other, and the body, alive.
                 self._settled(ask, answer.fault)
             else:
-                self._answered(ask, answer, kept, stored.payload if stored and ref else None)
+                self._answered(host, ask, answer, kept, stored)
 
     def _is_down(self, ask: Ask, answer: Answer) -> str | None:
         """Why an answer is not to be archived: it is, or leads to, what somebody took down."""
@@ -325,26 +352,29 @@ class Fetcher:
         if answer.status in REDIRECTS:
             return self._taken_down(answer.location, None)
         try:
-            payload = payload_of(answer, self._limits, a_list=True, reserved=True)
+            payload = payload_of(answer, self._limits, a_list=True)
         except Rejection:
             return self._taken_down(ask.url, None)
         return self._taken_down(ask.url, hashlib.sha256(payload).hexdigest())
 
-    def _answered(self, ask: Ask, answer: Answer, ref: ArchiveRef | None, payload: str | None) -> None:
+    def _answered(
+        self, host: _Host, ask: Ask, answer: Answer, ref: ArchiveRef | None, stored: Validators | None
+    ) -> None:
         """Settle an ask by its answer, or queue where that leads to.
 
-        ``ref`` is where the answer is archived, or what it confirms; ``payload`` what the archive has of it.
+        ``ref`` is where the answer is archived, or what it confirms; ``stored`` what the archive has of it.
         """
         try:
             if answer.status in REDIRECTS:
                 self._queue(self._redirected(ask, answer), first=True)
             elif answer.status in (404, 410) and ask.kind == "page":
                 self._settled(ask, self._missing(ask, answer.status))
-            elif answer.status == 304 and payload and ref and answer.response:
+            elif answer.status == 304 and stored and ref and answer.response:
                 self._cache.not_missing(_start(ask))
-                self._settled(ask, Fetched(ask.url, payload, ref, answer.response.time, changed=False))
+                fetched = Fetched(ask.url, stored.payload, ref, answer.response.time, changed=False)
+                self._settled(ask, self._with_usage(host, ask, fetched, _usage_now(stored, answer)))
             else:
-                self._settled(ask, *self._new(ask, answer, ref))
+                self._new(host, ask, answer, ref)
         except Rejection as rejected:
             # A new one: what was raised holds on to the frames that it went through, and their bodies.
             self._settled(ask, Rejection(rejected.kind, rejected.message))
@@ -358,15 +388,29 @@ class Fetcher:
     def _archived(self, answer: Answer, same: ArchiveRef | None) -> ArchiveRef | None:
         return self._archive.append_response(answer.response, same) if answer.response else None
 
-    def _new(self, ask: Ask, answer: Answer, ref: ArchiveRef | None) -> tuple[Fetched, bytes]:
-        """The page of an answer, its validators kept."""
-        payload = payload_of(answer, self._limits, a_list=ask.kind == "list", reserved=self._fetching.reserved)
+    def _new(self, host: _Host, ask: Ask, answer: Answer, ref: ArchiveRef | None) -> None:
+        """Settle an ask by the page of its answer, and keep its validators."""
+        payload = payload_of(answer, self._limits, a_list=ask.kind == "list")
         assert answer.response is not None
         assert ref is not None
         digest = hashlib.sha256(payload).hexdigest()
+        usage = (*of_page(payload), *of_headers(answer.headers)) if ask.kind == "page" else ()
         self._cache.not_missing(_start(ask))
-        self._cache.remember(ask.url, validators(answer.headers, _digest(answer), digest))
-        return Fetched(ask.url, digest, ref, answer.response.time), payload
+        self._cache.remember(ask.url, validators(answer.headers, _digest(answer), digest, to_json(usage)))
+        fetched = Fetched(ask.url, digest, ref, answer.response.time)
+        self._settled(ask, self._with_usage(host, ask, fetched, usage), payload)
+
+    def _with_usage(self, host: _Host, ask: Ask, fetched: Fetched, usage: Usage) -> Fetched | Gone:
+        """A page with what its owner says about its use, there and for the site; or why it is not taken."""
+        if ask.kind != "page":
+            return fetched
+        place = origin(ask.url)
+        rules = host.rules.get(place)
+        usage += of_tdmrep(host.tdmrep.get(place, ""), ask.url)
+        usage += of_robots((rules and rules.text) or "", ask.url, AGENT)
+        if self._fetching.reserved == "refuse" and is_reserved(usage):
+            return _reserved(ask, usage)
+        return replace(fetched, usage=usage)
 
     def _missing(self, ask: Ask, status: int) -> Gone | Rejection:
         """A page that is not there: gone where the server says so for good, or has said so for long enough."""
@@ -440,10 +484,34 @@ class Fetcher:
         if answer.fault and answer.fault.kind is not RejectReason.TOO_LARGE:
             return Rules(None, answer.fault)
         try:
-            body = payload_of(answer, self._limits, a_list=True, reserved=True) if answer.status == 200 else b""
+            body = payload_of(answer, self._limits, a_list=True) if answer.status == 200 else b""
         except Rejection as rejected:
             return ALL if rejected.kind is RejectReason.EMPTY_INPUT else Rules(None, rejected)
         return rules_of(answer.status, body)
+
+    async def _learn_tdmrep(self, host: _Host, place: str, rules: Rules) -> bool:
+        """Give a host its site's tdmrep.json, of today; whether it was asked for.
+
+        It is asked for once a day. One that cannot be had says nothing, and is asked for in the next run.
+        """
+        url = place + TDMREP
+        kept = self._cache.rules(url)
+        host.tdmrep[place] = (kept and kept.text) or ""
+        if kept is not None or not rules.allows(url):
+            return False
+        async with AsyncExitStack() as held:
+            answer = await exchange(
+                self._session, url, self._fetching, most=MAX_BYTES, rooms=self._rooms, held=held
+            )
+            self._archived(answer, None)
+        try:
+            text = payload_of(answer, self._limits, a_list=True).decode("utf-8-sig", "replace")
+        except Rejection:
+            text = ""
+        if answer.fault is None and answer.status not in PASSING:
+            self._cache.keep_rules(url, Rules(text))
+        host.tdmrep[place] = text
+        return True
 
     def _rules_known(self, ask: Ask, rules: Rules) -> None:
         assert ask.owner is not None
@@ -457,6 +525,23 @@ class Fetcher:
 def _start(ask: Ask) -> str:
     """The address that an ask began with, before redirects."""
     return ask.hops[0] if ask.hops else ask.url
+
+
+def _usage_now(stored: Validators, answer: Answer) -> Usage:
+    """What page and header fields say where the page is as it was; a 304 may leave header fields out."""
+    kept = from_json(stored.usage)
+    fields = of_headers(answer.headers) or tuple(said for said in kept if said.where == "header")
+    return (*(said for said in kept if said.where == "page"), *fields)
+
+
+def _reserved(ask: Ask, usage: Usage) -> Gone:
+    """A page that is not taken, as its owner reserves it."""
+    why = "; ".join(f"{where}: {says}" for where, says in usage)
+    message = (
+        f"its owner reserves it against mining or training ({why}); set fetch.reserved to 'mark' or 'keep' if "
+        "you may take it"
+    )
+    return Gone((ask.url, *ask.hops), message, RejectReason.RESERVED, usage)
 
 
 def _without_rules(fault: Rejection | None) -> Rejection:

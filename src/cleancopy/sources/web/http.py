@@ -34,7 +34,6 @@ ROOMS = ((1 << 18, 16), (1 << 21, 2))
 REDIRECTS = frozenset([301, 302, 303, 307, 308])
 #: Answers after which another try may bring the page.
 PASSING = frozenset([429, 500, 502, 503, 504])
-_RESERVED = re.compile(r"(?:^|[,:\s])(?:noai|noimageai)(?:$|[,\s])", re.IGNORECASE)
 
 
 Rooms = Sequence[tuple[int, asyncio.Semaphore]]
@@ -138,23 +137,15 @@ async def exchange(
     return Answer(head.response(b"".join(body), truncated), head.fields, fault, again)
 
 
-def payload_of(answer: Answer, limits: Limits, *, a_list: bool = False, reserved: bool = False) -> bytes:
+def payload_of(answer: Answer, limits: Limits, *, a_list: bool = False) -> bytes:
     """The page of a response with status 200 as it was meant: without content coding.
 
     Raises Rejection for another media type than a page's (unless it is a list that was asked for), for an empty
-    body, for a page that its headers reserve, and for whatever is wrong with its coding.
+    body, and for whatever is wrong with its coding.
     """
     response = answer.response
     if response is None or response.status != 200:
         raise Rejection(RejectReason.HTTP_ERROR, f"answers {answer.status}; open the address to see why")
-    if not reserved and (
-        _RESERVED.search(answer.headers.get("x-robots-tag", ""))
-        or answer.headers.get("tdm-reservation", "").strip() == "1"
-    ):
-        raise Rejection(
-            RejectReason.RESERVED,
-            "its headers reserve it against text mining; set fetch.reserved if you may take it",
-        )
     essence = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not a_list and essence and essence not in PAGE_TYPES:
         raise Rejection(
@@ -201,7 +192,7 @@ class _Head:
 
 
 #: Fields that may stand several times and mean all that they say.
-_LISTED = frozenset(["content-encoding", "x-robots-tag"])
+_LISTED = frozenset(["content-encoding", "x-robots-tag", "content-usage", "content-signal", "link"])
 
 
 def _reason(reason: str | None) -> bytes:

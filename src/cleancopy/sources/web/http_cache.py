@@ -17,7 +17,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,7 @@ NAME = "visits.sqlite"
 
 _TABLES = """
 create table if not exists pages (
-    url text primary key, etag text, modified text, body text not null, payload text not null
+    url text primary key, etag text, modified text, body text not null, payload text not null, usage text
 ) without rowid;
 create table if not exists missing (url text primary key, first real not null, times integer not null)
     without rowid;
@@ -50,13 +50,15 @@ _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,1000}"')
 class Validators:
     """By what a page's last response can be asked about again.
 
-    ``body`` is the SHA-256 of the body as received, ``payload`` of what it decodes to.
+    ``body`` is the SHA-256 of the body as received, ``payload`` of what it decodes to. ``usage`` is what page
+    and header fields said about its use, as JSON.
     """
 
     etag: str | None
     modified: str | None
     body: str
     payload: str
+    usage: str = "[]"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -65,11 +67,11 @@ class Validators:
         return {name: value for name, value in fields.items() if value}
 
 
-def validators(headers: Mapping[str, str], body: str, payload: str) -> Validators:
+def validators(headers: Mapping[str, str], body: str, payload: str, usage: str = "[]") -> Validators:
     """What a response's header fields give to ask again by; a field that makes no sense is left out."""
     etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
     return Validators(
-        etag if _ETAG.fullmatch(etag) else None, modified if _is_date(modified) else None, body, payload
+        etag if _ETAG.fullmatch(etag) else None, modified if _is_date(modified) else None, body, payload, usage
     )
 
 
@@ -88,6 +90,9 @@ class HttpCache:
             # Prefect runs the steps of an ingest in threads; one uses this at a time.
             self._file = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
             self._file.executescript(_TABLES)
+            if "usage" not in {row[1] for row in self._file.execute("pragma table_info(pages)")}:
+                # Of before: what those pages say is not known, so they are asked for in full once.
+                self._file.executescript("drop table pages;" + _TABLES)
         return self
 
     def __exit__(
@@ -100,13 +105,13 @@ class HttpCache:
     def validators(self, url: str) -> Validators | None:
         """What the last response of an address can be asked about again by."""
         with self._store_errors():
-            select = "select etag, modified, body, payload from pages where url = ?"
+            select = "select etag, modified, body, payload, usage from pages where url = ?"
             row = self._file.execute(select, (url,)).fetchone()
         return Validators(*row) if row else None
 
     def remember(self, url: str, kept: Validators) -> None:
         """Keep the validators of an address."""
-        self._pages.append((url, kept.etag, kept.modified, kept.body, kept.payload))
+        self._pages.append((url, *astuple(kept)))
         self._flush_if_due()
 
     def rules(self, origin: str) -> Rules | None:
@@ -178,7 +183,7 @@ class HttpCache:
         """Write what is pending at once: runs of other sources write to the file, too."""
         robots = [(origin, time.time(), rules.text) for origin, rules in self._fresh.items()]
         with self._store_errors(), self._file:
-            self._file.executemany("insert or replace into pages values (?, ?, ?, ?, ?)", self._pages)
+            self._file.executemany("insert or replace into pages values (?, ?, ?, ?, ?, ?)", self._pages)
             self._file.executemany("insert or replace into robots values (?, ?, ?)", robots)
         self._pages.clear()
         self._fresh.clear()
