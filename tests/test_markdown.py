@@ -345,6 +345,14 @@ EXAMPLES = {
         '<p>Left <img src="/a b.png" alt="A [gauge]"> right</p>',
         "Left ![A \\[gauge\\]](https://tides.example/a%20b.png) right\n",
     ),
+    "raised and lowered characters": (
+        '<p>10<sup>3</sup>, H<sub>2</sub>O, the 1<sup>st</sup>, said<sup><a href="#n9">9</a></sup>.</p>',
+        "10³, H₂O, the 1st, said[⁹](https://tides.example/reports/one#n9).\n",
+    ),
+    "addresses as people know them": (
+        '<p><a href="/a_b/~c(d)?e=%41*">here</a></p>',
+        "[here](https://tides.example/a_b/~c%28d%29?e=%41%2A)\n",
+    ),
     "addresses that no reader may follow": (
         '<p><a href="javascript:alert(1)">one</a> <a href="data:,x">two</a> <a href="/three">three</a></p>',
         "one two [three](https://tides.example/three)\n",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cleancopy.blocks import Span
 
@@ -16,7 +16,7 @@ _ENTITY = re.compile(r"&#?\w+;")
 _LINE_START = re.compile(r"^(?:([#>+\-=|:])|(\d{1,9})([.)]))")
 _TICKS = re.compile("`+")
 #: What may not stand in an address as it is: white space, controls, brackets, quotes, signs of Markdown.
-_IN_ADDRESS = re.compile("[\0-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202e<>()\\[\\]\\\\\"'`|*_~$^{}]")
+_IN_ADDRESS = re.compile("[\0-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202e<>()\\[\\]\\\\\"'`|*$^{}]")
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
 _FOLLOWED = frozenset(["http", "https", "mailto", "tel", "ftp"])
 _RAISED = dict(zip("0123456789+-−=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱ", strict=True))
@@ -108,6 +108,8 @@ class _Range:
         #: Whether the next character of the text has to count as punctuation.
         self.parted = False
         self.open: set[str] = set()
+        #: Within a super- or subscript its characters; empty elsewhere.
+        self.signs: Mapping[str, str] = {}
 
     def write(self) -> str:
         self._write(self.start, self.end, self.spans)
@@ -149,6 +151,8 @@ class _Range:
         text = self.text[start:end]
         if not text:
             return
+        if self.signs:
+            text = "".join(self.signs.get(char, char) for char in text)
         first = ""
         if self.parted and text[0].isalnum():
             first, text = f"&#{ord(text[0])};", text[1:]
@@ -227,11 +231,11 @@ class _Range:
         self.written += f"{ticks}{pad}{code}{pad}{ticks}"
 
     def _script(self, kind: str, start: int, end: int, inner: Sequence[Span]) -> None:
-        text, signs = self.text[start:end], _RAISED if kind == "sup" else _LOWERED
-        if not inner and all(char in signs for char in text):
-            self.written += "".join(signs[char] for char in text)
-        else:
-            self._write(start, end, inner)
+        """Raised or lowered characters, where Unicode has all of them; 10 to the third is not 103."""
+        signs, before = _RAISED if kind == "sup" else _LOWERED, self.signs
+        self.signs = signs if all(char in signs for char in self.text[start:end]) else before
+        self._write(start, end, inner)
+        self.signs = before
 
 
 def _is_sign(char: str) -> bool:
