@@ -77,7 +77,7 @@ def lines_cut(document: Document, chrome: SiteChrome | None, policy: ChromePolic
 
 def own(document: Document, chrome: SiteChrome) -> list[str]:
     """What is left of a page."""
-    return document.with_cuts(cut_chrome(document, POLICY, chrome)).clean.split("\n\n")
+    return document.with_cuts(cut_chrome(document, POLICY, chrome)).clean.rstrip("\n").split("\n\n")
 
 
 # --- what goes
@@ -593,6 +593,66 @@ def test_code_is_no_pattern() -> None:
     read = read_html(f"<body><p>{prose(1)}</p><pre>Skip to main content</pre><p>{prose(2)}</p>")
     document = Document(key="one", text=read.text, blocks=read.blocks)
     assert cut_chrome(document, ChromePolicy(), None) == ()
+
+
+# --- pages without markup
+
+
+def test_a_breadcrumb_trail_goes_and_the_headline_that_ends_it_stays() -> None:
+    def story(number: int) -> Document:
+        title = f"How the {WORDS[number]} harbour was dredged"
+        return page(number, f"20{10 + number}", "May", title, title, prose(number), prose(number + 50))
+
+    left = own(story(9), learn([story(n) for n in range(6)]))
+    assert left[0] == f"How the {WORDS[9]} harbour was dredged"
+    assert left[1:] == [prose(9), prose(59)]
+
+
+def test_a_row_of_short_lines_in_mid_page_goes_and_single_section_headings_stay() -> None:
+    def manual(number: int) -> Document:
+        row = ["Known issues", "Change log", "Report a bug"]
+        rest = ["Options", prose(number + 20), "Files", prose(number + 40)]
+        return page(number, f"Command {WORDS[number]}", prose(number), *row, prose(number + 10), *rest)
+
+    left = own(manual(9), learn([manual(n) for n in range(6)]))
+    assert left == [f"Command {WORDS[9]}", prose(9), prose(19), "Options", prose(29), "Files", prose(49)]
+
+
+SECTION = [
+    "Nets and lines",
+    "Ropes we sell",
+    "Sails and masts",
+    "Paint shop",
+    "Boat stands",
+    "Oars",
+    "Anchors",
+    "Lamps",
+]
+
+
+def test_a_long_menu_of_some_pages_goes_from_below_a_headline_that_is_one_of_its_lines() -> None:
+    def shop(number: int) -> Document:
+        title = SECTION[number % len(SECTION)]
+        return page(number, title, *SECTION, prose(number), prose(number + 50))
+
+    others = [page(n, f"Story of {WORDS[n % 11]} {n}", prose(n), prose(n + 3)) for n in range(20, 34)]
+    chrome = learn([*(shop(n) for n in range(1, 6)), *others])
+    assert own(shop(9), chrome) == [SECTION[1], prose(9), prose(59)]
+
+
+def test_links_to_other_pages_at_the_foot_go_with_the_line_that_opens_them() -> None:
+    def story(number: int, opener: str) -> Document:
+        other = f"What the {WORDS[(number * 3) % 11]} ferry brought {WORDS[number % 11]}"
+        return page(
+            number, f"Story of {WORDS[number % 11]} {number}", prose(number), prose(number + 5), opener, other
+        )
+
+    chrome = learn([story(n, "Previous post:") for n in range(8)])
+    assert max(entry.tail for entry in chrome.entries) == 1
+    assert own(story(9, "Previous post:"), chrome) == [f"Story of {WORDS[9]} 9", prose(9), prose(14)]
+    chrome = learn([story(n, "Colour of the hull") for n in range(8)])
+    assert own(story(9, "Colour of the hull"), chrome)[-1].startswith("What the"), "the value of a field"
+    assert chrome_from_json(chrome_to_json(chrome)) == chrome
 
 
 # --- real pages

@@ -42,6 +42,7 @@ from cleancopy.stages.chrome.placement import (
     mark_of,
     position_of,
 )
+from cleancopy.stages.chrome.plain import menus, plain_places, tail, trail
 from cleancopy.stages.chrome.profile import (
     ChromeEntry,
     Position,
@@ -50,6 +51,7 @@ from cleancopy.stages.chrome.profile import (
     chrome_to_json,
     exact_form,
     is_composed,
+    split_row,
     with_decision,
 )
 
@@ -67,6 +69,7 @@ KEPT = 0.5  # from this score on a block is content
 #: What a note begins with where site chrome stopped before it took more than this share of the main content.
 TOO_MUCH, _MOST_OF_CONTENT = "site chrome stopped", 0.5
 _PINNED = "pinned as chrome"  # how the reason of a cut that people want begins
+_SENTENCE_ENDS = (".", ":", "。", "：", "।", "۔")  # of lines of text rather than headlines
 _LINKED = 0.5  # share of link text from which a block may be a link to another page
 #: Entries that are chrome where they stand as chrome does.
 _CHROME = frozenset(["pinned", "cut", "faded"])
@@ -159,9 +162,51 @@ def _site_cuts(document: Document, policy: ChromePolicy, chrome: SiteChrome) -> 
             match[0].status in ("cut", "faded") and number in places and position in match[0].positions
         ):
             reasons[number] = _reason(match, chrome, position)
+    if document.media_type != "text/html":
+        reasons |= _plain_cuts(document, matches, marks, reasons, chrome)
     dropped = {n for n, match in enumerate(matches) if match is not None and match[0].status == "dropped"}
     reasons = _submenus(marks, matches, zone, reasons, chrome) | reasons
     return {n: why for n, why in reasons.items() if n not in dropped}, dropped
+
+
+def _plain_cuts(
+    document: Document,
+    matches: Sequence[Match | None],
+    marks: Sequence[Mark],
+    reasons: Mapping[int, Why],
+    chrome: SiteChrome,
+) -> dict[int, Why]:
+    """The breadcrumb trail of a page without markup, and the list of other pages at its foot."""
+    exact = [exact_form(document.text_of(block)) for block in document.blocks]
+    evidence: Evidence = {"of": chrome.pages, "position": "top"}
+    crumbs = trail(marks, exact, reasons.keys())
+    inserted: dict[int, Why] = dict.fromkeys(
+        crumbs, ("site-chrome", "a breadcrumb trail that ends in the headline", evidence)
+    )
+    for number in menus(marks):
+        match = matches[number]
+        if match is not None and match[0].status in ("cut", "faded") and not marks[number].headline:
+            inserted[number] = _reason(match, chrome, "middle")
+    places, foot = tail(marks, reasons.keys())
+    titles = dict(chrome.titles)
+    if foot and _names_pages(document.text_of(document.blocks[foot - 1]), titles):
+        reason = f"a row of other pages' headlines at the foot of {chrome.site}"
+        inserted[foot - 1] = ("site-chrome", reason, {"of": chrome.pages, "position": "bottom"})
+    for number in places:
+        match = matches[number]
+        if match is not None and foot - number - 1 <= match[0].tail:
+            reason = f"from a line on that opens a list of other pages at the foot of {chrome.site}"
+            evidence = {"key": match[0].key, "pages": match[0].pages, "of": chrome.pages, "position": "bottom"}
+            inserted |= dict.fromkeys(range(number, foot), ("site-chrome", reason, evidence))
+            break
+    return {n: why for n, why in inserted.items() if n not in reasons}
+
+
+def _names_pages(text: str, titles: Mapping[str, str]) -> bool:
+    """Whether a line is a row of parts of which half or more are the headlines of pages: a pager."""
+    parts = [exact_form(part) for part in split_row(text)]
+    headlines = sum(is_title(part) and title_key(part) in titles for part in parts)
+    return len(parts) > 1 and 2 * headlines >= len(parts)
 
 
 _Reading = tuple[Sequence[Match | None], Sequence[Mark], Set[int], Zone]
@@ -193,8 +238,13 @@ def _cached_reading(
         )
         for number, mark in enumerate(marks)
     ]
+    plain = not page[2]
     few_pages = any(entry.spread == "edge" and entry.status == "cut" for entry in chrome.entries)
-    return matches, marks, *chrome_places(marks, few=few_pages)
+    places, zone = chrome_places(marks, few=few_pages)
+    if plain and not few_pages:
+        names = [form if match is None else match[0].key for form, match in zip(exact, matches, strict=True)]
+        places |= plain_places(marks, names, zone, places)
+    return matches, marks, places, zone
 
 
 def _headline(
@@ -223,11 +273,36 @@ def _headline(
     strengths = [max(s, 1) if home else s for s, home in zip(strengths, pages, strict=True)]
     strengths = [s or 3 * is_composed(text, index.labels) for s, text in zip(strengths, texts, strict=True)]
     words = [count_words(form) for form in exact]
-    headline = text_headline(words, strengths, lambda n: bool(pages[n]))
-    if not its_entries or headline in its_entries:
+    headline = text_headline(exact, words, strengths, lambda n: bool(pages[n]))
+    if headline in its_entries:
         return headline
     start = next((n for n, size in enumerate(words) if not strengths[n] and size >= LONG), len(blocks))
-    return max((n for n in its_entries if n < start), default=its_entries[0])
+    if its_entries:
+        return max((n for n in its_entries if n < start), default=its_entries[0])
+    label = _out_of_menu(exact, words, matches, start)
+    if label is None or headline is None or strengths[headline]:
+        return headline if label is None else label
+    # A line of the page's own is the headline, unless it is a sentence and no such line stands above it.
+    is_sentence = texts[headline].endswith(_SENTENCE_ENDS)
+    return label if is_sentence and all(strengths[label:headline]) else headline
+
+
+def _out_of_menu(
+    exact: Sequence[str], words: Sequence[int], matches: Sequence[Match | None], end: int
+) -> int | None:
+    """The line above ``end`` that stands in a menu of the page, too, and here out of its usual place, or None.
+
+    Of several the one that the fewest pages have, the last of these: others name a part of the site.
+    """
+    usual = [
+        after is not None and before is not None and after[0].key in before[0].next
+        for before, after in pairwise([None, *matches])
+    ]
+    in_row = pairwise([*usual, False])
+    in_menu = {form for form, between in zip(exact, in_row, strict=True) if all(between)}
+    lines = [n for n in range(end) if words[n] >= 2 and exact[n] in in_menu and not usual[n]]
+    entries = [(n, match[0]) for n in lines if (match := matches[n]) is not None]
+    return min(entries, key=lambda e: (e[1].pages, -e[0]), default=(None,))[0]
 
 
 def weigh_scores(document: Document, policy: ChromePolicy, chrome: SiteChrome | None) -> Document:
@@ -297,7 +372,7 @@ def _cutting_marks(
         # A page's headline may also stand in its menu or among its related links.
         headline = block.kind == "heading" and block.level == 1 and times[entry.key] > 1
         again = headline or (entry.key in seen and not usual)
-        marks.append(mark._replace(again=again, once=times[entry.key] == 1))
+        marks.append(mark._replace(usual=usual, again=again, once=times[entry.key] == 1))
         seen.add(entry.key)
     return marks
 

@@ -22,6 +22,7 @@ LONG = 15  # words of a block of the page's own that is text, not a line of it
 _LONGEST = 30  # words of a headline
 _MOST_LINES = 4  # lines of the page's own (date, author) that may stand between the headline and the text
 _SOLID_CHROME = 3  # repeated lines in a row, above which no headline of the text below stands
+TRAIL = 4  # lines from the end of a breadcrumb trail to the headline, at most
 _ROUNDS = 3  # times that lines are ruled out which several pages would have as their headline
 #: Scripts that are written without spaces: Thai, Lao, Burmese, Khmer, kana, Han.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -80,32 +81,65 @@ def _title_forms(title: str | None) -> set[str]:
 
 
 def text_headline(
-    words: Sequence[int], strengths: Sequence[int], ruled_out: Callable[[int], bool]
+    forms: Sequence[str], words: Sequence[int], strengths: Sequence[int], ruled_out: Callable[[int], bool]
 ) -> int | None:
     """The number of the block that is the headline of a page of text without markup, or None.
 
-    Upwards from the first long text of the page's own: past lines that half of the site has and past a few of
-    the page's own, up to a line that some other pages have, or else the uppermost of the page's own. Blocks
-    have the ``strengths`` of ``placement``; ``ruled_out`` says of a block that it cannot be the headline.
+    A line of the page's own that ends its breadcrumb trail and stands again below it. Else upwards from the
+    first long text of the page's own: past lines that half of the site has and past a few of the page's own,
+    up to a line that some other pages have, or else the uppermost of the page's own. A row of lines that some
+    other pages have is passed by where a line of the page's own stands above it: a menu below the headline.
+    Blocks have normal ``forms`` and the ``strengths`` of ``placement``; ``ruled_out`` says of a block that it
+    cannot be the headline.
     """
     # What is longer than any headline is text, too, where a few other pages have it.
     text = (n for n, s in enumerate(strengths) if words[n] >= (_LONGEST if s in (1, 2) else LONG) and s < 3)
     number = next(text, len(strengths)) - 1
+    twice = twice_above(forms, words, strengths, number + 1)
+    if twice is not None:
+        return twice[1]
     lines: list[int] = []
-    repeated = 0
+    repeated, in_menu = 0, None
     while number >= 0 and len(lines) < _MOST_LINES and repeated < _SOLID_CHROME:
         if strengths[number] >= 3:
             repeated += 1
+        elif not strengths[number] and _is_weak(strengths, number - 1) and _is_weak(strengths, number + 1):
+            pass  # a line of a menu that only this page has
         elif not strengths[number]:
             lines.append(number)
             repeated = 0
+        elif _is_weak(strengths, number - 1):
+            if lines:
+                return lines[-1]
+            in_menu = number if in_menu is None and not ruled_out(number) else in_menu
         elif not ruled_out(number):
-            in_row = number and 0 < strengths[number - 1] < 3
-            return lines[-1] if lines and in_row else number
+            return number if in_menu is None else in_menu
         else:
             break
         number -= 1
-    return lines[-1] if lines else None
+    return lines[-1] if lines else in_menu
+
+
+def _is_weak(strengths: Sequence[int], number: int) -> bool:
+    return 0 <= number < len(strengths) and 0 < strengths[number] < 3
+
+
+def twice_above(
+    forms: Sequence[str], words: Sequence[int], strengths: Sequence[int], end: int
+) -> tuple[int, int] | None:
+    """The first and last place, near each other, of a line of the page's own twice above ``end``.
+
+    It says two words or more, and no more than a headline does.
+    """
+    places: dict[str, int] = {}
+    twice: tuple[int, int] | None = None
+    for number in range(end):
+        if strengths[number] or not 2 <= words[number] <= _LONGEST:
+            continue
+        first = places.setdefault(forms[number], number)
+        if first < number <= first + TRAIL and (twice is None or twice[0] == first):
+            twice = (first, number)
+    return twice
 
 
 def text_headlines(
@@ -136,4 +170,4 @@ def _headline_of(
 ) -> int | None:
     # What several pages would have as their headline is passed over like what half of the site has.
     strengths = [3 if name in shared else strength.get(name, 0) for name in names]
-    return text_headline(words, strengths, lambda _: False)
+    return text_headline(names, words, strengths, lambda _: False)

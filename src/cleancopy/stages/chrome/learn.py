@@ -35,6 +35,7 @@ from cleancopy.stages.chrome.placement import (
     mark_of,
     position_of,
 )
+from cleancopy.stages.chrome.plain import TailTally, plain_places
 from cleancopy.stages.chrome.profile import (
     LEADERS,
     NEAR,
@@ -236,17 +237,23 @@ def _entries(pages: list[_Page], policy: ChromePolicy, titles: Set[str]) -> list
     _name_near_twins(pages, policy.near)
     few = len(pages) < policy.pages
     tally = _tally(pages, policy, titles)
+    tails = TailTally()
     chrome_on: dict[str, Counter[Position]] = defaultdict(Counter)
     paths: dict[str, Counter[str]] = defaultdict(Counter)
     for page in pages:
-        chrome, zone = chrome_places(_learning_marks(page, tally), few=few)
+        marks = _learning_marks(page, tally)
+        chrome, zone = chrome_places(marks, few=few)
+        if not page.markup and not few:
+            chrome |= plain_places(marks, page.names, zone, chrome)
+            tails.add(page.names, page.texts, marks, chrome, tally.spreads.keys())
         chrome = {n for n in chrome if page.names[n] in tally.spreads}
         for name, position in {(page.names[n], position_of(n, zone)) for n in chrome}:
             chrome_on[name][position] += 1
         for number in chrome:
             if path := page.blocks[number].path:
                 paths[page.names[number]][re.sub(r"\[\d+\]", "", path)] += 1
-    names = sorted(set(chrome_on) | tally.strong)
+    openers = tails.openers(tally.counts, policy.pages)
+    names = sorted(set(chrome_on) | tally.strong | openers.keys())
     examples = _examples(pages, set(names))
     after = _usual_followers(tally, chrome_on)
     first, last = _days_seen(pages)
@@ -264,6 +271,7 @@ def _entries(pages: list[_Page], policy: ChromePolicy, titles: Set[str]) -> list
             spread=tally.spreads[name],
             varies=name in tally.varying,
             template=name in tally.templates,
+            tail=openers.get(name, 0),
             next=tuple(after[name]),
         )
         for name in names
@@ -359,7 +367,7 @@ def _learning_marks(page: _Page, tally: _Tally) -> list[Mark]:
         usual = tally.follows[before, name] * 2 >= tally.counts[before]
         joined = tally.follows[name, then] >= 2
         again = name in seen and not usual
-        marks.append(mark._replace(joined=joined, again=again, once=times[name] == 1))
+        marks.append(mark._replace(joined=joined, usual=usual, again=again, once=times[name] == 1))
         seen.add(name)
     return marks
 

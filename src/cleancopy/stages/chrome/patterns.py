@@ -100,6 +100,13 @@ def _pattern(line: str) -> Pattern | None:
     return next((pattern for pattern in patterns if pattern.regex.fullmatch(line)), None)
 
 
+@lru_cache(maxsize=16_384)
+def opens_list(line: str) -> bool:
+    """Whether a line says that other pages are named after it: a heading over links, a part of a pager."""
+    pattern = _pattern(" ".join(line.split()).strip(" :：")) if len(line) <= _PATTERN_LENGTH else None
+    return pattern is not None and (pattern.where == "last" or pattern.name == "pager")
+
+
 @lru_cache(maxsize=1)
 def _any_pattern() -> re.Pattern[str]:
     """What any of the patterns for lines matches: one look at the many lines that none does."""

@@ -37,7 +37,8 @@ class Mark(NamedTuple):
     """What is known of one block of a page.
 
     ``strength``: 0 for the page's own, 1 and 2 for what stands on two pages and on some, 3 on half, 4 on
-    most, 5 on nearly all. ``joined``: the next block follows it on other pages too. ``again``: it stands
+    most, 5 on nearly all. ``joined``: the next block follows it on other pages too. ``usual``: it follows
+    the block before it on most pages that have that. ``again``: it stands
     higher up on this page already, and here not after its usual neighbour. ``once``: nowhere else on this page.
     ``headline``: it is the page's. ``title``: it reads like the headline of another page.
     """
@@ -46,6 +47,7 @@ class Mark(NamedTuple):
     strength: int = 0
     varies: bool = False
     joined: bool = True
+    usual: bool = False
     again: bool = False
     once: bool = True
     landmark: bool = False

@@ -46,7 +46,9 @@ class ChromeEntry:
     reads, ``pages`` on how many distinct pages it stands, ``positions`` where it stands as chrome, ``paths``
     its DOM paths without indexes, ``next`` the keys of what follows it on half of these pages or more;
     ``varies`` says that its numbers change from page to page, ``template`` that it is long and has other names,
-    numbers or dates on nearly every page: it is chrome only between other chrome. ``status``: ``cut``;
+    numbers or dates on nearly every page: it is chrome only between other chrome. ``tail``
+    is 0, or the most blocks that stand between it and the site's foot: on pages of plain text it opens a list
+    of other pages there. ``status``: ``cut``;
     ``related`` for what is doubtful and never cut; ``faded`` for what the site's recent pages do not have any
     more, which is cut only in a row of other chrome; ``pinned`` (cut wherever it stands) and ``dropped`` (never
     cut) are decisions of people, outlive learning, and have the day they were ``decided``, with what was
@@ -64,6 +66,7 @@ class ChromeEntry:
     spread: Spread = "always"
     varies: bool = False
     template: bool = False
+    tail: int = 0
     next: tuple[str, ...] = ()
     learned: Status | None = None
     decided: str | None = None
@@ -120,9 +123,10 @@ class SiteChrome:
                 e.varies,
                 e.next,
                 *(["template"] if e.template else []),
+                *([e.tail] if e.tail else []),
             ]
             for e in sorted(self.entries, key=lambda e: e.key)
-            if e.counts
+            if e.counts or e.tail
         ]
         canonical = json.dumps(
             [self.site, self.is_known_well, parts, *([self.titles] if self.titles else [])],
@@ -189,11 +193,14 @@ def is_near(masked: str) -> bool:
 _SEPARATORS = re.compile(r"\s[>›»|/·•→]\s")
 
 
+def split_row(text: str) -> list[str]:
+    """The parts of a row of labels; none of a line that is too long for one."""
+    return [part for part in _SEPARATORS.split(text) if part.strip()] if len(text) <= _COMPOSED_LENGTH else []
+
+
 def is_composed(text: str, labels: Set[str]) -> bool:
     """Whether a block is a row of labels (a breadcrumb trail, a bar of links), half of them known or more."""
-    if len(text) > _COMPOSED_LENGTH:
-        return False
-    parts = [part for part in _SEPARATORS.split(text) if part.strip()]
+    parts = split_row(text)
     return len(parts) > 1 and 2 * sum(masked_form(exact_form(part)) in labels for part in parts) >= len(parts)
 
 
@@ -317,7 +324,7 @@ _SITE_FIELDS: Mapping[str, type] = {
 }
 _ENTRY_FIELDS: Mapping[str, type] = {
     "key": str, "example": str, "pages": int, "positions": list, "paths": list, "first_seen": str,
-    "last_seen": str, "status": str, "spread": str, "varies": bool, "template": bool, "next": list,
+    "last_seen": str, "status": str, "spread": str, "varies": bool, "template": bool, "tail": int, "next": list,
     "learned": str, "decided": str,
 }  # fmt: skip
 _CHOICES: Mapping[str, tuple[str, ...]] = {
