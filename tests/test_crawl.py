@@ -174,6 +174,20 @@ def test_a_site_without_sitemaps_is_followed_by_its_links(server: Server, tmp_pa
         assert sorted(server.paths[1:]) == expected
 
 
+def test_an_endless_calendar_and_sessions_are_bounded_and_said(server: Server, tmp_path: Path) -> None:
+    months = "".join(f'<a href="/events/{1900 + at // 12}/{at % 12 + 1}/">on</a>' for at in range(500))
+    session = "PHPSESSID=" + "0123456789abcdef" * 2
+    server.pages["/"] = made(article("start", f'{months}<a href="/tides?{session}">tides</a>'))
+    site = Source("site", "site", urls=(server.url("/"),), depth=1, pages=1_000)
+    run(tmp_path, [site], quick(server.port))
+    assert sum(path.startswith("/events/") for path in server.paths) == 400
+    assert "/tides" in server.paths
+    assert not [path for path in server.paths if "PHPSESSID" in path]
+    (said,) = [line for line in views.inputs(tmp_path / "clean") if line["input"] == "source:site"]
+    assert "100 links were left out" in said["message"]
+    assert "/events/#/#/ (100)" in said["message"]
+
+
 def test_a_site_is_taken_by_the_sitemaps_that_its_robots_txt_names(server: Server, tmp_path: Path) -> None:
     robots = f"User-agent: *\nDisallow: /locks\nSitemap: {server.url('/map.xml')}\n"
     server.pages["/robots.txt"] = made(robots.encode(), Content_Type="text/plain")

@@ -151,7 +151,7 @@ def _read(note: Path) -> Kept:
         files = [File(**file) for file in kept.manifest["files"]]
         if not (is_export and files):
             raise ValueError("it names no export")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{note}: is not the note of an export ({error}); remove it, and export again"
         ) from error

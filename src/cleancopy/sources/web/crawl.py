@@ -36,6 +36,7 @@ from cleancopy.sources.web.http_cache import NAME, HttpCache
 from cleancopy.sources.web.links import read_links
 from cleancopy.sources.web.robots import Rules
 from cleancopy.sources.web.ssrf import check_url, open_session
+from cleancopy.sources.web.traps import Traps
 from cleancopy.store.archive import read_capture, read_member
 from cleancopy.store.paths import StorePath, scratch_folder
 from cleancopy.store.spool import Spool, read_spool
@@ -190,6 +191,7 @@ class _Frontier:
         default_factory=dict
     )  # by source: what was put off before, asked first
     elsewhere: dict[str, Counter[str]] = field(default_factory=dict)  # by source: hosts that are not the site's
+    traps: dict[str, Traps] = field(default_factory=dict)  # by source: what its links led to
 
     def begin(self) -> Iterator[Ask]:
         """What was put off before, then what the sources themselves name."""
@@ -220,6 +222,14 @@ class _Frontier:
                 "they were left out: list those hosts under its hosts if they are to be taken"
             )
             self.emit(RejectedInput(f"source:{name}", "hosts", RejectReason.IGNORED, message))
+        for name, traps in self.traps.items():
+            if traps.left_out:
+                shapes = ", ".join(f"{shape} ({count:,})" for shape, count in traps.left_out.most_common(5))
+                message = (
+                    f"source {name!r}: {traps.left_out.total():,} links were left out, as they seem to go on "
+                    f"without an end: {shapes}; list those that are wanted under its urls, or exclude them"
+                )
+                self.emit(RejectedInput(f"source:{name}", "links", RejectReason.IGNORED, message))
 
     def fall_back(self) -> Iterator[Ask]:
         """The start pages of the sites whose sitemaps named no page that is to be asked for."""
@@ -263,8 +273,9 @@ class _Frontier:
                 if ask.depth < MAX_NESTING:
                     yield from self._asks(source, named.lists, kind="list", depth=ask.depth + 1)
             else:
-                links = [link for link in named if self._within(source, link)]
-                yield from self._asks(source, links, depth=ask.depth + 1, quiet=True)
+                passed = self.traps.setdefault(source.name, Traps()).passed
+                links = (passed(link) for link in named if self._within(source, link) and source.takes(link))
+                yield from self._asks(source, filter(None, links), depth=ask.depth + 1, quiet=True)
 
     def _of_site(self, source: Source, ask: Ask, rules: Rules) -> Iterator[Ask]:
         """A site's sitemaps, or where there are none its start pages."""
