@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from cleancopy import Policy, StoreError
 from cleancopy.ingest.pipeline import begin, ingest
-from cleancopy.minhash import Signing, candidates, union
+from cleancopy.minhash import NORMALISATION, Signing, candidates, union
 from cleancopy.policy import DuplicatePolicy
 from cleancopy.stages.duplicates import BUCKET, Candidate, DuplicateSet, bands_of, find_duplicates, signing
 from cleancopy.store import dedup_index, index_files, tables
@@ -285,6 +285,23 @@ def test_an_index_that_is_gone_is_made_again(undisturbed, tmp_path):
     assert sorted(rebuilt.digests.to_pylist()) == sorted(before.digests.to_pylist())
     go(raw, tmp_path / "clean", *paths)
     assert pointers(tmp_path / "clean") == expected
+
+
+def test_an_index_of_another_version_is_made_again_by_an_ingest_or_by_maintain(undisturbed, tmp_path):
+    raw, expected = undisturbed
+    paths = sorted(raw.glob("*.txt"))
+    manifest = dedup_index.folder(tmp_path / "clean") / "manifest.json"
+    for again in (lambda: go(raw, tmp_path / "clean", *paths), lambda: dedup_index.mend(tmp_path / "clean")):
+        go(raw, tmp_path / "clean", *paths)
+        now = manifest.read_text()
+        manifest.write_text(now.replace(f'"normalisation": {NORMALISATION}', '"normalisation": 1'))
+        assert manifest.read_text() != now
+        ((path, why),) = dedup_index.faults(tmp_path / "clean")
+        assert (path, why.partition(",")[0]) == (manifest, "was made by another version (normalisation 1")
+        again()
+        go(raw, tmp_path / "clean", *paths)
+        assert list(dedup_index.faults(tmp_path / "clean")) == []
+        assert pointers(tmp_path / "clean") == expected
 
 
 def test_a_policy_that_signs_otherwise_is_refused_by_an_ingest(undisturbed, tmp_path):

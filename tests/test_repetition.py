@@ -38,6 +38,7 @@ from cleancopy.minhash import (
 # Characters that fold, compose, vanish, grow or lie outside the kernel's table.
 AWKWARD = (
     "aZ9 _-.'’“…\u00a0\u00adß\u0130iςΣΟé\u0301e\u0327ﬁ½②™﷽ﷲ"
+    "กิ่รำเກົ້ကြိုဏ္ဏខ្មែ๑"
     "中かガカ\u3099ー々한\u1100\u1161\u11a8क़\u093c😀\u200d️𝐇𠀀\ud800"
 )
 texts = st.lists(st.text(st.sampled_from(AWKWARD) | st.characters(), max_size=60), min_size=1, max_size=12)

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "cleancopy"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 #: The rooms, from the ground up: each may import from itself and from those before it.
 LAYERS = (
-    {"errors", "blocks", "markdown", "document", "policy", "version"},
+    {"errors", "words", "blocks", "markdown", "document", "policy", "version"},
     {"extract", "minhash"},
     {"stages"},
     {"clean"},

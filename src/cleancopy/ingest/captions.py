@@ -34,6 +34,7 @@ from cleancopy.store.decisions import Decisions
 from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import Version
 from cleancopy.version import fingerprint
+from cleancopy.words import count_words
 
 Repeats = Mapping[str, tuple[Repeat, ...]]  # by document
 
@@ -118,7 +119,7 @@ def to_recut(root: StorePath, repeats: Repeats, parts: Mapping[str, str], people
 def signed(document: Document, policy: Policy) -> Signed:
     """A document's clean text, signed."""
     text = document.clean
-    return Signed(rows.sha256(text), len(text.split()), sign([text], signing(policy.duplicates))[0].tobytes())
+    return Signed(rows.sha256(text), count_words(text), sign([text], signing(policy.duplicates))[0].tobytes())
 
 
 def stored_versions(root: StorePath, documents: Iterable[str]) -> Iterator[Version]:

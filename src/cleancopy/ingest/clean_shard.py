@@ -27,6 +27,7 @@ from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import FROM_ARCHIVE, LedgerEntry, Version
 from cleancopy.store.spool import Spool, read_spool
 from cleancopy.version import is_current
+from cleancopy.words import count_words
 
 #: A document to clean: its entry, the document as read, and the seq of its stored version, 0 for a new one.
 Pending = tuple[LedgerEntry, Document, int]
@@ -159,7 +160,7 @@ def _leave(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: 
         cleaned = CleanedEntry(
             entry=entry,
             text_sha256=rows.sha256(text),
-            words=len(text.split()),
+            words=count_words(text),
             canonical=document.url is not None and document.metadata.canonical_url == document.url,
             signature=signature.tobytes(),
             chrome=chrome.digest if chrome else "",

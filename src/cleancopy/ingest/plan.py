@@ -38,6 +38,7 @@ from cleancopy.store.index_files import Index
 from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import FROM_ARCHIVE, Change, LedgerEntry, Outcome
 from cleancopy.store.spool import Spool, read_at, read_spool
+from cleancopy.words import count_words
 
 #: Where the numbers of shards begin that hold documents whose cuts were changed at the very end.
 _LATE = 50_000
@@ -213,7 +214,7 @@ def _with_restored(run: Run, number: int, cleaned: CleanedEntry, people: Decisio
     signature = sign([after.clean], signing(run.policy.duplicates))[0].tobytes()
     return cleaned._replace(
         text_sha256=rows.sha256(after.clean),
-        words=len(after.clean.split()),
+        words=count_words(after.clean),
         signature=signature,
         shard=shard,
         offset=offset,

@@ -13,19 +13,22 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cleancopy.words import ALONE, LETTERS, SEGMENTS, part_clusters
+
 Unit = Literal["word", "char"]
-NORMALISATION = 1  # of the normal form: one more whenever ``normalise`` gives something else
+#: Of the normal form, with the way that words are parted: one more whenever ``normalise`` gives something else.
+NORMALISATION = SEGMENTS
 
 
 def normalise(text: str) -> str:
     """The text as it is compared: NFKC, lower case, words of letters, digits and marks, one space between.
 
-    Format characters (soft hyphens, joiners) and variation selectors vanish. A Han or kana character is a
-    word of its own, since those scripts put no spaces between words. Final sigma counts as sigma.
+    Format characters (soft hyphens, joiners) and variation selectors vanish. Scripts that put no spaces between
+    words have the segments of ``cleancopy.words`` as words. Final sigma counts as sigma.
     """
     # Character by character only where it must be: what is ASCII goes as bytes, many times as fast.
     if not text.isascii():
-        text = _BEYOND_ASCII.sub(lambda match: match[0].translate(_FOLDS), _nfkc(text))
+        text = part_clusters(_BEYOND_ASCII.sub(lambda match: match[0].translate(_FOLDS), _nfkc(text)))
     folded = text.encode("utf-8", "surrogatepass").translate(_ascii_folds())
     return b" ".join(folded.split()).decode("utf-8", "surrogatepass")
 
@@ -62,12 +65,11 @@ def _fold(char: str) -> str:
         return char
     if not char.isalnum():
         return " "
-    return f" {char} " if any(low <= char <= high for low, high in _UNSPACED) else char
+    return f" {char} " if _ALONE.fullmatch(char) else char
 
 
-# Scripts of which each character counts as a word: the ideographic iteration mark and zero, hiragana and
-# katakana, Han with extension A, Han of the planes beyond the first (extensions B to H).
-_UNSPACED = (("\u3005", "\u3007"), ("\u3041", "\u30ff"), ("\u3400", "\u9fff"), ("\U00020000", "\U0003ffff"))
+_ALONE = re.compile(f"[{ALONE}]")
+_CLUSTERED = re.compile(f"[{LETTERS}]")
 _FOLDS = _Folds()
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
@@ -123,7 +125,8 @@ _TABLE_END = 0x20000
 def fold_table() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """The folds of all code points as UTF-8, and where each one's starts: what the kernel reads.
 
-    A code point that can compose with what stands before it has the fold 0: its text goes through Python.
+    A code point that can compose with what stands before it, or begins a segment of more than one, has the fold
+    0: its text goes through Python.
     """
     chars = list(map(chr, range(_TABLE_END)))
     folds = list(map(_kernel_fold, chars, map(unicodedata.category, chars)))
@@ -135,7 +138,7 @@ def fold_table() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 def _kernel_fold(char: str, category: str) -> bytes:
     if category in ("Cn", "Co", "Cs"):
         return b" "
-    if char in _composing():
+    if char in _composing() or _CLUSTERED.fullmatch(char):
         return b"\0"
     if not unicodedata.decomposition(char):  # its own NFKC, or a syllable of Hangul, which is that, too
         return _FOLDS[ord(char)].encode()

@@ -101,7 +101,9 @@ def load(root: StorePath, signing: Signing) -> Index:
 def check(root: StorePath, signing: Signing) -> Index:
     """The index without its digests: only its manifest is read. Empty where that is missing or damaged.
 
-    Raises StoreError where it was made under another way of signing.
+    Empty, too, where another version of the program made it, in another format or from another normal form of
+    texts: then all stored texts are signed again. Raises StoreError where the policy asks for another way of
+    signing.
     """
     path = root / "index" / "manifest.json"
     text, tag = _state(path)
@@ -110,7 +112,10 @@ def check(root: StorePath, signing: Signing) -> Index:
         files, settings = _parsed(text)
     except (ValueError, KeyError, TypeError):
         return empty
-    _check_settings(path, settings, _settings(signing))
+    wanted = _settings(signing)
+    if any(settings.get(name) != wanted[name] for name in _BY_VERSION):
+        return empty
+    _check_settings(path, settings, wanted)
     return replace(empty, **files)
 
 
@@ -199,9 +204,14 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
             yield path, "is missing"
         return
     try:
-        files, _ = _parsed(text)
+        files, settings = _parsed(text)
     except (ValueError, KeyError, TypeError) as error:
         yield path, f"is not a manifest ({error})"
+        return
+    today = _settings(Signing())
+    if differing := [name for name in _BY_VERSION if settings.get(name) != today[name]]:
+        was = ", ".join(f"{name} {settings.get(name)!r}, now {today[name]!r}" for name in differing)
+        yield path, f"was made by another version ({was}), so all texts must be signed again"
         return
     listed = [(path.parent / file.name, file) for kind in KINDS for file in files[kind]]
     wrong = [(place, why) for place, file in listed if (why := file_fault(place, file, content=True))]
@@ -230,13 +240,12 @@ def mend(root: StorePath) -> int:
 
 
 def _signing(root: StorePath) -> Signing | None:
-    """How the texts of an index were signed; None where its manifest does not say it, or not as we would."""
+    """How the texts of an index were signed; None where its manifest does not say it."""
     try:
         _, settings = _parsed(_state(root / "index" / "manifest.json")[0])
-        signing = Signing(**{setting.name: settings[setting.name] for setting in fields(Signing)})
+        return Signing(**{setting.name: settings[setting.name] for setting in fields(Signing)})
     except (ValueError, KeyError, TypeError):
         return None
-    return signing if settings == _settings(signing) else None
 
 
 def _texts(root: StorePath) -> set[bytes]:
@@ -364,6 +373,10 @@ def _named(path: Path) -> set[str]:
     except (ValueError, KeyError, TypeError):
         return set()
     return {file.name for kind in KINDS for file in files[kind]}
+
+
+#: Settings that no policy sets.
+_BY_VERSION = ("format", "normalisation")
 
 
 def _settings(signing: Signing) -> dict[str, Any]:

@@ -143,7 +143,11 @@ DOCUMENTS = pa.schema(
         _required("media", pa.list_(MEDIA), "captions lifted out of the page"),
         _column("decoding", DECODING, "how bytes became text"),
         _required("notes", pa.list_(_text), "remarks of the stages"),
-        _required("words", _whole, "words of the clean text, between white space"),
+        _required(
+            "words",
+            _whole,
+            "words of the clean text; in scripts without spaces, letters",
+        ),
         _required("text_sha256", _text, "SHA-256 of the clean text in UTF-8"),
         _required("page_sha256", _text, "SHA-256 of the page text in UTF-8"),
         _required("payload_sha256", _text, "SHA-256 of the capture's payload"),

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cleancopy.words import count_words
+
 #: Arrow's string arrays count their bytes in 32 bits.
 _LONGEST = 2**31 - 1
 
@@ -24,17 +26,22 @@ def text_array(encoded: Sequence[bytes]) -> pa.StringArray:
 
 
 def word_counts(texts: pa.StringArray) -> npt.NDArray[np.int32]:
-    """How many words each text has, between white space: ``len(text.split())`` of each.
+    """How many words each text has: ``count_words`` of each.
 
-    Works on the bytes of many texts in one go, several times as fast as splitting each.
+    Works on the bytes of many texts in one go, several times as fast as splitting each; texts that may have
+    letters of a script without spaces are counted one by one.
     """
     _, ends, content = texts.buffers()
     if not len(texts) or content is None:
         return np.zeros(len(texts), np.int32)
     edges = np.frombuffer(ends, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     data = np.frombuffer(content, np.uint8)
-    counts = [_words(data, edges[first : last + 1]) for first, last in _portions(edges)]
-    return np.concatenate(counts).astype(np.int32)
+    counts = np.concatenate([_words(data, edges[first : last + 1]) for first, last in _portions(edges)])
+    for number in np.flatnonzero(
+        np.diff(np.searchsorted(np.flatnonzero(_UNSPACED_LEAD[data]), edges))
+    ).tolist():
+        counts[number] = count_words(texts[number].as_py())
+    return counts.astype(np.int32)
 
 
 def _portions(edges: npt.NDArray[np.int32]) -> Iterator[tuple[int, int]]:
@@ -87,4 +94,6 @@ def _wide() -> npt.NDArray[np.bool_]:
 
 
 _PORTION = 131_072
+#: First bytes in UTF-8 of the letters of unspaced scripts, and of some others.
+_UNSPACED_LEAD = np.isin(np.arange(256), [0xE0, 0xE1, *range(0xE3, 0xEA), 0xEF, *range(0xF0, 0xF5)])
 _WIDE = _wide()

@@ -29,7 +29,7 @@ from cleancopy.stages.captions.credits import (
     may_be_signed,
     names_medium,
 )
-from cleancopy.stages.captions.wording import WORD
+from cleancopy.words import SEGMENT, count_words
 
 STAGE = "captions"
 # How many blocks apart a caption and its repetition may stand when only one of them shows by itself that it
@@ -153,7 +153,7 @@ def _sign(document: Document, block: Block) -> _Caption | Literal["credit"] | No
     if credit is None:
         return _Caption(block.end, certain=True) if caption else None
     start, apart = credit
-    if not WORD.search(text[:start]):
+    if not SEGMENT.search(text[:start]):
         return "credit" if caption or names_medium(text) else None
     body = text[:start].rstrip(" \t\n-–—|,;:/")
     if caption or (apart and 2 < len(body.split()) <= MOST_WORDS):
@@ -226,7 +226,7 @@ def _repeats(page: _Page, pack: list[int]) -> bool:
     lines = [page.line(index) for index in pack]
     if any(page.document.blocks[i].kind != "paragraph" or i in page.gone for i in pack):
         return False
-    if any(len(line) > LONGEST or len(line.split()) < page.policy.min_words for line in lines):
+    if any(len(line) > LONGEST or count_words(line) < page.policy.min_words for line in lines):
         return False
     if min(map(len, lines)) < 0.6 * max(map(len, lines)) or not all(map(_ends, lines)):
         return False
@@ -236,7 +236,7 @@ def _repeats(page: _Page, pack: list[int]) -> bool:
 def _prose(page: _Page, apart_from: frozenset[int]) -> bool:
     """Whether most other lines of a page with at least min_words words end like sentences."""
     lines = [page.line(i) for i in range(len(page.document.blocks)) if i not in apart_from]
-    lines = [line for line in lines if len(line.split()) >= page.policy.min_words]
+    lines = [line for line in lines if count_words(line) >= page.policy.min_words]
     return len(lines) > 0 and 2 * sum(map(_ends, lines)) > len(lines)
 
 
@@ -356,7 +356,7 @@ def _title_like(page: _Page, at: int) -> bool:
     line = page.line(at).rstrip()
     if not any(c.isalpha() for c in line):
         return False
-    return len(line.split()) < page.policy.min_words and not line.endswith((":", ".", "?", "!"))
+    return count_words(line) < page.policy.min_words and not line.endswith((":", ".", "?", "!"))
 
 
 def _fullest_first(page: _Page, members: list[int]) -> list[list[int]]:

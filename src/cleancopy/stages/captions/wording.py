@@ -7,6 +7,8 @@ import unicodedata
 from types import MappingProxyType
 from typing import NamedTuple
 
+from cleancopy.words import SEGMENT, is_unspaced
+
 
 class Word(NamedTuple):
     """One word: how it compares; whether it says something; if so, whether it could name a person, place, day
@@ -22,7 +24,7 @@ class Word(NamedTuple):
 def split_words(text: str) -> tuple[Word, ...]:
     """The words of a text as they compare: folded, numbers and months in one spelling."""
     text = _CAMEL.sub(" ", _THOUSANDS.sub("", text))
-    raw = WORD.findall(text)
+    raw = SEGMENT.findall(text)
     one_case = not any(c.islower() for c in text) or not any(c.isupper() for c in text)
     numeric = [word[0].isdigit() for word in raw]
     words = []
@@ -47,9 +49,12 @@ def has_digit(word: str) -> bool:
 
 
 def fold(word: str) -> str:
-    """A word without case and accents; umlauts become ae, oe, ue."""
+    """A word without case and accents; umlauts become ae, oe, ue.
+
+    Marks stay in scripts without spaces: a voiced kana, a Thai tone are letters, not accents.
+    """
     word = word.casefold()
-    if word.isascii():
+    if word.isascii() or is_unspaced(word[0]):
         return word
     word = unicodedata.normalize("NFD", word.translate(_UMLAUTS))
     return "".join(c for c in word if not unicodedata.combining(c))
@@ -57,10 +62,6 @@ def fold(word: str) -> str:
 
 # The mark between thousands, as "1,200", "1.200", "1 200" (narrow or no-break space) and "1'200" write it.
 _THOUSANDS = re.compile(r"(?<=\d)[,.\u202f\u00a0'](?=\d{3}(?!\d))")
-# Scripts written without spaces, of which every character counts as a word: hiragana and katakana; Han with
-# extension A and the compatibility forms; Thai, Lao and Tibetan; Burmese; Khmer.
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"
-WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 # Where a template set two words together: "GardenTools" (in Latin-1 capitals and small letters).
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ][a-zß-ÿ])")
 # German spells umlauts so where a keyboard has none; other accents are only dropped.

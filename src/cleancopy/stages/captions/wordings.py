@@ -25,7 +25,8 @@ from cleancopy.stages.captions.compare import (
     judge_readings,
     read_body,
 )
-from cleancopy.stages.captions.wording import FUNCTION_WORDS, WORD
+from cleancopy.stages.captions.wording import FUNCTION_WORDS
+from cleancopy.words import SEGMENT
 
 #: What two wordings are: two captions, one, or one with the same words.
 APART, SAME, EQUAL = 0, 1, 2
@@ -61,7 +62,7 @@ def read_wording(text: str) -> Wording:
     """The wording of a caption; of a text longer than any caption only the beginning counts."""
     core = _core(text)
     normal = normalise(core.text) or " ".join(text[:LONGEST].split())
-    small = {word for word in WORD.findall(core.text) if word[0].isalpha() and not word[0].isupper()}
+    small = {word for word in SEGMENT.findall(core.text) if word[0].isalpha() and not word[0].isupper()}
     digest = hashlib.sha256(f"{core.place}\n{normal}".encode("utf-8", "surrogatepass")).digest()
     return Wording(
         normal=normal,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 
 from cleancopy.document import Block
 from cleancopy.stages.chrome.profile import exact_form
+from cleancopy.words import UNSPACED
 
 #: Between a page's title and the name of its site in ``<title>``.
 _TITLE_PARTS = re.compile(r"\s+[|–—·•»«›:/-]+\s+|:\s+|\s*[|｜]\s*|_")
@@ -24,8 +25,7 @@ _MOST_LINES = 4  # lines of the page's own (date, author) that may stand between
 _SOLID_CHROME = 3  # repeated lines in a row, above which no headline of the text below stands
 TRAIL = 4  # lines from the end of a breadcrumb trail to the headline, at most
 _ROUNDS = 3  # times that lines are ruled out which several pages would have as their headline
-#: Scripts that are written without spaces: Thai, Lao, Burmese, Khmer, kana, Han.
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 def count_words(exact: str) -> int:

@@ -10,16 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cleancopy.extract.html import Page
+from cleancopy.words import UNSPACED
 
-#: Letters of scripts that are written without spaces between words: Thai, Lao, Burmese, Khmer, Kana, Han.
-UNSPACED = (
-    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF),
-)  # fmt: skip
-#: So many words is such a letter worth: a Chinese word has 1.6 letters in running text.
+#: So many words is a letter of a script without spaces worth: a Chinese word has 1.6 letters in running text.
 LETTER_WORDS = 0.6
 # A word as tokens are looked up: letters first, no figure.
 _WORD = re.compile(r"[^\W\d]\w*")
-_UNSPACED_RUN = re.compile("([" + "".join(f"{chr(low)}-{chr(high)}" for low, high in UNSPACED) + "]+)")
+_UNSPACED_RUN = re.compile(f"([{UNSPACED}]+)")
 
 
 def word_tokens(text: str) -> list[str]:
@@ -49,8 +46,8 @@ def _classes() -> npt.NDArray[np.uint8]:
         sign = chr(code)
         if sign.isalnum():
             table[code] = 1 + 2 * sign.isupper() + 4 * sign.isdigit()
-    for low, high in UNSPACED:
-        table[low : high + 1] |= 32 * (table[low : high + 1] & 1)
+    for run in _UNSPACED_RUN.findall("".join(map(chr, range(0x10000)))):
+        table[ord(run[0]) : ord(run[-1]) + 1] |= 32 * (table[ord(run[0]) : ord(run[-1]) + 1] & 1)
     for sign in ".,;:!?、。，；：！？؟،۔।":
         table[ord(sign)] |= 8
     for sign in ".!?。！？؟۔।":
