@@ -112,10 +112,9 @@ def check(root: StorePath, signing: Signing) -> Index:
         files, settings = _parsed(text)
     except (ValueError, KeyError, TypeError):
         return empty
-    wanted = _settings(signing)
-    if any(settings.get(name) != wanted[name] for name in _BY_VERSION):
+    if _of_another_version(settings):
         return empty
-    _check_settings(path, settings, wanted)
+    _check_settings(path, settings, _settings(signing))
     return replace(empty, **files)
 
 
@@ -193,8 +192,8 @@ def rebuild(root: StorePath, signing: Signing) -> Index:
 def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
     """Each file of a store's index that is not as it was written, and why; none of an index that is whole.
 
-    It must have the latest text of every document but for those that were restored, which the next ingest
-    adds. It may have more: what is known of a text stays true.
+    An index of another version has none. It must have the latest text of every document but for those that were
+    restored, which the next ingest adds. It may have more: what is known of a text stays true.
     """
     path = root / "index" / "manifest.json"
     text, _ = _state(path)
@@ -208,10 +207,7 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
     except (ValueError, KeyError, TypeError) as error:
         yield path, f"is not a manifest ({error})"
         return
-    today = _settings(Signing())
-    if differing := [name for name in _BY_VERSION if settings.get(name) != today[name]]:
-        was = ", ".join(f"{name} {settings.get(name)!r}, now {today[name]!r}" for name in differing)
-        yield path, f"was made by another version ({was}), so all texts must be signed again"
+    if _of_another_version(settings):
         return
     listed = [(path.parent / file.name, file) for kind in KINDS for file in files[kind]]
     wrong = [(place, why) for place, file in listed if (why := file_fault(place, file, content=True))]
@@ -224,10 +220,15 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
 def mend(root: StorePath) -> int:
     """Make the index again from the corpus where it is not as it was written; how many faults it had.
 
+    One that another version made counts as one: its texts are signed as this version does it.
     For a run that holds the writing lock. Where the manifest is lost, nobody knows here how texts are signed:
     then what is left of it is removed, and the next ingest makes it.
     """
     faulty = list(faults(root))
+    manifest, _ = _state(root / "index" / "manifest.json")
+    with suppress(ValueError, KeyError, TypeError):
+        if _of_another_version(_parsed(manifest)[1]):
+            faulty = [(root / "index", "was made by another version")]
     if not faulty:
         return 0
     signing = _signing(root)
@@ -375,8 +376,9 @@ def _named(path: Path) -> set[str]:
     return {file.name for kind in KINDS for file in files[kind]}
 
 
-#: Settings that no policy sets.
-_BY_VERSION = ("format", "normalisation")
+def _of_another_version(settings: Mapping[str, Any]) -> bool:
+    """Whether an index is of another format or normal form, which no policy sets: no damage, but no use."""
+    return settings.get("format") != FORMAT or settings.get("normalisation") != NORMALISATION
 
 
 def _settings(signing: Signing) -> dict[str, Any]:
