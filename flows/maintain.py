@@ -10,6 +10,7 @@ import sys
 from typing import Annotated, Any
 
 import cleancopy_flows  # noqa: F401 - first: it sets what Prefect reads when imported
+from cleancopy_flows import forget
 from cleancopy_flows.launch import LONGEST, guarded, launch, naming
 from cleancopy_flows.parameters import checked, labels
 from prefect import flow, get_run_logger, task
@@ -39,7 +40,9 @@ class MaintainParameters(BaseModel):
 @task(name="maintain", task_run_name="maintain", cache_policy=NO_CACHE, persist_result=False)
 def keep_up(given: MaintainParameters) -> dict[str, Any]:
     """Compact, checkpoint, sweep and renew; what was done."""
-    return upkeep(store_path(given.clean), keep_days=given.keep_days, dry_run=given.dry_run)
+    return upkeep(
+        store_path(given.clean), keep_days=given.keep_days, dry_run=given.dry_run, elsewhere=forget.erase
+    )
 
 
 @task(name="verify", task_run_name="verify", cache_policy=NO_CACHE, persist_result=False)

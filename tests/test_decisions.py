@@ -400,7 +400,8 @@ def readable(clean: Path) -> set[str]:
     return {payload for payload, ref in tables.archived(clean).items() if not archive.is_purged(clean, ref)}
 
 
-def test_a_takedown_says_what_stays(tmp_path: Path) -> None:
+def test_a_takedown_says_what_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     raw, clean = tmp_path / "raw", tmp_path / "clean"
     raw.mkdir()
     for name in ("one.txt", "two.txt"):
@@ -410,12 +411,15 @@ def test_a_takedown_says_what_stays(tmp_path: Path) -> None:
     assert copy.duplicate_of == keeper.doc_id
     (clean / "exports").mkdir()
     export(plan(clean), clean / "exports" / "all.jsonl", "jsonl")
-    result = CliRunner().invoke(app, ["takedown", keeper.doc_id, "--purge", "--clean", str(clean)])
+    result = CliRunner().invoke(app, ["takedown", keeper.doc_id, "--purge", "--yes", "--clean", str(clean)])
     said = " ".join(result.output.split())
     assert result.exit_code == 0
     assert f"take them down, too: {copy.doc_id}" in said
     assert "not purged, as a copy that stays was read from the same bytes: <urn:uuid:" in said
-    assert "run cleancopy maintain" in said
+    assert "1 export renewed" in said
+    assert "of it stay, as documents that stay have them, too" in said
+    assert "nothing left" in said
+    assert "not touched: raw/" in said
 
 
 def test_a_whole_site_is_taken_down(place: tuple[Path, Path]) -> None:

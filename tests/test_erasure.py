@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -254,3 +255,48 @@ def test_lines_are_found_in_whatever_form_they_are_written() -> None:
             assert needles.find(b"x" * shift + form + b"tail") == {0}
     assert needles.find(line[:-1].encode()) == set()
     assert needles.find(b"") == set()
+
+
+def test_the_orchestrators_database_and_notes_lose_what_was_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cleancopy_flows import forget, noted
+
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.delenv("PREFECT_API_DATABASE_CONNECTION_URL", raising=False)
+    line = f"On moles as the {SECRET} said"
+    server_side = sqlite3.connect(tmp_path / "prefect.db")
+    server_side.executescript(
+        """pragma journal_mode = wal;
+        create table flow_run (id text primary key, name text, parameters text);
+        create table artifact (id text primary key, flow_run_id text, data text);
+        create table artifact_collection (key text primary key, latest_id text, data text);
+        create table events (id text primary key, payload text);
+        create table log (id text primary key, flow_run_id text, message text);
+        create table deployment (id text primary key, parameters text);"""
+    )
+    with server_side:
+        runs = [("1", "raw", "{}"), ("2", "raw", json.dumps({"paths": [line]})), ("3", "raw", "{}")]
+        server_side.executemany("insert into flow_run values (?, ?, ?)", runs)
+        artifacts = [("a", "1", json.dumps([{"text": line}])), ("b", "2", "of run 2"), ("c", "3", "other")]
+        server_side.executemany("insert into artifact values (?, ?, ?)", artifacts)
+        server_side.execute("insert into artifact_collection values ('k', 'a', 'short')")
+        server_side.execute("insert into events values ('e', ?)", (json.dumps({"message": line * 400}),))
+        server_side.execute("insert into log values ('l', '3', 'read 7 pages')")
+        server_side.execute("insert into deployment values ('d', '{}')")
+    noted.folder().mkdir()
+    (noted.folder() / "1.json").write_text(json.dumps({"logs": [line]}))
+    (noted.folder() / "2.json").write_text(json.dumps({"logs": ["read 7 pages"]}))
+    assert places(tmp_path) != set()
+    assert forget.erase(Needles([line])) == []
+    assert places(tmp_path) == set()
+    kept = [
+        server_side.execute(f"select id from {name}").fetchall() for name in ("flow_run", "artifact", "log")
+    ]
+    assert kept == [[("1",), ("3",)], [("c",)], [("l",)]]
+    assert server_side.execute("select * from artifact_collection").fetchall() == []
+    assert [path.name for path in noted.notes()] == ["2.json"]
+    with server_side:
+        server_side.execute("update deployment set parameters = ?", (line,))
+    assert [Path(name).name.partition("-")[0] for name in forget.erase(Needles([line]))] != []
+    server_side.close()

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import tomllib
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from cleancopy.cli import app
 from cleancopy.curation import decisions
 from cleancopy.sources.settings import Source
+from cleancopy.store import decisions as record
+from cleancopy.store import tables
 from cleancopy.store.decision_log import Decision
 from cleancopy.store.decisions import Decisions
 from cleancopy.warc.address import match_form
@@ -93,3 +99,58 @@ def test_a_page_that_names_a_site_which_is_down_is_not_archived(tmp_path: Path) 
     assert b"tides" not in archived(clean)
     assert b"buoys" not in archived(clean)
     assert b"charts" in archived(clean)
+
+
+@pytest.fixture
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two pages with addresses, ingested."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for topic in ("tides", "buoys"):
+        (raw / f"{topic}.html").write_bytes(article(topic))
+        address = f'url = "https://port.example/{topic}?id=1"\n'
+        (raw / f"{topic}.html.capture.toml").write_text(address)
+    read_files(raw, tmp_path / "clean")
+    return tmp_path / "clean"
+
+
+def command(clean: Path, *arguments: str, answer: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["takedown", *arguments, "--clean", str(clean)], input=answer)
+
+
+def live(clean: Path) -> int:
+    return tables.latest(clean, ["key"], status="live").num_rows
+
+
+def test_where_nothing_is_meant_nothing_is_done(clean: Path) -> None:
+    for target, near in (
+        ("url:https://port.example/tide?id=1", "url:https://port.example/tides?id=1"),
+        ("site:port.exmple", "site:port.example"),
+        ("capture:" + "0" * 64, ""),
+    ):
+        done = command(clean, target, "--yes")
+        assert done.exit_code == 2
+        assert "nothing that is stored is meant" in done.output
+        assert near in done.output
+    assert record.read_all(clean) == []
+
+
+def test_what_would_go_is_shown_and_asked_for(clean: Path) -> None:
+    target = "url:http://PORT.example/tides?utm_medium=mail&id=1#top"
+    shown = command(clean, target, "--dry-run")
+    assert (shown.exit_code, "https://port.example/tides?id=1" in shown.output) == (0, True)
+    preview = json.loads(command(clean, target, "--purge", "--dry-run", "--json").stdout)
+    assert preview == {"documents": ["https://port.example/tides?id=1"], "captures": 1, "records": 1}
+    unasked = command(clean, target)
+    assert (unasked.exit_code, "give --yes" in unasked.output) == (2, True)
+    assert (record.read_all(clean), live(clean)) == ([], 2)
+    assert command(clean, target, "--yes").exit_code == 0
+    assert live(clean) == 1
+
+
+def test_a_purge_says_what_it_erased(clean: Path) -> None:
+    done = command(clean, "site:https://PORT.example/", "--purge", "--yes", "--json")
+    assert done.exit_code == 0, done.output
+    erased = json.loads(done.stdout)["erased"]
+    assert (erased["left"], erased["records"], erased["rows"]) == ([], 2, 6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,17 +18,23 @@ from cleancopy.cli.terminal import (
     as_json_text,
     clear_errors,
     counted,
+    fail,
     find,
+    flows,
     out,
     printable,
     published,
 )
 
 if TYPE_CHECKING:
-    from cleancopy.curation.decisions import Applied
+    from cleancopy.curation.decisions import Applied, Preview
+    from cleancopy.curation.erase import Erased
+    from cleancopy.store.needles import Needles
     from cleancopy.store.paths import StorePath
 
 decisions_app = typer.Typer(help="Look at what people decided, or undo it.", no_args_is_help=True)
+#: So many documents are named before a takedown.
+_SHOWN = 20
 Note = Annotated[str, typer.Option(help="Why, in your words; kept with the decision.")]
 By = Annotated[str, typer.Option(help="Who decides; the system's user by default.", show_default=False)]
 
@@ -72,8 +79,10 @@ def takedown(
         typer.Argument(metavar="DOC|url:URL|site:SITE|capture:SHA256", help="What is to go, now and later."),
     ],
     purge: Annotated[
-        bool, typer.Option("--purge", help="Overwrite what the archive has of it; that cannot be undone.")
+        bool, typer.Option("--purge", help="Erase all that is stored of it; that cannot be undone.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for scripts.")] = False,
     note: Note = "",
     by: By = "",
     clean: Clean = CLEAN,
@@ -81,27 +90,94 @@ def takedown(
 ) -> None:
     """Take a document, an address or a site out of every export and later release, and read it no more.
 
-    Example: cleancopy takedown url:https://example.org/page
+    What would go is shown first, and asked for. An address is known whatever its scheme, the case of its host,
+    its fragment and its tracking parameters; where nothing is meant, the command ends with code 2.
 
-    Example: cleancopy takedown site:example.org --purge --note "asked to by its owner"
+    Example: cleancopy takedown url:https://example.org/page --dry-run
+
+    Example: cleancopy takedown site:example.org --purge --yes --note "asked to by its owner"
     """
     from cleancopy.curation import decisions
 
     published(clean)
     named = target.partition(":")[0] in ("url", "site", "capture")
     meant = target if named else find(clean, target).doc_id
-    done = decisions.takedown(clean, meant, note, purge=purge, by=by)
+    wanted = decisions.preview(clean, meant, purge=purge)
+    if not wanted.found:
+        near = "".join(f"\n  {name}" for name in decisions.near(clean, meant))
+        fail(f"{target}: nothing that is stored is meant" + (f"; near are:{near}" if near else ""), 2)
+    if dry_run and as_json:
+        print(as_json_text(asdict(wanted)))
+    if not as_json:
+        _print_wanted(wanted, purge)
+    if dry_run:
+        return
+    if not yes:
+        _ask(purge)
+    done = decisions.takedown(clean, meant, note, purge=purge, by=by, elsewhere=erase_elsewhere)
     print_applied(done, as_json)
-    if not as_json and not done.documents:
-        out.print(Text("no stored document is meant; what comes later will be refused"))
-    if not as_json and done.held:
+    if as_json:
+        return
+    if done.held:
         held = ", ".join(map(str, done.held))
         out.print(Text(f"older releases still hold the text: {held} (as-of readers see it, exports do not)"))
-    if not as_json:
-        _say_what_stays(clean, done)
+    _print_what_stays(clean, done)
 
 
-def _say_what_stays(clean: StorePath, done: Applied) -> None:
+def _print_wanted(wanted: Preview, purge: bool) -> None:
+    """What a takedown would take, before it does."""
+    out.print(Text(f"{counted(len(wanted.documents), 'document')}, {counted(wanted.captures, 'capture')}:"))
+    for key in wanted.documents[:_SHOWN]:
+        out.print(Text(printable(f"  {key}")))
+    if len(wanted.documents) > _SHOWN:
+        out.print(Text(f"  and {len(wanted.documents) - _SHOWN:,} more"))
+    if purge:
+        out.print(
+            Text(f"with --purge all of it is erased, {counted(wanted.records, 'record')} of the archive, too")
+        )
+
+
+def _ask(purge: bool) -> None:
+    """Ask whether that is meant; where nobody can answer, say how to go on."""
+    if not sys.stdin.isatty():
+        fail("nothing was changed: give --yes where nobody can be asked", 2)
+    if not typer.confirm("Erase it for good?" if purge else "Take it down?"):
+        fail("nothing was changed", 1)
+
+
+def erase_elsewhere(needles: Needles) -> list[str]:
+    """Erase from what the orchestrator keeps, too."""
+    lines: list[str] = flows("forget").erase(needles)
+    return lines
+
+
+def print_erased(erased: Erased) -> None:
+    """What an erasure did, and what it cannot reach."""
+    out.print(
+        Text(
+            f"erased: {counted(erased.rows, 'row')}, {counted(erased.records, 'record')} of the archive, "
+            f"{counted(erased.chrome, 'entry')} of chrome, {counted(erased.decisions, 'field')} of decisions; "
+            f"{counted(len(erased.exports), 'export')} renewed"
+        )
+    )
+    if erased.shared:
+        out.print(Text(f"{counted(erased.shared, 'line')} of it stay, as documents that stay have them, too"))
+    if erased.held:
+        held = ", ".join(erased.held)
+        out.print(
+            Text(f"a run is under way ({held}): run cleancopy maintain when it has ended, to erase its work")
+        )
+    searched = f"everything was searched for {counted(erased.lines, 'line')}"
+    if erased.left:
+        out.print(Text(f"{searched}; some are left in:"))
+        for name in erased.left:
+            out.print(Text(printable(f"  {name}")))
+    else:
+        out.print(Text(f"{searched}: nothing left"))
+    out.print(Text("not touched: raw/, backups, copies that others made, older versions of an object store"))
+
+
+def _print_what_stays(clean: StorePath, done: Applied) -> None:
     """What a takedown leaves: copies, records that they were read from, and exports until they are renewed."""
     from cleancopy.export import kept
 
@@ -111,7 +187,9 @@ def _say_what_stays(clean: StorePath, done: Applied) -> None:
     if done.copies:
         copies = ", ".join(done.copies)
         out.print(Text(f"copies stay, and the next ingest makes one live; take them down, too: {copies}"))
-    if next(kept.found(clean), None):
+    if done.erased:
+        print_erased(done.erased)
+    elif next(kept.found(clean), None):
         out.print(Text("the exports in clean/exports may hold the text still: run cleancopy maintain"))
 
 

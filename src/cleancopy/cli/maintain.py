@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from cleancopy.cli.decisions import erase_elsewhere, print_erased
 from cleancopy.cli.terminal import (
     CLEAN,
     AsJson,
@@ -35,9 +36,10 @@ def maintain(
     Example: cleancopy maintain --dry-run
     """
     from cleancopy.curation import maintain
+    from cleancopy.curation.erase import Erased
 
     published(clean)
-    report = maintain.maintain(clean, keep_days=keep_days, dry_run=dry_run)
+    report = maintain.maintain(clean, keep_days=keep_days, dry_run=dry_run, elsewhere=erase_elsewhere)
     if as_json:
         print(as_json_text(report))
         return
@@ -53,6 +55,8 @@ def maintain(
             out.print(f"{label} {would}made again")
     if report.get("purged"):
         out.print(f"{counted(report['purged'], 'record')} {would}purged that a takedown had left")
+    if report["erased"]["lines"]:
+        print_erased(Erased(**report["erased"]))
     for name in report["exports"]:
         out.print(Text(printable(f"clean/exports/{name} {would}brought to the last release")))
 

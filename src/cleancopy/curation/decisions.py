@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from cleancopy.corpus import views
 from cleancopy.curation import erase as erasing
-from cleancopy.document import Document
+from cleancopy.document import Document, is_erased
 from cleancopy.errors import PolicyError
 from cleancopy.stages.chrome.cut import SiteChrome
 from cleancopy.stages.chrome.profile import ChromeDecision
@@ -37,6 +38,7 @@ from cleancopy.store.erasure import scope_of
 from cleancopy.store.paths import StorePath, locked
 from cleancopy.store.rows import Version
 from cleancopy.version import fingerprint
+from cleancopy.warc.address import match_form, match_site
 
 
 def annotated(document: Document) -> Iterator[tuple[str, str]]:
@@ -69,6 +71,8 @@ def as_case(document: Document, name: str | None = None, width: int = 60) -> str
 # ---- deciding
 
 
+#: So many addresses are compared with one that is not found.
+_COMPARED = 5_000
 #: Seconds that a decision on chrome waits for a run that is publishing.
 _CHROME_TIMEOUT = 10.0
 
@@ -230,6 +234,50 @@ def _erasing(
     every = erasing.own_lines(root, scope_of(Decisions((decision,))))
     blanked = erasing.fields_to_blank(root, decision.documents, every)
     return erasing.without_address(replace(decision, blanked=blanked))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a takedown would take: the keys of documents, how many captures, and records of the archive."""
+
+    documents: tuple[str, ...]
+    captures: int
+    records: int
+
+    @property
+    def found(self) -> bool:
+        """Whether anything that is stored is meant."""
+        return bool(self.documents or self.captures)
+
+
+def preview(root: StorePath, target: str, *, purge: bool = False) -> Preview:
+    """What a takedown would take; nothing is written. Raises PolicyError as it does."""
+    _check(root, target)
+    plan = planned(root, Decision(0, "takedown", target, ""), purge=purge)
+    rows_there = [row for row in captures(root) if _is_down(plan.meant, row) and not row["made"]]
+    keys = {row["doc_id"]: row["key"] for row in captures(root)}
+    return Preview(
+        tuple(sorted(keys[document] for document in {*plan.documents, *plan.down})),
+        len(rows_there),
+        len(plan.decision.purged),
+    )
+
+
+def near(root: StorePath, target: str, most: int = 5) -> list[str]:
+    """The stored addresses or sites that are most like a target which names none."""
+    kind, _, name = target.partition(":")
+    if kind not in ("url", "site"):
+        return []
+    forms: dict[str, str] = {}
+    for row in captures(root):
+        if kind == "site" and row["site"]:
+            forms[match_site(row["site"])] = f"site:{row['site']}"
+        elif kind == "url" and row["key"] and not is_erased(row["key"]):
+            forms[match_form(row["key"])] = f"url:{row['key']}"
+    wanted = match_site(name) if kind == "site" else match_form(name)
+    parts = set(re.split(r"[/?&=]", wanted)) - {""}
+    likely = [form for form in forms if kind == "site" or parts & set(re.split(r"[/?&=]", form))]
+    return [forms[form] for form in get_close_matches(wanted, likely[:_COMPARED], most)]
 
 
 def _payloads(root: StorePath, down: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
