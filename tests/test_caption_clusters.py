@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -255,6 +256,37 @@ def test_increments_come_to_what_one_batch_does(store: Path, tmp_path: Path) -> 
     assert shape(incremental) == shape(cleancopy.open(store).captions())
 
 
+def test_a_few_new_captions_are_compared_with_those_like_them_only(tmp_path: Path, store: Path) -> None:
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    site(raw)
+    pages = sorted(raw.iterdir())
+    run(raw, clean, paths=[*pages[:11], *pages[12:15], *pages[18:]])
+    before = caption_table.load(clean, POLICY)
+    for page in (pages[11], *pages[15:18]):
+        run(raw, clean, paths=[page])
+    after = caption_table.load(clean, POLICY)
+    assert before.manifest
+    assert after.manifest
+    assert set(before.manifest.rows) < set(after.manifest.rows)
+    assert len(after.manifest.rows) > 3
+    assert shape(cleancopy.open(clean).captions()) == shape(cleancopy.open(store).captions())
+
+
+def test_files_of_few_rows_are_made_one(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caption_table, "MOST_FILES", 2)
+    raw, clean = tmp_path / "raw", tmp_path / "clean"
+    site(raw)
+    pages = sorted(raw.iterdir())
+    run(raw, clean, paths=[*pages[:11], *pages[12:15], *pages[18:]])
+    for page in (pages[11], *pages[15:18]):
+        run(raw, clean, paths=[page])
+    table = caption_table.load(clean, POLICY)
+    assert table.manifest
+    assert len(table.manifest.rows) <= 3
+    assert shape(cleancopy.open(clean).captions()) == shape(cleancopy.open(store).captions())
+    assert not list(maintain.faults(clean))
+
+
 def test_a_document_that_goes_takes_its_captions_along(tmp_path: Path) -> None:
     site(tmp_path / "raw")
     clean = tmp_path / "clean"
@@ -294,7 +326,9 @@ def test_a_store_without_a_table_gets_one(tmp_path: Path) -> None:
     assert (clean / "captions" / "manifest.json").exists()
 
 
-@pytest.mark.parametrize("step", ["_commit", "_written", "refresh"])
+@pytest.mark.parametrize(
+    "step", ["caption_files.write_manifest", "caption_files.write", "caption_table.refresh"]
+)
 def test_a_run_that_is_cut_short_at_the_table_loses_nothing(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path
 ) -> None:
@@ -306,11 +340,11 @@ def test_a_run_that_is_cut_short_at_the_table_loses_nothing(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    whole = getattr(caption_table, step)
-    monkeypatch.setattr(caption_table, step, killed)
+    module = import_module(f"cleancopy.store.{step.partition('.')[0]}")
+    monkeypatch.setattr(module, step.partition(".")[2], killed)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "raw", clean, paths=pages[9:])
-    monkeypatch.setattr(caption_table, step, whole)
+    monkeypatch.undo()
     assert shape(cleancopy.open(clean).captions()) == shape(cleancopy.open(store).captions())
     run(tmp_path / "raw", clean)
     assert not list(maintain.faults(clean))
@@ -320,7 +354,7 @@ def test_a_run_that_is_cut_short_at_the_table_loses_nothing(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import cleancopy.store.caption_table as table
+import cleancopy.store.caption_files as table
 from test_caption_clusters import policy, run
 folder, step, which = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 whole, calls = getattr(table, step), []
@@ -338,7 +372,7 @@ run(folder / "raw", folder / "clean", policy("corpus"))
     ("step", "which"),
     [
         ("atomic_write", 1),
-        *(pytest.param(*moment, marks=pytest.mark.slow) for moment in [("atomic_write", 3), ("_sweep", 1)]),
+        *(pytest.param(*moment, marks=pytest.mark.slow) for moment in [("atomic_write", 3), ("sweep", 1)]),
     ],
 )
 def test_kill_9_while_the_table_is_written_loses_nothing(

@@ -25,6 +25,7 @@ from cleancopy.sources.web.http_cache import HttpCache
 from cleancopy.store import (
     archive,
     archive_search,
+    caption_files,
     caption_table,
     chrome_profiles,
     decision_log,
@@ -246,7 +247,7 @@ def _made_again(root: StorePath, scope: Scope, needles: Needles) -> tuple[str, .
         last = releases.current(root)
         if last is not None:
             views.mend_tree(root, last.release)
-        if any(_stands_in(path, needles) for path in glob_sorted(caption_table.folder(root), "*.parquet")):
+        if any(_stands_in(path, needles) for path in glob_sorted(caption_files.folder(root), "*.parquet")):
             caption_table.rebuild(root)
     return tuple(out.name for out in export.renew(root))
 

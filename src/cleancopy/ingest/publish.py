@@ -54,6 +54,8 @@ def _publish(run: Run, shards: int) -> Summary:
     views.refresh(run.root, run.release - 1, release, touched, plan.entries, statuses)
     if release is not None or caption_table.is_behind(run.root):
         caption_table.refresh(run.root, run.policy.captions)
+    else:
+        caption_table.tidy(run.root)
     recleaned = sum(version.cleaned.stored > 0 for version in plan.versions)
     return summarize(run, release, plan.entries, plan.cleaned, recleaned, plan.overflow)
 

@@ -140,12 +140,19 @@ class Clustering:
 
 def captions_of(document: Document, version_id: str, captured: str | None) -> list[Caption]:
     """The captions of a document as rows, in page order; cuts by captions of other documents do not count."""
-    base = without_elsewhere(document)
-    ids = caption_ids(base.doc_id, [media.caption for media in base.media])
-    rows = [
-        _caption(base, media, identifier, version_id, captured)
-        for media, identifier in zip(base.media, ids, strict=True)
-    ]
+    return captions_of_all([(document, version_id, captured)])
+
+
+def captions_of_all(versions: Iterable[tuple[Document, str, str | None]]) -> list[Caption]:
+    """The captions of many documents, each with its version's id and capture time; their keys at once."""
+    rows = []
+    for document, version_id, captured in versions:
+        base = without_elsewhere(document)
+        ids = caption_ids(base.doc_id, [media.caption for media in base.media])
+        rows += [
+            _caption(base, media, identifier, version_id, captured)
+            for media, identifier in zip(base.media, ids, strict=True)
+        ]
     keys = keys_of([row.normal for row in rows])
     return [row._replace(keys=keys[i].tobytes()) for i, row in enumerate(rows)]
 
