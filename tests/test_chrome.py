@@ -30,6 +30,7 @@ from cleancopy.stages.chrome.cut import (
     weigh_scores,
     with_decision,
 )
+from cleancopy.stages.chrome.phrases import phrase_groups, phrase_of
 from cleancopy.stages.chrome.profile import ChromeDecision
 from conftest import ROOT, corpus
 
@@ -560,6 +561,39 @@ def test_a_pattern_matches_its_examples(name: str, text: str) -> None:
 def test_a_counterexample_stays(name: str, text: str) -> None:
     document = plain("one", "Headline of the day", prose(1), text, prose(2))
     assert lines_cut(document, None, ChromePolicy()) == []
+
+
+def test_phrases_of_platforms_are_found_in_many_languages_and_leave_sentences_alone() -> None:
+    groups = phrase_groups()
+    assert len({name for group in groups for name in group.phrases}) >= 30
+    for group in groups:
+        lines = [phrase.replace("{}", "CC BY 4.0") for phrases in group.phrases.values() for phrase in phrases]
+        assert all(phrase_of(line) for line in lines), group.name
+        assert all(phrase_of(line) is None for line in group.counterexamples), group.name
+        assert group.counterexamples, "each group shows what it must leave alone"
+        assert group.source
+
+
+def test_a_phrase_goes_where_its_group_says() -> None:
+    story = ["Überschrift des Tages", prose(1), prose(2)]
+    form = [
+        "Hinterlasse eine Antwort",
+        "Deine E-Mail-Adresse wird nicht veröffentlicht.",
+        "Kommentar abschicken",
+    ]
+    assert lines_cut(plain("one", *story, *form), None, ChromePolicy()) == form
+    alone = plain(
+        "two",
+        "Überschrift des Tages",
+        prose(1),
+        "Anmelden",
+        prose(2),
+        "Nächste Seite",
+        *map(prose, range(3, 20)),
+    )
+    assert lines_cut(alone, None, ChromePolicy()) == [], "a word alone in the text"
+    last = plain("three", *story, "« Vorherige Seite", "Nächste Seite »")
+    assert lines_cut(last, None, ChromePolicy()) == ["« Vorherige Seite", "Nächste Seite »"]
 
 
 def test_patterns_are_bounded() -> None:

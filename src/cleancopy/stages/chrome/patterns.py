@@ -1,4 +1,4 @@
-"""The generic patterns: short lines that say the same on every site (``patterns.toml``)."""
+"""The generic patterns: short lines that say the same on every site (``patterns.toml``, ``phrases.toml``)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Literal
 
 from cleancopy.document import Document, Evidence
+from cleancopy.stages.chrome.phrases import PhraseGroup, Where, phrase_of
 from cleancopy.stages.chrome.placement import LINKS, SLOT
 
-Where = Literal["anywhere", "cluster", "edge", "last", "title"]
 #: Rule, reason and evidence of a cut.
 Why = tuple[str, str, Evidence]
 _ERROR_WORDS = 60  # an error page says no more than this
@@ -93,9 +92,9 @@ def blocks_cut(document: Document) -> set[int]:
 
 
 @lru_cache(maxsize=16_384)  # "Home" and "Contact us" stand on most pages, and a site's menu on all of its own
-def _pattern(line: str) -> Pattern | None:
+def _pattern(line: str) -> Pattern | PhraseGroup | None:
     if _any_pattern().fullmatch(line) is None:
-        return None
+        return phrase_of(line)
     patterns = (pattern for pattern in generic_patterns() if pattern.where != "title")
     return next((pattern for pattern in patterns if pattern.regex.fullmatch(line)), None)
 
@@ -104,7 +103,7 @@ def _pattern(line: str) -> Pattern | None:
 def opens_list(line: str) -> bool:
     """Whether a line says that other pages are named after it: a heading over links, a part of a pager."""
     pattern = _pattern(" ".join(line.split()).strip(" :：")) if len(line) <= _PATTERN_LENGTH else None
-    return pattern is not None and (pattern.where == "last" or pattern.name == "pager")
+    return pattern is not None and (pattern.where == "last" or pattern.name.startswith("pager"))
 
 
 @lru_cache(maxsize=1)
