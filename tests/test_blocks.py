@@ -207,3 +207,47 @@ def test_real_pages_keep_their_gold_words() -> None:
         if gold:
             shares.append(len(gold & words) / len(gold))
     assert sum(shares) / len(shares) > 0.96
+
+
+@pytest.mark.parametrize(
+    ("style", "markup", "shown"),
+    [
+        (".menu{display:none}", "<div class='a menu'>x</div>", False),
+        (
+            "#top > ul ul { color: red; visibility: hidden }",
+            "<div id=top><ul><li><ul><li>x</ul></ul></div>",
+            False,
+        ),
+        ("@media (min-width: 600px) {.a,.b{display:none}}", "<b class=b>x</b>", False),
+        ("@media print, (max-width:600px) {.a{display:none}}", "<b class=a>x</b>", True),
+        (".a{display:none} .b{display:block}", "<b class='a b'>x</b>", True),
+        ("p .a{display:none} .b{display:block}", "<b class='a b'>x</b>", False),
+        (".a{display:none!important} p .a{display:block}", "<b class=a>x</b>", False),
+        (".tab:not(.on){display:none}", "<div class='tab on'>x</div>", True),
+        (".tab:not(.on){display:none}", "<div class='tab'>x</div>", False),
+        (".a:hover{display:none} .b::before{display:none}", "<b class=a>x</b>", True),
+        (".a{display:none} p:hover .a{display:block}", "<b class=a>x</b>", False),
+        (".a{display:none} .c + .a, .a:first-child{display:inline}", "<b class=a>x</b>", True),
+        ("/* .a{display:none} */ .a{color:red", "<b class=a>x</b>", True),
+        ("}} .a{display:none", "<b class=a>x</b>", True),
+        (".a{display:none}", "<b class=a style='display:inline'>x</b>", True),
+        (".a{display:none}", "<div class=a><article>x</article></div>", True),
+        (".a{display:none}", "<div class=a role=tabpanel>x</div>", True),
+        (".a{display:none}", f"<div><button>q</button></div><div class=a>{'x ' * 50}</div>", True),
+        (".a{display:none}", f"<div><button>q</button></div><div class='a modal'>{'x ' * 50}</div>", False),
+        (".a{display:none}", f"<nav><button>q</button><div class=a>{'x ' * 50}</div></nav>", False),
+    ],
+)
+def test_what_a_page_hides_by_its_own_style_sheet_is_no_text(style: str, markup: str, shown: bool) -> None:
+    page = read_html(f"<html><head><style>{style}</style></head><body><p>{'a word ' * 20}</p><p>{markup}</p>")
+    assert ("x" in page.text) is shown
+    assert shown or page.notes == ("not page text: 1 hidden",)
+
+
+def test_a_page_that_hides_its_text_until_a_script_runs_shows_it() -> None:
+    style = "<style>.later{display:none}</style>"
+    page = read_html(f"<html><head>{style}</head><body><p>Loading</p><div class=later>{'the text ' * 20}</div>")
+    assert "the text" in page.text
+    forms = "<form hidden>" + "a field " * 2_000 + "</form>"
+    page = read_html(f"<html><body><p>{'the text ' * 500}</p>{forms}</body></html>")
+    assert "a field" not in page.text

@@ -5,9 +5,9 @@ spaces (kept in ``pre``), ``<br>`` is a line end, two of them a paragraph end, t
 joined by " | ". A formula is its TeX, a ``select`` what is chosen in it, the reading of a ruby stands in
 brackets behind the word. Alt text, scripts, what the page hides and the like are not page text; how much of it
 there was is noted. ``<noscript>`` is page text only where it holds more than the rest of the page shows (forums
-that render by script), and hidden elements only where they hold more than is shown. Where a page shows next to
-nothing, the bodies of articles and posts that its JSON-LD declares, or else descriptions, are page text: they
-are read from an element ``json-ld``, which the tree gets at its end.
+that render by script), and hidden elements only where they hold more than is shown, and that is little. Where a
+page shows next to nothing, bodies of articles and posts that its JSON-LD declares, or else descriptions, are
+page text: they are read from an element ``json-ld``, which the tree gets at its end.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cleancopy.extract.formulas import with_raw_formulas
 from cleancopy.extract.limits import check_tree
 from cleancopy.extract.page import Page
 from cleancopy.extract.plain import read_plain
+from cleancopy.extract.stylesheet import hidden_by_sheets
 from cleancopy.extract.walk import Walk
 from cleancopy.policy import Limits
 
@@ -42,6 +43,8 @@ _DOCUMENT = re.compile(r"<!doctype\s+html|<html[\s>]", re.IGNORECASE)
 _DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
 _SELF_CLOSED_HTML = re.compile(r"(<html[^>]{0,2000}?)/>", re.IGNORECASE)
 _NONCHARACTERS = ("\ufffe".encode(), "\uffff".encode())
+#: A page that shows so many characters shows its own text, however much it hides in forms and dialogs.
+_OWN_TEXT = 4_000
 #: Every element is an ``HtmlElement``: lxml's own lookup asks Python for each, which took a fifth of the parse.
 _CLASSES = etree.ElementDefaultClassLookup(element=html.HtmlElement, comment=html.HtmlComment)
 
@@ -123,11 +126,18 @@ def read_html(
     addresses = Addresses(tree, url)
     notes = find_footnotes(root, addresses.page)
 
+    sheeted = hidden_by_sheets(tree, root)
+
     def walk(*, with_hidden: bool = False, with_noscript: bool = False) -> Walk:
-        return Walk(root, repair, addresses, notes, with_hidden=with_hidden, with_noscript=with_noscript)
+        return Walk(
+            root, repair, addresses, notes, sheeted, with_hidden=with_hidden, with_noscript=with_noscript
+        )
 
     best = walk()
-    if best.concealed and _hidden_length(best.concealed) > best.shown:
+    if sheeted and _is_shown_later(best):
+        sheeted = frozenset()
+        best = walk()
+    if best.concealed and _is_shown_later(best):
         best = walk(with_hidden=True)
     if _noscript_length(root) > best.shown:
         best = walk(with_noscript=True)
@@ -135,6 +145,11 @@ def read_html(
         best = walk()
     removed = (f"{unreadable} control characters were removed before the parse",) if unreadable else ()
     return with_raw_formulas(replace(best.page(tree), notes=removed + best.notes), best.draws_formulas)
+
+
+def _is_shown_later(page: Walk) -> bool:
+    """Whether a page hides more than it shows, and shows little: then a script shows it."""
+    return page.shown < _OWN_TEXT and _hidden_length(page.concealed) > page.shown
 
 
 def _hidden_length(hidden: list[html.HtmlElement]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from lxml import etree, html
@@ -65,7 +65,10 @@ _Frame = tuple[html.HtmlElement, str, BlockKind, int, int, dict[str, int], tuple
 
 
 class Walk:
-    """One pass over a tree; ``with_hidden`` and ``with_noscript`` say what else counts as shown."""
+    """One pass over a tree; ``with_hidden`` and ``with_noscript`` say what else counts as shown.
+
+    ``unseen`` are the elements that the page's style sheets hide.
+    """
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class Walk:
         repair: bool,
         addresses: Addresses,
         footnotes: Mapping[html.HtmlElement, Note],
+        unseen: Collection[html.HtmlElement] = (),
         *,
         with_hidden: bool,
         with_noscript: bool,
@@ -81,6 +85,7 @@ class Walk:
         self.addresses = addresses
         self.footnotes = footnotes
         self.unseen = not with_hidden
+        self.sheeted = unseen
         #: The elements that the page hides.
         self.concealed: list[html.HtmlElement] = []
         #: Whether the page has a script that draws formulas.
@@ -123,14 +128,14 @@ class Walk:
     def _run(self, root: html.HtmlElement) -> None:
         """Walk the tree. What is asked of every element stands here, without a call: pages have thousands."""
         role_of, pieces, repair, links = self.roles.get, self.pieces, self.repair, 0
-        unseen, inline, skipping = self.unseen, self.inline, None
+        unseen, sheeted, inline, skipping = self.unseen, self.sheeted, self.inline, None
         push = pieces.append
         walker = etree.iterwalk(root, events=("start", "end"))
         for event, element in walker:
             tag = element.tag
             role = role_of(tag)
             if event == "start":
-                if role is None or role is SPAN or role is LINK or role is MATH:
+                if role is None or role is SPAN or role is LINK or role is MARKED or role is MATH:
                     classes = element.get("class")
                     marked = _marked(classes) if classes and len(classes) < _LONGEST_CLASS else None
                     if (role is MATH or marked == "formula") and self._formula(element, root):
@@ -145,8 +150,9 @@ class Walk:
                             or (style and _MAY_HIDE(style))
                             or element.get("hidden") is not None
                             or tag == "dialog"
+                            or (sheeted and element in sheeted)
                         )
-                        and (marked == "unseen" or is_hidden(element, style))
+                        and (marked == "unseen" or is_hidden(element, style, element in sheeted))
                     ):
                         self.concealed.append(element)
                         skipping = element
