@@ -174,6 +174,32 @@ def test_a_site_without_sitemaps_is_followed_by_its_links(server: Server, tmp_pa
         assert sorted(server.paths[1:]) == expected
 
 
+def test_a_page_that_moved_for_good_takes_its_history_along(server: Server, tmp_path: Path) -> None:
+    source = Source("web", "urls", urls=(server.url("/tides"), server.url("/buoys"), server.url("/charts")))
+    run(tmp_path, [source], quick(server.port))
+    server.pages["/now"] = made(article("tides and times"))
+    server.pages["/tides"] = made(b"", "301 Moved", Location="/now")
+    server.pages["/buoys"] = made(b"", "302 Found", Location="/elsewhere")
+    server.pages["/elsewhere"] = made(article("elsewhere"))
+    server.pages["/charts"] = made(b"", "301 Moved", Location="/")
+    old, new = server.url("/tides"), server.url("/now")
+    summary = run(tmp_path, [source], quick(server.port))
+    assert summary.moved == {old: new}
+    assert summary.counts == {"new": 3, "unchanged": 0, "duplicate": 0, "rejected": 0}
+    latest = tables.latest(tmp_path / "clean", columns=["key", "status"])
+    states = dict(zip(*(latest[name].to_pylist() for name in ("key", "status")), strict=True))
+    assert states[old] == "gone"
+    assert states[server.url("/buoys")] == "live", "302: it may come back"
+    assert states[server.url("/charts")] == "live", "the start of a site is no place that a page moves to"
+    cli = CliRunner()
+    lines = cli.invoke(app, ["history", new, "--clean", str(tmp_path / "clean"), "--json"]).stdout.splitlines()
+    assert [json.loads(line)["change"] for line in lines] == ["new", "source", "new"]
+    shown = cli.invoke(app, ["show", old, "--clean", str(tmp_path / "clean")])
+    assert f"moved to {new}" in shown.output
+    again = run(tmp_path, [source], quick(server.port))
+    assert (again.moved, again.release) == ({}, None)
+
+
 def test_an_endless_calendar_and_sessions_are_bounded_and_said(server: Server, tmp_path: Path) -> None:
     months = "".join(f'<a href="/events/{1900 + at // 12}/{at % 12 + 1}/">on</a>' for at in range(500))
     session = "PHPSESSID=" + "0123456789abcdef" * 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -53,7 +53,7 @@ def show(doc: Doc, as_of: AsOf = None, clean: Clean = CLEAN, as_json: AsJson = F
         print(as_json_text(facts))
         return
     _with_text(version, doc)
-    _print_standing(version)
+    _print_standing(clean, version)
     sys.stdout.write(printable(version.document.clean))
 
 
@@ -70,7 +70,7 @@ def explain(doc: Doc, as_of: AsOf = None, clean: Clean = CLEAN, as_json: AsJson 
         for cut in views.cuts(version):
             print(as_json_text(cut))
         return
-    _print_standing(version)
+    _print_standing(clean, version)
     for line in _explained(version.document):
         out.print(line)
 
@@ -98,10 +98,14 @@ def _with_text(version: Version, doc: str) -> Version:
     return version
 
 
-def _print_standing(version: Version) -> None:
+def _print_standing(clean: StorePath, version: Version) -> None:
     """Say, before its text, that a document is gone or a copy; beside the output, which is the text alone."""
+    from cleancopy.store import tables
+
     if version.status == "gone":
         why = {"source": "its server says so", "restored": "a rollback"}.get(version.change, version.change)
+        new = tables.moved(clean).get(version.document.key)
+        why = f"moved to {printable(new)}" if new and version.change == "source" else why
         err.print(Text(f"gone since release {version.release} ({why}); this is its last text", "bold"))
     if version.duplicate_of:
         reason = version.match.get("reason", "")
@@ -135,9 +139,13 @@ def history(doc: Doc, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
 
     Example: cleancopy history https://example.org/page
     """
+    from cleancopy.document import doc_id
     from cleancopy.store import tables
 
-    versions = tables.history(clean, find(clean, doc).doc_id)
+    latest = find(clean, doc)
+    versions = tables.history(clean, latest.doc_id)
+    for old in _moved_here(tables.moved(clean), latest.document.key):
+        versions = [*tables.history(clean, doc_id(old)), *versions]
     if as_json:
         for version in versions:
             print(as_json_text(_facts(version)))
@@ -152,6 +160,16 @@ def history(doc: Doc, clean: Clean = CLEAN, as_json: AsJson = False) -> None:
             f"{change:<24} {size:>20}  {when}"
         )
         out.print(Text(line))
+
+
+def _moved_here(moved: Mapping[str, str], key: str) -> list[str]:
+    """The keys that a page had before, the last one first; each once, as addresses may lead back."""
+    olds: list[str] = []
+    news = {key}
+    while news:
+        news = {old for old, new in moved.items() if new in news} - {key, *olds}
+        olds += sorted(news)
+    return olds
 
 
 def _facts(version: Version) -> dict[str, Any]:

@@ -255,6 +255,8 @@ def _print_summary(summary: dict[str, Any], clean: StorePath) -> None:
         out.print(f"characters kept {summary['kept']:,}; cut by {cut}")
     for site, entries in sorted(summary["chrome"].items()):
         out.print(Text(f"chrome of {site}: {counted(entries, 'entry')} (cleancopy chrome show {site})"))
+    for old, new in list(summary["moved"].items())[:20]:
+        out.print(Text(f"moved: {printable(old)} is now {printable(new)}"))
     for alarm in summary["alarms"]:
         out.print(Text(f"alarm: {printable(alarm['message'])}", "bold"))
     if summary["overflow"]:

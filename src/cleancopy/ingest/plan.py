@@ -100,7 +100,7 @@ class Plan:
     ``versions`` are new texts; ``moved`` stored documents whose status or keeper changes, of which ``gone`` are
     withdrawn or taken down, and ``taken_down`` the latter. ``entries`` is every input with its outcome,
     ``ledger`` those that the table of captures is to take. ``overflow`` counts pairs of documents that were not
-    compared.
+    compared. ``page_moves`` are the pages that the run saw to have moved, old key to new key.
     """
 
     cleaned: list[CleanedEntry]
@@ -115,6 +115,7 @@ class Plan:
     entries: list[LedgerEntry]
     ledger: list[LedgerEntry]
     overflow: int
+    page_moves: Mapping[str, str]
 
     @property
     def is_empty(self) -> bool:
@@ -133,7 +134,7 @@ def make_plan(run: Run, shards: int, people: Decisions) -> Plan:
     cleaned = [_with_restored(run, number, entry, people) for number, entry in enumerate(gathered.cleaned)]
     entries = gathered.entries
     versions, again = plan_versions(cleaned, heads, entries, people)
-    withdrawn = _withdraw(gathered.withdrawn, heads, entries, people)
+    withdrawn = _withdraw(gathered.withdrawn, heads, entries, people) + _move(heads, entries, people)
     taken_down = _take_down(run, heads, people)
     duplicate_set = _find_duplicates(run, heads)
     duplicates = {
@@ -167,6 +168,7 @@ def make_plan(run: Run, shards: int, people: Decisions) -> Plan:
         entries=entries,
         ledger=ledger,
         overflow=duplicate_set.overflow,
+        page_moves=_page_moves(run, entries),
     )
 
 
@@ -334,6 +336,26 @@ def _withdraw(
                 version = head.version_id
         entries.append(page.entry._replace(version_id=version))
     return gone
+
+
+def _move(heads: dict[str, Head], entries: Iterable[LedgerEntry], people: Decisions) -> list[str]:
+    """The documents whose addresses answer that their pages are elsewhere for good; they are gone from there.
+
+    The history of the new address begins with theirs. A pinned document stays.
+    """
+    gone = []
+    for entry in entries:
+        document = doc_id(entry.moved_from) if entry.moved_from and entry.outcome != "rejected" else ""
+        head = heads.get(document)
+        if head and head.planned is None and head.status != "gone" and not people.pinned(document):
+            heads[document] = replace(head, status="gone")
+            gone.append(document)
+    return gone
+
+
+def _page_moves(run: Run, entries: Iterable[LedgerEntry]) -> dict[str, str]:
+    moves = {entry.moved_from: entry.key for entry in entries if entry.moved_from}
+    return {old: new for old, new in moves.items() if run.snapshot.moved.get(old) != new}
 
 
 def _take_down(run: Run, heads: dict[str, Head], people: Decisions) -> list[str]:

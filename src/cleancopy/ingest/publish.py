@@ -57,7 +57,7 @@ def _publish(run: Run, shards: int) -> Summary:
     else:
         caption_table.tidy(run.root)
     recleaned = sum(version.cleaned.stored > 0 for version in plan.versions)
-    return summarize(run, release, plan.entries, plan.cleaned, recleaned, plan.overflow)
+    return summarize(run, release, plan.entries, plan.cleaned, recleaned, plan.overflow, plan.page_moves)
 
 
 def _commit(run: Run, plan: Plan, people: Decisions) -> None:

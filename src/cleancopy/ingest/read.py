@@ -232,6 +232,8 @@ def _of_page(run: Run, item: Page, finished: list[Finished]) -> Iterator[ToRead]
         fingerprint=run.fingerprint,
     )
     entry = _with_usage(entry, got.usage)
+    if got.moved_from and (old := canonical_url(got.moved_from)) != got.key:
+        entry = entry._replace(moved_from=old)
     before = payloads.get((got.key, got.payload_sha256))
     same = last.get((item.name, None, got.key)) == got.payload_sha256
     if refused := run.snapshot.decisions.refused(entry):
@@ -257,9 +259,13 @@ def _with_usage(entry: LedgerEntry, usage: Iterable[tuple[str, str]]) -> LedgerE
 
 
 def _with_news(run: Run, entry: LedgerEntry, ref: archive.ArchiveRef) -> LedgerEntry:
-    """The entry of a page that is as it was; where its owner says something else now, the ledger takes it."""
+    """The entry of a page that is as it was; the ledger takes it where something else about it is new.
+
+    That is what its owner says about its use, or that another address has moved here.
+    """
     before = run.snapshot.usage.get(doc_id(entry.key))
     same = before == (entry.reserved, entry.usage) or (before is None and not entry.usage)
+    same = same and (not entry.moved_from or run.snapshot.moved.get(entry.moved_from) == entry.key)
     return entry if same else entry._replace(archive=ref)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from cleancopy.ingest.alarms import find_alarms
@@ -20,10 +20,12 @@ def summarize(
     cleaned: Sequence[CleanedEntry],
     recleaned: int,
     overflow: int,
+    moved: Mapping[str, str],
 ) -> Summary:
     """What a run did, with its alarms; ``release`` is None where it published nothing. Reads the store.
 
-    ``recleaned`` counts the stored documents with a new text, ``overflow`` the pairs that were not compared.
+    ``recleaned`` counts the stored documents with a new text, ``overflow`` the pairs that were not compared,
+    ``moved`` the pages that moved, old key to new key.
     """
     manifest = releases.current(run.root)
     counts = Counter(entry.outcome for entry in entries)
@@ -51,6 +53,7 @@ def summarize(
         sites=_by_site(cleaned),
         overflow=overflow,
         chrome_stopped=_stopped_by_site(cleaned),
+        moved=moved,
     )
     return replace(summary, alarms=tuple(find_alarms(run, summary, cleaned)))
 

@@ -137,6 +137,7 @@ class Summary:
     sites: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     overflow: int = 0  # pairs of documents never compared, because too many shared a band of their signatures
     chrome_stopped: Mapping[str, int] = field(default_factory=dict)  # pages without learned chrome, by site
+    moved: Mapping[str, str] = field(default_factory=dict)  # keys of pages that moved, to where they are now
 
     def as_dict(self) -> dict[str, Any]:
         """The summary as plain values, for JSON."""

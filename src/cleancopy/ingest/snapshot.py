@@ -109,6 +109,11 @@ class Snapshot:
         return tables.usage(self.root)
 
     @cached_property
+    def moved(self) -> dict[str, str]:
+        """Where pages have moved for good: old key to new key."""
+        return tables.moved(self.root)
+
+    @cached_property
     def last_captured(self) -> dict[str, str]:
         """When each document was last captured, by id."""
         return tables.last_captured(self.root)

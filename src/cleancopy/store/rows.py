@@ -142,7 +142,8 @@ class LedgerEntry(NamedTuple):
     ``input`` is the path or URL that was read, ``member`` the record inside it (of a WARC). ``kind`` and
     ``message`` say why it was rejected. ``version_id`` is the version that the capture made or confirmed.
     ``usage`` is what the page's owner said about its use, as JSON, None where that is nothing; ``reserved``
-    whether that reserves it, None where nobody looked.
+    whether that reserves it, None where nobody looked. ``moved_from`` is the key of the address that answered
+    that its page is here for good.
     """
 
     input: str
@@ -163,6 +164,7 @@ class LedgerEntry(NamedTuple):
     fingerprint: str = ""
     reserved: bool | None = None
     usage: str | None = None
+    moved_from: str | None = None
 
 
 def sha256(text: str) -> str:

@@ -21,6 +21,7 @@ ADDED = {
     "language_confidence": 3,
     "reserved": 4,
     "usage": 4,
+    "moved_from": 4,
 }
 
 
@@ -193,6 +194,9 @@ CAPTURES = pa.schema(
             "usage",
             _text,
             "what its owner then said about its use, JSON pairs of place and statement, else null",
+        ),
+        _column(
+            "moved_from", _text, "key of the address that answers that its page is here for good (301, 308)"
         ),
     ]
 )

@@ -331,6 +331,17 @@ def usage(root: StorePath, as_of: int | None = None) -> dict[str, tuple[bool, st
     return {document: (reserved, text) for _, _, document, reserved, text in rows}
 
 
+def moved(root: StorePath) -> dict[str, str]:
+    """Where pages have moved for good, as their old addresses last answered: old key to new key."""
+    columns = ["moved_from", "key", "release"]
+    where = ds.field("moved_from").is_valid() & (ds.field("release") <= _limit(root, None))
+    rows: list[tuple[int, str, str]] = []
+    for batch in scan(root, "captures", columns, where):
+        olds, news, numbers = (batch.column(name).to_pylist() for name in columns)
+        rows += zip(numbers, olds, news, strict=True)
+    return {old: new for _, old, new in sorted(rows)}
+
+
 def archived(
     root: StorePath, without: Callable[[ArchiveRef], bool] = lambda ref: False
 ) -> dict[str, ArchiveRef]:

@@ -40,7 +40,16 @@ from cleancopy.extract.usage import (
     to_json,
 )
 from cleancopy.sources.settings import Fetching
-from cleancopy.sources.web.http import PASSING, REDIRECTS, Answer, exchange, large_rooms, origin, payload_of
+from cleancopy.sources.web.http import (
+    PASSING,
+    PERMANENT,
+    REDIRECTS,
+    Answer,
+    exchange,
+    large_rooms,
+    origin,
+    payload_of,
+)
 from cleancopy.sources.web.http_cache import HttpCache, Validators, validators
 from cleancopy.sources.web.robots import ALL, MAX_BYTES, Rules, rules_of
 from cleancopy.sources.web.ssrf import AGENT, check_url
@@ -69,8 +78,8 @@ class Ask:
 
     ``url`` is canonical, ``asked`` how the source has it, ``source`` the source's name. ``kind``: a page; a
     list of addresses; or only the rules of the host. ``depth`` counts the links that led here, ``hops`` are the
-    addresses that redirected here, ``tries`` counts what failed. ``owner`` is set in asks for a robots.txt: the
-    host and origin that wait for it.
+    addresses that redirected here, ``permanent`` whether all of them did so for good, ``tries`` counts what
+    failed. ``owner`` is set in asks for a robots.txt: the host and origin that wait for it.
     """
 
     url: str
@@ -81,6 +90,7 @@ class Ask:
     hops: tuple[str, ...] = ()
     tries: int = 0
     owner: tuple[str, str] | None = None
+    permanent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,8 @@ class Fetched:
     """A page or list that was fetched, or that its server says is still as the archive has it.
 
     ``ref`` is where its response is archived. ``changed`` is False where the server answered 304. ``usage`` is
-    what page, header fields and the site's files say about its use now.
+    what page, header fields and the site's files say about its use now. ``moved_from`` is the address that it
+    had, if that answers that the page is here for good (301, 308).
     """
 
     url: str
@@ -97,6 +108,7 @@ class Fetched:
     captured: str
     changed: bool = True
     usage: Usage = ()
+    moved_from: str | None = None
 
     @property
     def key(self) -> str:
@@ -410,7 +422,9 @@ class Fetcher:
         usage += of_robots((rules and rules.text) or "", ask.url, AGENT)
         if self._fetching.reserved == "refuse" and is_reserved(usage):
             return _reserved(ask, usage)
-        return replace(fetched, usage=usage)
+        # What leads to the start of a site is a page that is not there any more, not one that has moved.
+        is_move = ask.hops and ask.permanent and urlsplit(ask.url).path not in ("", "/")
+        return replace(fetched, usage=usage, moved_from=ask.hops[0] if is_move else None)
 
     def _missing(self, ask: Ask, status: int) -> Gone | Rejection:
         """A page that is not there: gone where the server says so for good, or has said so for long enough."""
@@ -436,7 +450,8 @@ class Fetcher:
         if len(hops) > self._fetching.redirects:
             why = f"redirects more than {self._fetching.redirects} times; list the address that it leads to"
             raise Rejection(RejectReason.REDIRECT_LOOP, why)
-        return replace(ask, url=url, hops=hops, tries=0)
+        permanent = ask.permanent and answer.status in PERMANENT
+        return replace(ask, url=url, hops=hops, tries=0, permanent=permanent)
 
     def _again(self, host: _Host, ask: Ask, answer: Answer) -> bool:
         """Whether an ask goes back into its host's queue, because another try may bring the page."""

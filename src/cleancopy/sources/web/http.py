@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 #: Pairs: of bodies larger than this many bytes, this many may be read at once.
 ROOMS = ((1 << 18, 16), (1 << 21, 2))
 REDIRECTS = frozenset([301, 302, 303, 307, 308])
+PERMANENT = frozenset([301, 308])
 #: Answers after which another try may bring the page.
 PASSING = frozenset([429, 500, 502, 503, 504])
 
