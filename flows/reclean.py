@@ -57,7 +57,7 @@ def revisit(run: Run, sites: list[str]) -> int:
 def publish_release(run: Run, shards: int) -> dict[str, Any]:
     """Commit what changed as a release."""
     summary = publish(run, shards)
-    headline = f"{summary.recleaned} documents have a new text"
+    headline = f"{summary.recleaned} documents have a new text or structure"
     get_run_logger().info("reclean: %s, release %s", headline, summary.release)
     create_markdown_artifact(key="reclean-summary", markdown=f"# {headline}", description=headline)
     alarms.emit_alarms(run, summary)

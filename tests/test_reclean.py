@@ -180,7 +180,9 @@ def test_the_commands_show_decide_and_clean_again(folders: tuple[Path, Path]) ->
     assert "nothing was published" in told
     found = command(folders, "reclean", "--dry-run", "--workers", "0", "--json").splitlines()
     assert [json.loads(line)["change"] for line in found] == ["chrome"] * 4
-    assert "release 2: 4 documents with a new text" in command(folders, "reclean", "--workers", "0")
+    assert "release 2: 4 documents with a new text or structure" in command(
+        folders, "reclean", "--workers", "0"
+    )
     assert "version 3" in command(folders, "chrome", "undo", SITE, entry)
     assert "version 4" in command(folders, "chrome", "pin", SITE, "Background")
     assert "see cleancopy chrome show" in command(folders, "chrome", "pin", SITE, "00000000", code=2)

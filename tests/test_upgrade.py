@@ -9,22 +9,26 @@ from __future__ import annotations
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import cleancopy
 from cleancopy import policy, version
 from cleancopy.curation import maintain
 from cleancopy.ingest.pipeline import begin, ingest, reclean_sites
-from cleancopy.ingest.preview import differences
+from cleancopy.ingest.preview import differences, without_spans
+from cleancopy.ingest.publish import publish
 from cleancopy.ingest.run import Summary
 from cleancopy.store import chrome_profiles, decisions, releases, tables
 from cleancopy.store.rows import FROM_ARCHIVE
 
 STORE = Path(__file__).parent / "data" / "store-before.tar.gz"
-RESTORED, PINNED, DOWN = (
+RESTORED, PINNED, DOWN, TABLE = (
     "file:defense.gov/000_76aa4a595b3534b1.txt",
     "file:tides.example/gauge.html",
     "file:tides.example/marnage.html",
+    "file:tides.example/table.html",
 )
 
 
@@ -96,6 +100,42 @@ def test_with_the_versions_of_today_all_documents_are_there_and_decisions_hold(
     assert chrome is not None
     assert [entry.status for entry in chrome.entries if entry.example == "Glossary"] == ["dropped"]
     assert run(raw, clean).release is None
+
+
+def test_reclean_fills_the_structure_of_an_old_store_once(place: tuple[Path, Path]) -> None:
+    raw, clean = place
+    before = texts(clean)
+    with begin(raw=raw, root=clean, workers=0, source=FROM_ARCHIVE) as under_way:
+        shown = {each.key for each in differences(under_way, reclean_sites(under_way, ()))}
+    assert TABLE in shown
+    assert reclean(raw, clean).release == 6
+    structure = {row["key"]: row["structure"] for row in latest(clean)}
+    assert {span["kind"] for span in structure[TABLE]} >= {"table", "cell"}
+    assert texts(clean)[TABLE] == before[TABLE]
+    assert "| --- |" in cleancopy.open(clean).document(TABLE).markdown
+    assert structure[PINNED] is None
+    assert list(without_spans(clean)) == [(PINNED, "its text is pinned")]
+    assert reclean(raw, clean).release is None
+
+
+def test_a_page_whose_capture_is_gone_stays_without_structure_and_is_named(
+    place: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, clean = place
+    monkeypatch.setattr(decisions, "purged", lambda root: lambda ref: True)
+    assert reclean(raw, clean).release is None
+    assert (TABLE, "its capture was purged") in list(without_spans(clean))
+    assert {row["key"]: row["structure"] for row in latest(clean)}[TABLE] is None
+
+
+def reclean(raw: Path, clean: Path) -> Summary:
+    with begin(raw=raw, root=clean, workers=0, source=FROM_ARCHIVE) as under_way:
+        return publish(under_way, reclean_sites(under_way, ()))
+
+
+def latest(clean: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = tables.latest(clean, ["key", "structure"]).to_pylist()
+    return rows
 
 
 def test_an_old_store_is_whole_and_can_be_maintained(place: tuple[Path, Path]) -> None:

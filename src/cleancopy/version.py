@@ -25,6 +25,8 @@ from cleancopy.policy import STAGES, Policy
 
 #: Raise it when reading gives another page text, other blocks, scores, metadata, repairs or notes.
 READ = 2
+#: The version of reading since which spans are kept beside the text.
+_READ_WITH_SPANS = 2
 #: The libraries whose version can change a text.
 LIBRARIES = ("chardet", "datasketch", "ftfy", "lightgbm", "lxml", "trafilatura")
 #: The content model's files, below ``cleancopy/stages/content``.
@@ -56,6 +58,12 @@ def is_current(stored: Mapping[str, str], current: Mapping[str, str]) -> bool:
     """Whether the parts of a stored version, whatever else they name, say what ``current`` says."""
     translated = _translated(stored)
     return all(translated.get(name) == part for name, part in current.items())
+
+
+def has_spans(stored: Mapping[str, str]) -> bool:
+    """Whether the parts of a stored version are of reading that keeps spans beside the text."""
+    first = _translated(stored).get("text", "").partition(",")[0].split()
+    return not (len(first) == 2 and first[1].isdigit() and int(first[1]) < _READ_WITH_SPANS)
 
 
 def equal_fingerprints(current: Mapping[str, str], stored: Iterable[Mapping[str, str]]) -> frozenset[str]:

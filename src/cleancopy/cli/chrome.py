@@ -166,7 +166,7 @@ def reclean(
     Example: cleancopy reclean example.org
     """
     from cleancopy.ingest.pipeline import begin, reclean_sites
-    from cleancopy.ingest.preview import differences
+    from cleancopy.ingest.preview import differences, without_spans
     from cleancopy.ingest.publish import publish
     from cleancopy.policy import read_policy
     from cleancopy.store.rows import FROM_ARCHIVE
@@ -183,9 +183,11 @@ def reclean(
         print(as_json_text(summary.as_dict()))
         return
     release = "nothing changed" if summary.release is None else f"release {summary.release}"
-    out.print(f"{release}: {counted(summary.recleaned, 'document')} with a new text")
+    out.print(f"{release}: {counted(summary.recleaned, 'document')} with a new text or structure")
     for alarm in summary.alarms:
         out.print(Text(f"alarm: {printable(alarm.message)}"))
+    for key, reason in without_spans(clean):
+        out.print(Text(f"without links, tables and lists beside its text: {printable(key)}, as {reason}"))
 
 
 def _print_differences(differences: Iterable[Difference], as_json: bool) -> None:
@@ -206,7 +208,8 @@ def _print_differences(differences: Iterable[Difference], as_json: bool) -> None
             }
             print(as_json_text(fields))
             continue
-        out.print(Text(f"{difference.doc_id[:12]}  {printable(difference.key)} ({difference.change})"))
+        same = "; the text stays, links, tables and lists come beside it" if before == after else ""
+        out.print(Text(f"{difference.doc_id[:12]}  {printable(difference.key)} ({difference.change}{same})"))
         out.print(Text(printable("\n".join(lines[2:]))))
     if not as_json:
         out.print(

@@ -170,6 +170,7 @@ def _leave(run: Run, shard: int, batch: Sequence[Pending], spool: Spool, index: 
             cut=tuple(sorted(cut.items())),
             kept=len(text),
             stored=stored,
+            has_spans=bool(document.spans),
             chrome_stopped=any(note.startswith(TOO_MUCH) for note in document.notes),
         )
         index.append(cleaned)

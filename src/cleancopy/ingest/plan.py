@@ -38,6 +38,7 @@ from cleancopy.store.index_files import Index
 from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import FROM_ARCHIVE, Change, LedgerEntry, Outcome
 from cleancopy.store.spool import Spool, read_at, read_spool
+from cleancopy.version import has_spans
 from cleancopy.words import count_words
 
 #: Where the numbers of shards begin that hold documents whose cuts were changed at the very end.
@@ -82,6 +83,7 @@ class Head:
     payload: str | None = None
     planned: Planned | None = None
     elsewhere: str = ""  # the part of the stored version that says which captions other documents carry
+    has_spans: bool = True  # whether it was read when spans were kept beside the text
 
 
 class Gathered(NamedTuple):
@@ -148,7 +150,7 @@ def make_plan(run: Run, shards: int, people: Decisions) -> Plan:
     notes = _overflow_notes(entries, duplicate_set.missed) | gathered.notes
     entries = [_with_outcome(entry, heads, duplicates, notes) for entry in entries]
     ledger = _new_to_the_ledger(run.root, entries)
-    ledger += [_with_outcome(entry, heads, duplicates, notes) for entry in again]
+    ledger += [_with_outcome(entry, heads, duplicates, notes) for entry in again if _says_more(run, entry)]
     gone = withdrawn + taken_down
     moved = [
         doc
@@ -241,7 +243,8 @@ def read_heads(root: StorePath) -> dict[str, Head]:
             base = read_part(part)
             digest, words = (base.text_sha256, base.words) if base else (digest, words)
             candidate = Candidate(doc, digest, words, captured, bool(url) and url == declared)
-            heads[doc] = Head(seq, version, status, keeper, captured, candidate, payload, None, part)
+            spans = has_spans(json.loads(parts))
+            heads[doc] = Head(seq, version, status, keeper, captured, candidate, payload, None, part, spans)
     # A later capture may only have confirmed the text: the ledger has it, the version has not.
     for doc, captured in tables.last_captured(root).items():
         head = heads.get(doc)
@@ -295,7 +298,8 @@ def _next_version(page: CleanedEntry, head: Head | None) -> Planned | None:
     """The version that a cleaned capture makes, or None where the document's text stays as it is."""
     if head is None:
         return Planned(page, 1, None, "new")
-    if head.status != "gone" and head.candidate.text_sha256 == page.text_sha256:
+    fills_spans = page.has_spans and not head.has_spans
+    if head.status != "gone" and head.candidate.text_sha256 == page.text_sha256 and not fills_spans:
         return None
     if not page.stored and page.entry.captured and head.captured and page.entry.captured < head.captured:
         return None
@@ -503,6 +507,13 @@ def _with_outcome(
     if (outcome, message, version) == (entry.outcome, entry.message, entry.version_id):
         return entry
     return entry._replace(outcome=outcome, message=message, version_id=version)
+
+
+def _says_more(run: Run, entry: LedgerEntry) -> bool:
+    """Whether the ledger does not know yet what became of a capture that was read again from the archive."""
+    before = run.snapshot.ledger.payloads.get((entry.key, entry.payload_sha256 or ""))
+    changed = entry.outcome not in ("unchanged", "duplicate")
+    return changed or before is None or before.fingerprint != entry.fingerprint
 
 
 def _new_to_the_ledger(root: StorePath, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from cleancopy.ingest.read import captures_of, is_still_valid
 from cleancopy.ingest.run import Run
 from cleancopy.sources.files import RejectedInput
 from cleancopy.store import decisions, tables
+from cleancopy.store.paths import StorePath
 from cleancopy.store.rows import Change
+from cleancopy.version import has_spans
 
 
 def count_inputs(run: Run) -> dict[str, int]:
@@ -40,7 +43,10 @@ def count_inputs(run: Run) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A stored document whose clean text a run changes: what it is, why, and both texts."""
+    """A stored document that a run changes: what it is, why, and both clean texts.
+
+    They are equal where only links, lists, tables and the like are to be kept beside a text of before.
+    """
 
     doc_id: str
     key: str
@@ -51,7 +57,7 @@ class Difference:
 
 
 def differences(run: Run, shards: int) -> Iterator[Difference]:
-    """The stored documents whose text ``publish`` would change, by site and key; nothing is published."""
+    """The stored documents that ``publish`` would change, by site and key; nothing is published."""
     gathered = gather(run, shards)
     heads, people = read_heads(run.root), decisions.read(run.root)
     versions, _ = plan_versions(gathered.cleaned, heads, gathered.entries, people)
@@ -64,3 +70,20 @@ def differences(run: Run, shards: int) -> Iterator[Difference]:
         if document in before:
             entry, after = version.cleaned.entry, read_cleaned(run, version.cleaned).clean
             yield Difference(document, entry.key, entry.site, version.change, before[document], after)
+
+
+def without_spans(root: StorePath) -> Iterator[tuple[str, str]]:
+    """The pages that stay without links, tables and lists beside their text: each key, and why in words.
+
+    They were read before these were kept, and cannot be read again: a text is pinned, or its capture purged.
+    """
+    people, purged = decisions.read(root), decisions.purged(root)
+    archived = tables.archived(root, without=purged)
+    columns = ["doc_id", "key", "media_type", "status", "parts", "archive", "payload_sha256"]
+    for row in tables.latest(root, columns=columns).sort_by("key").to_pylist():
+        if row["status"] == "gone" or row["media_type"] != "text/html" or has_spans(json.loads(row["parts"])):
+            continue
+        if people.pinned(row["doc_id"]):
+            yield row["key"], "its text is pinned"
+        elif row["payload_sha256"] not in archived:
+            yield row["key"], "its capture was purged" if row["archive"] else "its capture was not archived"

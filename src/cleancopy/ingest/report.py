@@ -24,8 +24,8 @@ def summarize(
 ) -> Summary:
     """What a run did, with its alarms; ``release`` is None where it published nothing. Reads the store.
 
-    ``recleaned`` counts the stored documents with a new text, ``overflow`` the pairs that were not compared,
-    ``moved`` the pages that moved, old key to new key.
+    ``recleaned`` counts the stored documents with a new text or structure, ``overflow`` the pairs that were not
+    compared, ``moved`` the pages that moved, old key to new key.
     """
     manifest = releases.current(run.root)
     counts = Counter(entry.outcome for entry in entries)

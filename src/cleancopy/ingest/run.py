@@ -89,6 +89,7 @@ class CleanedEntry(NamedTuple):
     kept: int = 0  # characters of clean text
     stored: int = 0  # the seq of the stored version that was cleaned again; 0 for a new capture
     elsewhere: str = ""  # the part of its version that says which captions other documents carry
+    has_spans: bool = False  # whether there is more to the text than is plain
     chrome_stopped: bool = False  # whether learned chrome was not applied, as it would have taken too much
 
 

@@ -37,6 +37,7 @@ from cleancopy.errors import StoreError
 from cleancopy.store import schemas
 from cleancopy.store.archive import ArchiveRef
 from cleancopy.store.texts import text_array, word_counts
+from cleancopy.version import has_spans
 
 Status = Literal["live", "duplicate", "gone"]
 Change = Literal["new", "source", "pipeline", "chrome", "duplicate", "captions", "restored", "takedown"]
@@ -276,7 +277,7 @@ def _document_columns(rows: list[Version]) -> dict[str, Any]:
         "cuts": _lists([document.cuts for document in documents], partial(_cuts, documents)),
         "blocks": _lists([document.blocks for document in documents], partial(_structs, schemas.BLOCK)),
         "repairs": _lists([document.repairs for document in documents], partial(_structs, schemas.REPAIR)),
-        "structure": _lists([document.spans for document in documents], partial(_structs, schemas.SPAN)),
+        "structure": _structure(rows),
         "media": _lists([document.media for document in documents], _media),
         "decoding": _optional_structs(schemas.DECODING, [document.decoding for document in documents]),
         "archive": _optional_structs(schemas.ARCHIVE, [row.archive for row in rows]),
@@ -324,6 +325,15 @@ def _lists(columns: list[tuple[T, ...]], structs: Callable[[list[T]], pa.StructA
     values = structs(list(chain.from_iterable(columns)))
     offsets = pa.array(accumulate(map(len, columns), initial=0), pa.int32())
     return pa.ListArray.from_arrays(offsets, values)
+
+
+def _structure(rows: list[Version]) -> pa.ListArray:
+    """The spans of each row; null, not empty, where it was read before spans were kept."""
+    lists = _lists([row.document.spans for row in rows], partial(_structs, schemas.SPAN))
+    missing = [not (row.document.spans or has_spans(row.parts)) for row in rows]
+    if not any(missing):
+        return lists
+    return pa.ListArray.from_arrays(lists.offsets, lists.values, mask=pa.array(missing, pa.bool_()))
 
 
 def _cuts(documents: list[Document], cuts: list[Cut]) -> pa.StructArray:
