@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import cleancopy
 from cleancopy import policy, version
+from cleancopy.cli import app
 from cleancopy.curation import maintain
+from cleancopy.curation.restored import CUT_OTHERWISE, GONE, without_place
 from cleancopy.ingest.pipeline import begin, ingest, reclean_sites
 from cleancopy.ingest.preview import differences, without_spans
 from cleancopy.ingest.publish import publish
@@ -94,6 +97,7 @@ def test_with_the_versions_of_today_all_documents_are_there_and_decisions_hold(
     (restored,) = (one.text for one in made.made if one.kind == "restore")
     assert restored is not None
     assert restored in " ".join(after[RESTORED].split())
+    assert without_place(clean) == {}
     assert after[PINNED] == before[PINNED]
     assert DOWN not in after
     chrome = chrome_profiles.current(clean, "tides.example")
@@ -126,6 +130,28 @@ def test_a_page_whose_capture_is_gone_stays_without_structure_and_is_named(
     assert reclean(raw, clean).release is None
     assert (TABLE, "its capture was purged") in list(without_spans(clean))
     assert {row["key"]: row["structure"] for row in latest(clean)}[TABLE] is None
+
+
+def test_a_restored_cut_that_finds_its_place_no_more_is_named(place: tuple[Path, Path]) -> None:
+    raw, clean = place
+    page = raw / RESTORED.removeprefix("file:")
+    page.write_text(page.read_text(encoding="utf-8").replace("An official website", "Another website"))
+    run(raw, clean)
+    assert without_place(clean) == {1: GONE}
+    listed = CliRunner().invoke(app, ["decisions", "list", "--clean", str(clean)])
+    assert f"(without effect: {GONE})" in " ".join(listed.output.split())
+    as_json = (
+        CliRunner().invoke(app, ["decisions", "list", "--clean", str(clean), "--json"]).output.splitlines()
+    )
+    assert [json.loads(line).get("without_effect") for line in as_json] == [GONE, None, None]
+
+
+def test_a_restored_cut_that_is_part_of_another_now_is_named(
+    place: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decisions.Decisions, "with_restored_cuts", lambda people, document: document)
+    run(*place)
+    assert without_place(place[1]) == {1: CUT_OTHERWISE}
 
 
 def reclean(raw: Path, clean: Path) -> Summary:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -29,6 +30,7 @@ from cleancopy.cli.terminal import (
 if TYPE_CHECKING:
     from cleancopy.curation.decisions import Applied, Preview
     from cleancopy.curation.erase import Erased
+    from cleancopy.store.decision_log import Decision
     from cleancopy.store.needles import Needles
     from cleancopy.store.paths import StorePath
 
@@ -196,22 +198,24 @@ def _print_what_stays(clean: StorePath, done: Applied) -> None:
 @decisions_app.command("list")
 @clear_errors
 def decisions_list(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
-    """Every decision, in the order they were made.
+    """Every decision, in the order they were made; of restored cuts also which find their place no more.
 
     Example: cleancopy decisions list
     """
+    from cleancopy.curation.restored import without_place
     from cleancopy.store import decisions
 
-    holding = decisions.holding(clean)
+    holding, lost = decisions.holding(clean), without_place(clean)
     for decision in decisions.read_all(clean):
         if as_json:
-            print(as_json_text(asdict(decision) | {"holds": decision.number in holding}))
+            print(as_json_text(_described(decision, holding, lost)))
             continue
         says_of_others = decision.kind in ("undo", "chrome-undo", "forget")
         state = "" if decision.number in holding or says_of_others else " (undone)"
         quoted = f": {' | '.join(text[:80] for text in decision.text.splitlines())}" if decision.text else ""
         why = f" ({decision.note})" if decision.note else ""
         why += f" by {decision.by}" if decision.by else ""
+        why += f" (without effect: {lost[decision.number]})" if decision.number in lost else ""
         out.print(
             Text(
                 printable(
@@ -220,6 +224,12 @@ def decisions_list(clean: Clean = CLEAN, as_json: AsJson = False) -> None:
                 )
             )
         )
+
+
+def _described(decision: Decision, holding: Collection[int], lost: Mapping[int, str]) -> dict[str, Any]:
+    """A decision as JSON values: whether it holds, and why a restored cut has no effect, null if it has."""
+    effect = {"without_effect": lost.get(decision.number)} if decision.kind == "restore" else {}
+    return asdict(decision) | {"holds": decision.number in holding} | effect
 
 
 @decisions_app.command("undo")
