@@ -193,7 +193,7 @@ def _list(drawn: tuple[int, list[tuple[Made, list[Made]]]]) -> Made:
     start, items = drawn
     tag, expected = ("ol" if start else "ul"), []
     for (_, block), inner in items:
-        expected.append(("list_item", [block, *(made for _, made in inner)]))
+        expected.append(("list_item", [block, *(structure for _, structure in inner)]))
     markup = "".join(
         f"<li>{line[3:-4] if not inner else line}{''.join(m for m, _ in inner)}</li>"
         for (line, _), inner in items
@@ -272,17 +272,17 @@ SCRIPT = re.compile(r"\s*(javascript|vbscript|data|file):", re.I)
 @st.composite
 def spans_within(draw: st.DrawFn, start: int, end: int, depth: int = 0) -> list[Span]:
     """Spans in a range that nest, the outer ones first."""
-    found: list[Span] = []
+    drawn: list[Span] = []
     while start < end and draw(st.booleans()):
         first = draw(st.integers(start, end - 1))
         kind: Any = draw(st.sampled_from(INLINE))
         last = first if kind == "picture" else draw(st.integers(first + 1, end))
         alt = " ".join(draw(RAW_TEXTS)) if kind == "picture" else ""
-        found.append(Span(first, last, kind, draw(ADDRESSES), alt))
+        drawn.append(Span(first, last, kind, draw(ADDRESSES), alt))
         if depth < 2 and kind != "picture":
-            found += draw(spans_within(first, last, depth + 1))
+            drawn += draw(spans_within(first, last, depth + 1))
         start = last + (kind == "picture")
-    return found
+    return drawn
 
 
 @given(
@@ -344,6 +344,10 @@ EXAMPLES = {
     "pictures at their place": (
         '<p>Left <img src="/a b.png" alt="A [gauge]"> right</p>',
         "Left ![A \\[gauge\\]](https://tides.example/a%20b.png) right\n",
+    ),
+    "templates of site makers": (
+        "<p>Is {{ site.key }} and {% include a %}</p>",
+        "Is {\\{ site.key }} and {\\% include a %}\n",
     ),
     "raised and lowered characters": (
         '<p>10<sup>3</sup>, H<sub>2</sub>O, the 1<sup>st</sup>, said<sup><a href="#n9">9</a></sup>.</p>',

@@ -121,9 +121,9 @@ def exported(
     given["blocks"] = kept_blocks(batch.column("blocks"), batch.column("cuts"))
     given["media"] = shared_media(batch.column("doc_id"), batch.column("media"), shares)
     given["structure"] = kept_spans(batch.column("structure"), batch.column("cuts"))
-    said = [usage.get(document, (None, None)) for document in batch.column("doc_id").to_pylist()]
+    usages = [usage.get(document, (None, None)) for document in batch.column("doc_id").to_pylist()]
     given |= {
-        name: pa.array(map(itemgetter(at), said), EXPORT.field(name).type)
+        name: pa.array(map(itemgetter(at), usages), EXPORT.field(name).type)
         for at, name in enumerate(_OF_CAPTURES)
     }
     arrays = [given[n] if n in given else batch.column(_NAMES.get(n, n)) for n in EXPORT.names]
@@ -142,11 +142,11 @@ def shared_media(
         for document, (start, end) in zip(documents.to_pylist(), edges, strict=True)
         for caption in caption_ids(document, captions[start:end])
     ]
-    found = [shares.get(caption) for caption in ids]
+    of_captions = [shares.get(caption) for caption in ids]
     added = [
         pa.array(ids, _text),
-        pa.array([share and share.cluster for share in found], _text),
-        pa.array([share and share.documents for share in found], _whole),
+        pa.array([share and share.cluster for share in of_captions], _text),
+        pa.array([share and share.documents for share in of_captions], _whole),
     ]
     arrays = [*(flat.field(part.name) for part in media.type.value_type), *added]
     structs = pa.StructArray.from_arrays(arrays, fields=list(MEDIA))

@@ -144,8 +144,8 @@ def _read(note: Path) -> Kept:
         content = note.read_bytes()
     try:
         values = json.loads(content)
-        known = {field.name for field in fields(Asked)}
-        asked = Asked(**{name: value for name, value in values["asked"].items() if name in known})
+        options = {field.name for field in fields(Asked)}
+        asked = Asked(**{name: value for name, value in values["asked"].items() if name in options})
         kept = Kept(_out(note), asked, values["manifest"])
         is_export = isinstance(kept.identity, dict) and asked.kind in names(one_document=False)
         files = [File(**file) for file in kept.manifest["files"]]

@@ -72,8 +72,8 @@ class Plan:
     def usage_sha256(self) -> str:
         """SHA-256 over what the owners of its documents said about their use."""
         documents = set(self.about.column("doc_id").to_pylist())
-        said = sorted((doc, *pair) for doc, pair in self.usage.items() if doc in documents)
-        return hashlib.sha256(repr(said).encode()).hexdigest()
+        statements = sorted((doc, *pair) for doc, pair in self.usage.items() if doc in documents)
+        return hashlib.sha256(repr(statements).encode()).hexdigest()
 
     @property
     def documents(self) -> int:
@@ -112,7 +112,7 @@ def plan(
         about = about.filter(pc.invert(pc.is_in(about.column("doc_id"), pa.array(gone, pa.string()))))
     usage = tables.usage(root, release)
     if without_reserved:
-        reserved = [doc for said in (usage, tables.usage(root)) for doc, pair in said.items() if pair[0]]
+        reserved = [doc for each in (usage, tables.usage(root)) for doc, pair in each.items() if pair[0]]
         about = about.filter(pc.invert(pc.is_in(about.column("doc_id"), pa.array(reserved, pa.string()))))
     about = about.sort_by("doc_id").slice(0, max_documents).combine_chunks()
     content_root = releases.content_root(about.column("version_id").to_pylist())

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from cleancopy.blocks import Span
 
 # Emphasis, code, links, pictures, HTML, entities, GFM's strikethrough, formulas. One class, as looking around
-# at every character would take five times as long.
-_SIGNS = re.compile(r"[\\`*\[\]<~_&$]")
+# at every character would take five times as long. Besides, what Jekyll and Hugo take for a template.
+_SIGNS = re.compile(r"[\\`*\[\]<~_&$]|(?<=\{)[{%]")
 _ENTITY = re.compile(r"&#?\w+;")
 # What makes a line a heading, list row, quote, rule, fence, table or, under a line of text, a heading.
 _LINE_START = re.compile(r"^(?:([#>+\-=|:])|(\d{1,9})([.)]))")
