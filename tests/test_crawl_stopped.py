@@ -81,6 +81,34 @@ def test_the_run_after_a_stopped_one_asks_only_for_the_rest(
     assert len(list(views.inputs(tmp_path / "clean"))) == PAGES + 1
 
 
+def test_a_quick_source_is_live_while_a_slow_one_goes_on(server: Server, tmp_path: Path) -> None:
+    slow = Server()
+    with serving(slow.answer) as port:
+        slow.port = port
+        slow.pages = {"/robots.txt": made(b"User-agent: *\nCrawl-delay: 60\n", Content_Type="text/plain")}
+        slow.pages |= {path: page for path, page in server.pages.items() if path != "/map.xml"}
+        locs = "".join(f"<url><loc>{slow.url(f'/{number}')}</loc></url>" for number in range(PAGES))
+        slow.pages["/map.xml"] = made(f"<urlset>{locs}</urlset>".encode(), Content_Type="text/xml")
+        (tmp_path / "raw").mkdir()
+        (tmp_path / "slow").mkdir()
+        clean = ["--clean", str(tmp_path / "clean")]
+        run = [*command(tmp_path / "slow", slow), *clean]
+        run[run.index("map")] = "slow"
+        settings = tmp_path / "slow" / "sources.toml"
+        settings.write_text(settings.read_text().replace('name = "map"', 'name = "slow"'))
+        process = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while not pages_asked(slow) and process.poll() is None:
+                time.sleep(0.01)
+            done = subprocess.run(command(tmp_path, server), capture_output=True, text=True, check=True)
+            assert process.poll() is None, "the slow one goes on"
+        finally:
+            process.kill()
+            process.wait()
+    summary = json.loads(done.stdout)
+    assert (summary["release"], summary["live"]) == (1, PAGES)
+
+
 def capture_of(number: int) -> Capture:
     return Capture(
         article(f"page {number}"), key=f"http://example.org/{number}", url=f"http://example.org/{number}"

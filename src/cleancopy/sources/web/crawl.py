@@ -31,7 +31,7 @@ from cleancopy.sources.lists import read_list, read_text_list
 from cleancopy.sources.settings import KINDS, Fetching, Source, allowed_pairs
 from cleancopy.sources.url_list import MAX_URLS, UrlList
 from cleancopy.sources.web.crawl_log import CrawlLog
-from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Held, Outcome, TakenDown
+from cleancopy.sources.web.fetcher import Ask, Fetched, Fetcher, Gone, Held, Outcome, Settle, TakenDown
 from cleancopy.sources.web.http_cache import NAME, HttpCache
 from cleancopy.sources.web.links import read_links
 from cleancopy.sources.web.robots import Rules
@@ -125,25 +125,35 @@ def crawl(
         asyncio.Runner() as runner,
     ):
         frontier = _Frontier(by_name, fetching, emit, refused, root, cache)
-        asks, step = frontier.begin(), 0
-        first = next(asks, None)
         session = runner.run(_opened(fetching, resolver))
         try:
             fetcher = Fetcher(session, log.archive, cache, fetching, limits, held, taken_down)
-            while first is not None:
-                path = work / f"lists-{step:03d}"
-                with Spool(path) as spool:
-                    settle = partial(_settle, frontier, log, spool)
-                    runner.run(
-                        fetcher.fetch(_not_yet_asked(_chained(first, asks), frontier, log, spool), settle)
-                    )
-                asks, step = frontier.expand(path, limits, workers), step + 1
-                if (first := next(asks, None)) is None:
-                    asks = frontier.fall_back()
-                    first = next(asks, None)
+            _go_in_steps(frontier, log, work, limits, workers, lambda *asked: runner.run(fetcher.fetch(*asked)))
         finally:
             runner.run(session.close())
         frontier.end()
+
+
+def _go_in_steps(
+    frontier: _Frontier,
+    log: CrawlLog,
+    work: Path,
+    limits: Limits,
+    workers: int,
+    fetch: Callable[[Iterator[Ask], Settle], None],
+) -> None:
+    """Ask for what is known, then for what that has named, until nothing names more."""
+    asks, step = frontier.begin(), 0
+    first = next(asks, None)
+    while first is not None:
+        path = work / f"lists-{step:03d}"
+        with Spool(path) as spool:
+            settle = partial(_settle, frontier, log, spool)
+            fetch(_not_yet_asked(_chained(first, asks), frontier, log, spool), settle)
+        asks, step = frontier.expand(path, limits, workers), step + 1
+        if (first := next(asks, None)) is None:
+            asks = frontier.fall_back()
+            first = next(asks, None)
 
 
 async def _opened(fetching: Fetching, resolver: AbstractResolver | None) -> ClientSession:

@@ -104,8 +104,7 @@ async def exchange(
     import aiohttp
     from yarl import URL
 
-    body: list[bytes] = []  # in parts: growing large bodies side by side would fragment memory
-    length = 0
+    body = _Body(most, rooms, held)
     head: _Head | None = None
     fault: Rejection | None = None
     again, truncated = False, None
@@ -115,18 +114,10 @@ async def exchange(
             session.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as response,
         ):
             head = _Head.of(url, response)
-            if (response.content_length or 0) > most and not start_will_do:
-                fault, truncated = _too_large(response.content_length or 0, most), "length"
-            else:
-                async for part in response.content.iter_any():
-                    for size, room in rooms:
-                        if length <= size < length + len(part):
-                            await _place(room, held, deadline)
-                    body.append(part[: most - length])
-                    length += len(part)
-                    if length > most:
-                        fault, truncated = _too_large(length, most), "length"
-                        break
+            announced = response.content_length or 0
+            is_begun = announced <= most or start_will_do
+            fault = await body.read(response, deadline) if is_begun else _too_large(announced, most)
+            truncated = "length" if fault else None
     except TimeoutError as error:
         again, truncated = isinstance(error, aiohttp.ConnectionTimeoutError), "time"
         fault = Rejection(RejectReason.TIMEOUT, _late(head is not None, again, fetching))
@@ -135,7 +126,7 @@ async def exchange(
         truncated = "disconnect"
     if head is None:
         return Answer(None, fault=fault, again=again)
-    return Answer(head.response(b"".join(body), truncated), head.fields, fault, again)
+    return Answer(head.response(b"".join(body.parts), truncated), head.fields, fault, again)
 
 
 def payload_of(answer: Answer, limits: Limits, *, a_list: bool = False) -> bytes:
@@ -164,6 +155,29 @@ def origin(url: str) -> str:
     """Scheme, host and port of a canonical address: what one robots.txt holds for."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(slots=True)
+class _Body:
+    """At most ``most`` bytes of a body, in parts: growing large bodies side by side would fragment memory."""
+
+    most: int
+    rooms: Rooms
+    held: AsyncExitStack
+    parts: list[bytes] = field(default_factory=list)
+    length: int = 0
+
+    async def read(self, response: ClientResponse, deadline: asyncio.Timeout) -> Rejection | None:
+        """Take the body as it comes; what is wrong where it is larger."""
+        async for part in response.content.iter_any():
+            for size, room in self.rooms:
+                if self.length <= size < self.length + len(part):
+                    await _place(room, self.held, deadline)
+            self.parts.append(part[: self.most - self.length])
+            self.length += len(part)
+            if self.length > self.most:
+                return _too_large(self.length, self.most)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
