@@ -31,20 +31,12 @@ from typing import Any
 
 from lxml import html as lxml_html
 
+from cleancopy.document import Document, Media
 from cleancopy.minhash import normalise, warm_up
 from cleancopy.policy import CaptionPolicy
-from cleancopy.stages.captions.clusters import (
-    KEYS,
-    NOTHING_KNOWN,
-    Caption,
-    caption_id,
-    cluster,
-    columns_of,
-    keys_of,
-)
+from cleancopy.stages.captions.clusters import KEYS, NOTHING_KNOWN, captions_of_all, cluster, columns_of
 from cleancopy.stages.captions.compare import compare_captions
 from cleancopy.stages.captions.credits import split_credits
-from cleancopy.stages.captions.wordings import read_wording
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 SETS = ("wcxb/html/*.gz", "articles/html/*", "languages/html/*.gz", "segments/html/*.gz")
@@ -225,40 +217,17 @@ def made_captions(real: Sequence[str], count: int, seed: int = 7) -> tuple[list[
 
 
 def by_cleancopy(texts: Sequence[str]) -> Pairs:
-    """The pairs in cleancopy's clusters."""
-    rows = []
-    for number, text in enumerate(texts):
-        wording = read_wording(text)
-        rows.append(
-            Caption(
-                caption_id=caption_id(f"{number}", text),
-                doc_id="",
-                version_id="",
-                site=None,
-                captured=None,
-                text=text,
-                normal=wording.normal,
-                credit=None,
-                title=None,
-                identifiers=(),
-                pictures=(),
-                occurrences=1,
-                places=(),
-                carried=True,
-                wording=wording.digest,
-                content=wording.content,
-                length=wording.length,
-                cut_off=wording.cut_off,
-                padded=wording.padded,
-                label=wording.label,
-                keys=b"",
-            )
-        )
-    keys = keys_of([row.normal for row in rows])
-    rows = [row._replace(keys=keys[i].tobytes()) for i, row in enumerate(rows)]
-    found = cluster(columns_of(rows), NOTHING_KNOWN, CaptionPolicy())
-    by_cleancopy.said = f"{found.candidates} candidates, {len(found.new.codes)} compared, {found.missed} missed"  # type: ignore[attr-defined]
-    return together(found.kept.tolist())
+    """The pairs in cleancopy's clusters, each text the one caption of a document."""
+    documents = (
+        Document(f"file:{number}", text, (), media=(Media(text, places=((0, len(text)),)),))
+        for number, text in enumerate(texts)
+    )
+    rows = captions_of_all((document, "", None) for document in documents)
+    clustering = cluster(columns_of(rows), NOTHING_KNOWN, CaptionPolicy())
+    by_cleancopy.counts = (  # type: ignore[attr-defined]
+        f"{clustering.candidates} candidates, {len(clustering.new.codes)} compared, {clustering.missed} missed"
+    )
+    return together(clustering.kept.tolist())
 
 
 def by_exact(texts: Sequence[str]) -> Pairs:
@@ -338,8 +307,8 @@ def best(
     ways: Iterable[tuple[float, Callable[[Sequence[str]], Pairs]]], texts: Sequence[str], true: Pairs
 ) -> dict[str, float]:
     """The way with the best F1, by its threshold."""
-    found = [measure(way, texts, true) | {"threshold": threshold} for threshold, way in ways]
-    return max(found, key=lambda one: one["f1"])
+    measured = [measure(way, texts, true) | {"threshold": threshold} for threshold, way in ways]
+    return max(measured, key=lambda figures: figures["f1"])
 
 
 def main() -> None:
@@ -356,7 +325,7 @@ def main() -> None:
     warm_up()
     print(f"{len(real)} real captions, {len(texts)} made, {len(set(truth))} different, {len(true)} true pairs")
     rows: dict[str, dict[str, float]] = {"cleancopy": measure(by_cleancopy, texts, true)}
-    print("cleancopy:", rows["cleancopy"], by_cleancopy.said)  # type: ignore[attr-defined]
+    print("cleancopy:", rows["cleancopy"], by_cleancopy.counts)  # type: ignore[attr-defined]
     print(f"keys: {6 * KEYS} bytes a wording")
     if not args.only:
         rows["exact"] = measure(by_exact, texts, true)

@@ -38,7 +38,7 @@ from cleancopy.stages.captions.clusters import (
     columns_of,
 )
 from cleancopy.stages.captions.credits import split_credits
-from cleancopy.stages.captions.wordings import APART, EQUAL, SAME, compare_wordings
+from cleancopy.stages.captions.wordings import APART, EQUAL, SAME, compare_wordings, read_wording
 from cleancopy.store import caption_table
 
 POLICY = CaptionPolicy()
@@ -212,6 +212,12 @@ def test_a_bare_label_is_one_only_at_one_picture():
     assert kept[0] == kept[2] != kept[1]
     title = "View of Mount Harbor from Lower Sender Park"
     assert len(set(cluster(columns_of(rows_of([title] * 3)), NOTHING_KNOWN, POLICY).kept.tolist())) == 1
+
+
+def test_a_whole_caption_of_few_small_words_is_no_label():
+    assert not read_wording("Looking back down the Sender Ladder on Harbor Way at noon").label
+    assert read_wording("Looking back down Harbor Way").label
+    assert read_wording("Ann Lee, Bo Ray, Cy Dow, Di Fay, Ed Gow and Flo Hay").label
 
 
 def test_known_verdicts_are_not_asked_for_again(monkeypatch):

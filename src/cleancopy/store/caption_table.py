@@ -40,7 +40,7 @@ from cleancopy.store.schemas import DOCUMENTS
 #: The schema of the first releases that have a table of captions.
 SINCE_SCHEMA = 3
 
-FORMAT = 1
+FORMAT = 2
 MOST_FILES = 8  # of a kind: then all but the large ones become one
 #: New captions that are more than one in so many are clustered with all others, fewer with those like them.
 FEW = 4

@@ -28,6 +28,8 @@ from cleancopy.stages.captions.compare import (
 from cleancopy.stages.captions.wording import FUNCTION_WORDS
 from cleancopy.words import SEGMENT
 
+#: A caption of so many words needs one small word of substance less to be no label: German writes nouns large.
+WHOLE = 8
 #: What two wordings are: two captions, one, or one with the same words.
 APART, SAME, EQUAL = 0, 1, 2
 
@@ -71,7 +73,7 @@ def read_wording(text: str) -> Wording:
         length=len(core.text),
         cut_off=CUT_OFF.search(core.text) is not None,
         padded=core.text != " ".join(html.unescape(text).split()),
-        label=len(small - FUNCTION_WORDS) < SUBSTANCE,
+        label=len(small - FUNCTION_WORDS) < (SUBSTANCE if normal.count(" ") + 1 < WHOLE else SUBSTANCE - 1),
     )
 
 
