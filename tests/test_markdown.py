@@ -23,6 +23,7 @@ from cleancopy.corpus.columns import EXPORT, SPAN, kept_spans
 from cleancopy.document import Block, Capture, Cut, Document, Metadata, Span
 from cleancopy.export import markdown
 from cleancopy.markdown import write
+from cleancopy.markdown.write import _Writer
 from cleancopy.policy import Policy
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -436,3 +437,17 @@ def test_exported_spans_are_those_of_the_clean_text(pages: list[list[Made]], dat
     ).to_pylist()
     assert kept.pop(missing) is None
     assert [[Span(**fields) for fields in row] for row in kept] == [list(d.kept_spans) for d in documents]
+
+
+def test_the_work_on_a_long_table_grows_with_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Span] = []
+    write_part = _Writer._cell_part
+
+    def counted(self: _Writer, block: Block, cell: Span) -> str:
+        calls.append(cell)
+        return write_part(self, block, cell)
+
+    monkeypatch.setattr(_Writer, "_cell_part", counted)
+    document = page("<table>" + "<tr><td>a</td><td>b</td></tr>" * 50 + "</table>")
+    assert document.markdown.count("| a | b |") == 50
+    assert len(calls) == 100

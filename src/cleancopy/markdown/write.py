@@ -14,6 +14,8 @@ from cleancopy.markdown.tree import HOLDERS, ITEMS, Holder, Node, build
 
 Links = Literal["inline", "none"]
 _FENCE = re.compile("`{3,}")
+#: Spans of more characters than this are few; looking for the others, a block looks back this far.
+_LONG = 1_000
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 
 
@@ -57,8 +59,9 @@ class _Writer:
     def __init__(self, text: str, spans: list[Span], numbers: dict[str, int]) -> None:
         self.text, self.spans, self.numbers = text, spans, numbers
         self.inline = Inline(text, spans, numbers)
-        self.starts = [span.start for span in spans]
-        self.longest = max((span.end - span.start for span in spans), default=0)
+        self.long = [span for span in spans if span.end - span.start > _LONG]
+        self.short = [span for span in spans if span.end - span.start <= _LONG]
+        self.starts = [span.start for span in self.short]
         self.notes: dict[int, str] = {}
 
     def write(self, nodes: list[Node], title: str | None) -> str:
@@ -74,14 +77,16 @@ class _Writer:
 
     def _within(self, start: int, end: int) -> list[Span]:
         """The spans that lie in a range, or overlap it."""
-        first = bisect_left(self.starts, start - self.longest)
+        first = bisect_left(self.starts, start - _LONG)
         last = bisect_right(self.starts, end)
-        return [
+        within = [
             span
-            for span in self.spans[first:last]
+            for span in self.short[first:last]
             if (span.start < end and start < span.end)
             or (span.start == span.end and start <= span.start <= end)
         ]
+        around = [span for span in self.long if span.start < end and start < span.end]
+        return sorted([*around, *within], key=lambda span: (span.start, -span.end)) if around else within
 
     def _chunks(self, nodes: Iterable[Node]) -> list[_Chunk]:
         """The Markdown of nodes one after another."""
@@ -143,17 +148,22 @@ class _Writer:
 
     def _table(self, node: Holder) -> list[_Chunk]:
         """A table; what stands outside of its cells, such as its caption, comes before it."""
-        cells = node.cells
-        outside = [b for b in _blocks(node) if not any(c.start < b.end and b.start < c.end for c in cells)]
-        chunks = self._chunks(outside)
+        cells, blocks = node.cells, list(_blocks(node))
+        ends = [block.end for block in blocks]
+        parts = {
+            cell: range(bisect_right(ends, cell.start), bisect_left(blocks, cell.end, key=_start))
+            for cell in cells
+        }
+        covered = {number for numbers in parts.values() for number in numbers}
+        chunks = self._chunks(block for number, block in enumerate(blocks) if number not in covered)
         if not cells:
             return chunks
         rows = sorted({cell.row for cell in cells})
         columns = sorted({column for cell in cells for column in (cell.column, cell.column + cell.columns - 1)})
         grid = {row: dict.fromkeys(columns, "") for row in rows}
         for cell in cells:
-            parts = [self._cell_part(block, cell) for block in _blocks(node)]
-            grid[cell.row][cell.column] = " ".join(filter(None, parts))
+            texts = [self._cell_part(blocks[number], cell) for number in parts[cell]]
+            grid[cell.row][cell.column] = " ".join(filter(None, texts))
         lines = ["| " + " | ".join(grid[row].values()) + " |" for row in rows]
         first = [cell for cell in cells if cell.row == rows[0]]
         if any(cell.value for cell in cells) and not all(cell.value for cell in first):
@@ -191,6 +201,10 @@ def _joins(node: Node) -> str | None:
     if isinstance(node, Holder):
         return "item" if node.span.kind in ITEMS else None
     return "row" if node.kind == "table_row" else None
+
+
+def _start(block: Block) -> int:
+    return block.start
 
 
 def _blocks(node: Holder) -> Iterator[Block]:
