@@ -90,6 +90,8 @@ def _version(clean: StorePath, doc: str, as_of: int | None) -> Version:
 
 def _with_text(version: Version, doc: str) -> Version:
     """The version, unless it is that of a document which was taken down: that has no text."""
+    if version.erased_sha256:
+        fail(f"{doc}: was erased by a takedown with --purge; its ids and digests are all that is left", 1)
     if version.change == "takedown":
         message = (
             f"{doc}: was taken down in release {version.release}; --as-of {version.release - 1} shows it before"
