@@ -422,16 +422,17 @@ def test_a_long_log_is_checkpointed(root: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_text_tree_is_mended_from_the_tables(root: Path) -> None:
     tree = {path: path.read_bytes() for path in root.glob("text/*/*")}
     altered, gone = sorted(tree)[0], sorted(tree)[3]
-    extra = altered.with_name("a-page-that-went-0123456789ab.txt")
-    notes = altered.with_name("my notes.md")
+    extra = altered.with_name(f"a-page-that-went-{next(iter(tables.heads(root)))[:12]}.txt")
+    notes, own = altered.with_name("my notes.md"), altered.with_name("my-own-0123456789ab.txt")
     altered.write_text("other")
     gone.unlink()
-    for path in (extra, notes):
+    for path in (extra, notes, own):
         path.write_text("text")
     assert {path for path, _, _ in views.check_tree(root)} == {altered, gone, extra}
     assert views.mend_tree(root, RELEASES) == 3
-    assert {path: path.read_bytes() for path in root.glob("text/*/*") if path != notes} == tree
-    assert notes.exists()
+    views.write_tree(root, None)
+    assert {path: path.read_bytes() for path in root.glob("text/*/*") if path not in (notes, own)} == tree
+    assert (notes.exists(), own.exists()) == (True, True)
 
 
 # ---- verification

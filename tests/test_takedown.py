@@ -14,7 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from cleancopy.cli import app
-from cleancopy.curation import decisions
+from cleancopy.curation import decisions, maintain
 from cleancopy.sources.settings import Source
 from cleancopy.store import decisions as record
 from cleancopy.store import tables
@@ -154,3 +154,25 @@ def test_a_purge_says_what_it_erased(clean: Path) -> None:
     assert done.exit_code == 0, done.output
     erased = json.loads(done.stdout)["erased"]
     assert (erased["left"], erased["records"], erased["rows"]) == ([], 2, 6)
+
+
+def test_an_undone_takedown_brings_the_page_back_without_its_input(clean: Path) -> None:
+    decisions.takedown(clean, "url:https://port.example/tides?id=1")
+    for path in (clean.parent / "raw").iterdir():
+        path.unlink()
+    assert live(clean) == 1
+    assert decisions.undo(clean, 1).release is not None
+    assert live(clean) == 2
+    texts = {path.read_text() for path in clean.glob("text/*/*.txt")}
+    assert any("tides" in text for text in texts)
+    assert list(maintain.faults(clean)) == []
+    assert read_files(clean.parent / "raw", clean).release is None
+
+
+def test_an_undo_lifts_no_other_takedown(clean: Path) -> None:
+    decisions.takedown(clean, "url:https://port.example/tides?id=1")
+    decisions.takedown(clean, "site:port.example")
+    decisions.undo(clean, 1)
+    assert live(clean) == 0
+    decisions.undo(clean, 2)
+    assert live(clean) == 2

@@ -64,7 +64,7 @@ def write_tree(root: Path, documents: set[str] | None) -> None:
     """Write the text and provenance of these documents (None: of all), and remove what is no longer live."""
     if documents is not None and not documents:
         return
-    existing = _files(root)
+    existing = _files(root)  # what is of no document that was ever stored is people's own, and stays
     for version in _latest(root, documents):
         old = existing.pop(version.doc_id[:_ID_DIGITS], [])
         path = text_path(root, version)
@@ -73,10 +73,6 @@ def write_tree(root: Path, documents: set[str] | None) -> None:
             _write_file(path.with_suffix(".json"), _lines(provenance(version)))
         for file in old:
             if version.status != "live" or file.with_suffix("") != path.with_suffix(""):
-                file.unlink()
-    if documents is None:
-        for files in existing.values():
-            for file in files:
                 file.unlink()
 
 
@@ -97,7 +93,8 @@ def check_tree(root: StorePath) -> Iterator[tuple[Path, str, str | None]]:
     folder = local_folder(root)
     if folder is None:
         return
-    unmatched = {file for files in _files(folder).values() for file in files}
+    known = {document[:_ID_DIGITS] for document in tables.heads(root)}
+    unmatched = {file for digits, files in _files(folder).items() for file in files if digits in known}
     for version in _latest(root, None):
         if version.status != "live":
             continue

@@ -329,12 +329,47 @@ def _copies(root: StorePath, down: Collection[str], shared: Collection[archive.A
 def undo(root: StorePath, number: int, note: str = "", *, by: str = "") -> Applied:
     """Let a decision hold no more.
 
-    At the next ingest a restored cut goes, a page that was down comes back, and a pinned text becomes what its
-    page or the pipeline made of it meanwhile. Bytes that a takedown purged do not come back.
+    A page that was down comes back at once as it stood, whether its input is still there or not. At the next
+    ingest a restored cut goes, and a pinned text becomes what its page or the pipeline made of it meanwhile.
+    What a takedown erased comes back only where its input is still there.
     """
-    if number not in {decision.number for decision in record.read(root).made}:
+    held = record.read(root)
+    undone = next((decision for decision in held.made if decision.number == number), None)
+    if undone is None:
         raise PolicyError(f"there is no decision {number} that holds; see cleancopy decisions list")
-    return apply(root, Decision(0, "undo", str(number), "", note, by=by), list, lambda version: version)
+    remaining = Decisions(tuple(decision for decision in held.made if decision.number != number))
+    about = partial(_taken_back, root, undone, remaining) if undone.kind == "takedown" else list
+    return apply(root, Decision(0, "undo", str(number), "", note, by=by), about, partial(_as_it_stood, root))
+
+
+def _taken_back(root: StorePath, takedown: Decision, remaining: Decisions) -> list[str]:
+    """The documents that a takedown alone holds down, and whose text the store still has."""
+    meant = record.taken_down(root, Decisions((takedown,))) - record.taken_down(root, remaining)
+    rows_there = tables.latest(root, columns=["doc_id", "key", "change"], status="gone").to_pylist()
+    gone = {row["doc_id"] for row in rows_there if row["change"] == "takedown" and not is_erased(row["key"])}
+    return sorted(document for document in meant & gone if _stood(root, document))
+
+
+def _stood(root: StorePath, document: str) -> Version | None:
+    """The version of a document before it was taken down, if it was live or a copy and is not erased."""
+    history = [version for version in tables.history(root, document) if version.change != "takedown"]
+    last = history[-1] if history else None
+    return last if last and last.status != "gone" and not last.erased_sha256 else None
+
+
+def _as_it_stood(root: StorePath, version: Version) -> Version:
+    """What a document that was taken down was; a copy of one that is gone by now stands by itself."""
+    stood = _stood(root, version.doc_id)
+    if stood is None:
+        return version
+    keeper = (
+        tables.heads(root, documents=[stood.duplicate_of]).get(stood.duplicate_of)
+        if stood.duplicate_of
+        else None
+    )
+    if stood.duplicate_of and (keeper is None or keeper.status != "live"):
+        stood = replace(stood, status="live", duplicate_of=None, match={})
+    return replace(stood, seq=version.seq, parent=version.parent)
 
 
 def decide_chrome(
