@@ -241,7 +241,7 @@ def decisions_undo(
     clean: Clean = CLEAN,
     as_json: AsJson = False,
 ) -> None:
-    """Let a decision hold no more: a restored cut goes, and a page comes back, at the next ingest.
+    """Let a decision hold no more: a page comes back at once, a restored cut goes at the next ingest.
 
     Example: cleancopy decisions undo 4
     """
