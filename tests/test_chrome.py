@@ -150,6 +150,12 @@ def test_a_submenu_that_was_never_seen_goes_from_inside_the_menu() -> None:
     assert set(lines_cut(new, chrome)) == {*MENU, *FOOT, "Spring tides", "Neap tides"}
 
 
+def test_a_line_alone_between_two_of_the_head_stays() -> None:
+    documents = [page(n, menu=[*MENU[:3], f"Mooring number {n}", *MENU[3:]]) for n in range(6)]
+    chrome = learn([page(n + 9) for n in range(3)] + documents[:5])
+    assert "Mooring number 5" not in lines_cut(documents[5], chrome)
+
+
 def test_a_breadcrumb_trail_of_known_labels_goes() -> None:
     chrome = learn([page(n) for n in range(4)])
     new = page(9, "News > Boat hire", "Headline of the day", prose(9), prose(99))

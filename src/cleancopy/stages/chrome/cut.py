@@ -70,6 +70,7 @@ KEPT = 0.5  # from this score on a block is content
 TOO_MUCH, _MOST_OF_CONTENT = "site chrome stopped", 0.5
 _PINNED = "pinned as chrome"  # how the reason of a cut that people want begins
 _SENTENCE_ENDS = (".", ":", "。", "：", "।", "۔")  # of lines of text rather than headlines
+_HALF = 3  # the strength of a line that half of the site's pages have
 _LINKED = 0.5  # share of link text from which a block may be a link to another page
 #: Entries that are chrome where they stand as chrome does.
 _CHROME = frozenset(["pinned", "cut", "faded"])
@@ -228,12 +229,15 @@ def _cached_reading(
     exact = [exact_form(line) for line in texts]
     matches = matches_of(exact, index, near)
     headline = _headline(blocks, texts, exact, matches, page, index)
-    if headline is not None and (match := matches[headline]) is not None and match[0].status != "pinned":
-        matches[headline] = None
+    in_head = None if page[2] else _line_in_head(texts, exact, matches, index)
+    headlines = {number for number in (headline, in_head) if number is not None}
+    for number in headlines:
+        if (match := matches[number]) is not None and match[0].status != "pinned":
+            matches[number] = None
     marks = _cutting_marks(blocks, texts, exact, matches, index)
     marks = [
         mark._replace(
-            headline=number == headline,
+            headline=number in headlines,
             title=is_title(exact[number]) and index.titles.get(title_key(exact[number])) is not None,
         )
         for number, mark in enumerate(marks)
@@ -285,6 +289,24 @@ def _headline(
     # A line of the page's own is the headline, unless it is a sentence and no such line stands above it.
     is_sentence = texts[headline].endswith(_SENTENCE_ENDS)
     return label if is_sentence and all(strengths[label:headline]) else headline
+
+
+def _line_in_head(
+    texts: Sequence[str], exact: Sequence[str], matches: Sequence[Match | None], index: ChromeIndex
+) -> int | None:
+    """The number of the line for which the head of the site's pages leaves a place, or None.
+
+    It is the first that is not on half of the pages, alone between two that are, and no row of labels. What a
+    page is called may stand there, with a menu of the section below it.
+    """
+    strengths = (
+        0 if match is None or match[0].status not in _CHROME or match[1] < 1 else STRENGTH[match[0].spread]
+        for match in matches
+    )
+    usual = [s >= _HALF or is_composed(text, index.labels) for s, text in zip(strengths, texts, strict=True)]
+    number = usual.index(False) if False in usual else 0
+    is_alone = number and all(usual[number + 1 : number + 2]) and number + 1 < len(usual)
+    return number if is_alone and count_words(exact[number]) <= LONG else None
 
 
 def _out_of_menu(
@@ -399,6 +421,8 @@ def _submenus(
         left, right = matches[before], matches[after]
         gap = range(before + 1, after)
         if not gap or left is None or right is None or right[0].key not in left[0].next:
+            continue
+        if len(gap) == 1 and marks[gap[0]].headline:
             continue
         if left[0].spread != "edge" and all(marks[n].short for n in gap):
             reason = f"a submenu: elsewhere on {chrome.site} the lines before and after it follow each other"
