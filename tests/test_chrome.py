@@ -371,7 +371,7 @@ def test_the_digest_leaves_counts_and_rare_doubtful_entries_out() -> None:
     assert counted.digest == doubtful.digest == chrome.digest != pinned.digest
     common = replace(chrome, entries=(*chrome.entries, replace(rare, spread="most")))
     assert chrome.digest != common.digest, "evidence for the content decision"
-    assert chrome.digest != replace(chrome, pages=8).digest
+    assert chrome.digest != replace(chrome, pages=16).digest
 
 
 def test_a_decision_can_be_taken_by_id_or_line_and_taken_back() -> None:
@@ -431,13 +431,13 @@ def scored(document: Document, score: float) -> Document:
 
 
 def test_the_scores_of_own_text_rise_and_those_of_short_repeated_lines_fall() -> None:
-    documents = [page(n, f"Story {chr(97 + n)}", prose(n), "Background", prose(n + 40)) for n in range(9)]
+    documents = [page(n, f"Story {chr(97 + n)}", prose(n), "Background", prose(n + 40)) for n in range(17)]
     new = scored(documents[3], 0.4)
     weighed = weigh_scores(new, POLICY, learn(documents))
     scores = {new.text_of(block): block.score for block in weighed.blocks}
     assert (scores[prose(3)], scores["Background"], scores["Imprint"]) == (0.571, 0.143, 0.143)
     why = {new.text_of(block): block.why for block in weighed.blocks}
-    assert why["Background"] == "9 of 9 pages of harbour.example have it"
+    assert why["Background"] == "17 of 17 pages of harbour.example have it"
     assert [(b.start, b.end) for b in weighed.blocks] == [(b.start, b.end) for b in new.blocks]
     assert apply_stages(new, Policy(), learn(documents)).blocks == new.blocks, (
         "what is stored stays as it was read"
@@ -646,6 +646,28 @@ def test_a_breadcrumb_trail_goes_and_the_headline_that_ends_it_stays() -> None:
     left = own(story(9), learn([story(n) for n in range(6)]))
     assert left[0] == f"How the {WORDS[9]} harbour was dredged"
     assert left[1:] == [prose(9), prose(59)]
+
+
+def test_a_line_that_ends_in_the_headline_below_it_is_its_trail() -> None:
+    def story(number: int) -> Document:
+        title = f"How the {WORDS[number]} harbour was dredged"
+        lines = [
+            *MENU,
+            f"You are here: Start Harbour {title}",
+            f"# {title}",
+            prose(number),
+            prose(number + 50),
+            *FOOT,
+        ]
+        markup = "".join(f"<h1>{t[2:]}</h1>" if t.startswith("# ") else f"<p>{t}</p>" for t in lines)
+        read = read_html(f"<body>{markup}</body>")
+        key = f"page-{number}"
+        return Document(
+            key=key, text=read.text, blocks=read.blocks, site="harbour.example", media_type="text/html"
+        )
+
+    left = own(story(9), learn([story(n) for n in range(6)]))
+    assert left == [f"How the {WORDS[9]} harbour was dredged", prose(9), prose(59)]
 
 
 def test_a_row_of_short_lines_in_mid_page_goes_and_single_section_headings_stay() -> None:

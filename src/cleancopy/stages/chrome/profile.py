@@ -33,7 +33,7 @@ LEADERS = 16
 #: Digits of a key that ``chrome show`` prints; fewer name an entry too, if no other begins with them.
 ID_DIGITS = 8
 _LEAST_DIGITS = 4
-_WELL = 8  # from so many pages on, what no other page has is likely content
+_WELL = 16  # from so many pages on, what no other page has is likely content
 _LINE = 300  # characters: longer lines seldom stand on many pages, so their forms are not kept
 _COMPOSED_LENGTH = 300  # longer blocks are no rows of labels
 
