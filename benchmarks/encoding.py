@@ -66,6 +66,21 @@ LEGACY: Mapping[str, tuple[str, ...]] = {
     "ko": ("cp949",),
 }
 LABELS = ("right", "none", "utf-8", "iso-8859-1", "windows-1251", "shift_jis", "zlib_codec")
+#: Encoded so, read so: restored where that can be, else left alone.
+OTHERS = (
+    ("utf-8", "cp1256"),
+    ("utf-8", "koi8-r"),
+    ("utf-8", "gbk"),
+    ("gbk", "latin-1"),
+    ("cp932", "latin-1"),
+    ("euc-jp", "latin-1"),
+    ("cp874", "latin-1"),
+    ("gbk", "sloppy-windows-1252"),
+    ("cp932", "sloppy-windows-1252"),
+    ("cp874", "sloppy-windows-1252"),
+    ("euc-kr", "latin-1"),
+    ("cp1251", "latin-1"),
+)
 MISREADINGS = {
     "windows-1252": ["sloppy-windows-1252"],
     "windows-1252, twice": ["sloppy-windows-1252"] * 2,
@@ -90,7 +105,8 @@ def main() -> None:
     for name, texts in (("messages", programs), ("pages", pages)):
         if texts:
             repaired(name, {language: lines[:60] for language, lines in texts.items()})
-    clean({**programs, **pages, **gold()})
+    restored_or_left({**{name: lines[:60] for name, lines in programs.items()}, **news()})
+    clean({**programs, **pages, **gold(), **news()})
 
 
 def catalogue(locale: Path) -> list[str]:
@@ -126,6 +142,30 @@ def gold() -> dict[str, list[str]]:
     files = sorted((SHARED / "corpora" / "wcxb" / "ground-truth").glob("*.json"))
     texts = {path.stem: json.loads(path.read_text("utf-8"))["ground_truth"]["main_content"] for path in files}
     return {name: (text or "").split("\n") for name, text in texts.items()}
+
+
+def news() -> dict[str, list[str]]:
+    """The gold text of news in five languages, line by line, at most 300 lines a language."""
+    lines: dict[str, list[str]] = {}
+    path = SHARED / "corpora" / "languages" / "pages.jsonl"
+    for page in map(json.loads, path.read_text("utf-8").splitlines() if path.is_file() else ()):
+        lines.setdefault(page["language"], []).extend(page["gold"].split("\n"))
+    return {language: texts[:300] for language, texts in lines.items()}
+
+
+def restored_or_left(texts: Mapping[str, list[str]]) -> None:
+    """How many lines come back, are left as they were, or are changed and not right, which none should be."""
+    print("\nencoded as, read as: lines restored, left, changed and not right")
+    for encoding, codec in OTHERS:
+        counts = [0, 0, 0]
+        for line in (line for lines in texts.values() for line in lines if len(line) > 15):
+            if line.isascii() or not fits(line, encoding):
+                continue
+            misread = line.encode(encoding).decode(codec, "replace")
+            again, edits = repair(misread)
+            changed = any(edit.rule == "mojibake" for edit in edits)
+            counts[0 if again == repair(line)[0] else 2 if changed else 1] += 1
+        print(f"  {encoding:8} {codec:20} {counts[0]:6} {counts[1]:6} {counts[2]:6}")
 
 
 def snippets(lines: list[str], codec: str, size: int) -> Iterator[str]:

@@ -34,8 +34,10 @@ def corpus(name: str) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Terminal colours off, whatever the caller's terminal."""
+def _no_colour(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Terminal colours off, whatever the caller's terminal; no test looks into the caller's Prefect."""
+    if "PREFECT_HOME" not in os.environ:
+        monkeypatch.setenv("PREFECT_HOME", str(tmp_path_factory.getbasetemp() / "prefect"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
     os.environ.pop("FORCE_COLOR", None)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -56,7 +57,9 @@ class Decisions:
     def with_restored_cuts(self, document: Document) -> Document:
         """The document without the cuts that are to stay."""
         texts = {
-            decision.text for decision in self._of("restore", document.doc_id) if decision.text is not None
+            unicodedata.normalize("NFC", decision.text)
+            for decision in self._of("restore", document.doc_id)
+            if decision.text is not None
         }
         if not texts:
             return document
@@ -201,8 +204,8 @@ def without_names(entry: LedgerEntry) -> LedgerEntry:
 
 
 def cut_text(document: Document, cut: Cut) -> str:
-    """The text of a cut, by which it is known again in a later version: its words, one space between."""
-    return " ".join(document.text[cut.start : cut.end].split())
+    """The text of a cut, by which it is known again in a later version: its words in NFC, one space between."""
+    return unicodedata.normalize("NFC", " ".join(document.text[cut.start : cut.end].split()))
 
 
 def read(root: StorePath) -> Decisions:

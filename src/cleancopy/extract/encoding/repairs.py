@@ -1,14 +1,18 @@
 """Repairs of text that was decoded wrongly before we got it, each recorded with the original.
 
-``repair`` undoes *mojibake* (UTF-8 that was once read in a one-byte encoding) where the text itself proves it,
-and takes out characters that nobody sees but programs trip over. Each change is an ``Edit``: nothing is lost.
+``repair`` undoes *mojibake* (UTF-8 that was once read in another encoding) where the text itself proves it,
+takes out characters that nobody sees but programs trip over, and brings letters into one spelling (NFC). Each
+change is an ``Edit``: nothing is lost. What cannot be restored exactly stays as it is.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ftfy import bad_codecs, chardata, fixes
 from ftfy.badness import is_bad
@@ -22,8 +26,8 @@ bad_codecs.ok()
 class Edit:
     """One repair within one text: ``text[start:end]`` of the repaired text was ``original``.
 
-    ``rule``: ``mojibake``, ``control``, ``bidi``, ``tag`` or ``zero-width``. Where characters were only taken
-    out, start equals end.
+    ``rule``: ``mojibake``, ``control``, ``bidi``, ``tag``, ``zero-width`` or ``nfc``. Where characters were
+    only taken out, start equals end.
     """
 
     start: int
@@ -36,16 +40,19 @@ def repair(text: str, *, code: bool = False) -> tuple[str, tuple[Edit, ...]]:
     """The text without mojibake and unseen characters, and each place where it was changed.
 
     Works line by line, and leaves a line alone unless it proves itself wrong. With ``code`` (text of ``pre``
-    and ``code``) only unseen characters go. Idempotent. ``restore`` gives the original back.
+    and ``code``) mojibake stays. What comes back is in NFC (UAX #15); compatibility forms stay. Idempotent.
+    ``restore`` gives the original back.
     """
     if text.isascii():
         if not _ASCII_UNSEEN.search(text):
             return text, ()
-    elif not (_MAYBE_UNSEEN.search(text) or (not code and _SUSPECT.search(text))):
+    elif not (_MAYBE_UNSEEN.search(text) or (not code and _may_be_misread(text)) or _is_decomposed(text)):
         return text, ()
     parts, edits, length = list[str](), list[Edit](), 0
     for line in _LINE.findall(text):
         repaired, changes = _repaired(line, code)
+        if not repaired.isascii() and _is_decomposed(repaired):
+            repaired, changes = _composed(repaired, changes, _compositions(repaired))
         parts.append(repaired)
         edits += [Edit(e.start + length, e.end + length, e.rule, e.original) for e in changes]
         length += len(repaired)
@@ -88,6 +95,31 @@ _UNSEEN = re.compile(
 )
 
 
+# --- characters in more than one spelling
+
+
+#: Marks on one letter that are put in order by insertion: thousands, which no text has, would take minutes.
+_MOST_MARKS = 100
+_TOKEN = re.compile(r"\S+")
+
+
+def _is_decomposed(text: str) -> bool:
+    """Whether a text is not in NFC, and can be brought into it in bounded time."""
+    looks = text[::_MOST_MARKS]
+    piled = any(unicodedata.combining(a) and unicodedata.combining(b) for a, b in pairwise(looks))
+    return not piled and not unicodedata.is_normalized("NFC", text)
+
+
+def _compositions(line: str) -> list[_Change]:
+    """The words of a line that are not in NFC, as they are in it; no white space composes with what follows."""
+    words = ((match.start(), match.end(), match[0]) for match in _TOKEN.finditer(line))
+    return [
+        _trimmed(line, start, end, unicodedata.normalize("NFC", word), "nfc")
+        for start, end, word in words
+        if not unicodedata.is_normalized("NFC", word)
+    ]
+
+
 # --- what may be mojibake: a cheap look
 
 
@@ -117,6 +149,25 @@ def _suspect() -> re.Pattern[str]:
 _SUSPECT = _suspect()
 
 
+def _may_be_misread(text: str) -> bool:
+    return bool(_SUSPECT.search(text)) or any(signs.search(text) for signs in _WHOLE.values())
+
+
+def _signs_of(codec: str) -> re.Pattern[str]:
+    """What UTF-8 read in this codec has and nearly no text: two sequences in a row, one in a Latin word."""
+    first, more = (re.escape(bytes(range(*ends)).decode(codec)) for ends in ((0xC2, 0xF5), (0x80, 0xC0)))
+    return re.compile(f"[{first}][{more}]{{1,3}}[{first}][{more}]|[A-Za-z][{first}][{more}]|â€")
+
+
+# Codecs that ftfy does not try. By chance hardly a line in them is UTF-8 from end to end. GBK takes two bytes
+# to a character, so only lines of an even number come back; what full stops, commas and quotation marks
+# become gives it away.
+_WHOLE = {"cp1256": _signs_of("cp1256"), "koi8-r": _signs_of("koi8-r"), "gbk": re.compile("[銆锛鈥鐨涓]")}
+_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+# One is enough in a Latin word, or of a quotation mark or dash.
+_PROVEN = re.compile(rb"[A-Za-z][\xc3-\xc5\xd0\xd1][\x80-\xbf]|\xe2\x80[\x90-\xbf]")
+
+
 # --- one line, in rounds
 
 
@@ -132,20 +183,45 @@ def _repaired(line: str, code: bool) -> tuple[str, list[Edit]]:
     Text that was misread several times needs as many rounds. What still changes after ``_ROUNDS`` is no text
     but a trap; then only its unseen characters go.
     """
-    if repaired := _rounds(line, [], code):
-        return repaired
     bare = _composed(line, [], _removals(line))
-    return _rounds(*bare, code) or bare
+    if code or not (_may_be_misread(line) or _may_be_misread(bare[0])):
+        return bare
+    # What cannot be restored stays as it is, its C1 controls too: who knows more may still read it.
+    kept = _composed(line, [], [c for c in _removals(line) if not _C1.search(line, c[0], c[1])])
+    for text, edits in ((line, []), kept):
+        repaired = _rounds(text, edits)
+        if repaired and (not _is_garbage(repaired[0]) or _reread_whole(text) is not None):
+            return repaired
+    return kept
 
 
-def _rounds(line: str, edits: list[Edit], code: bool) -> tuple[str, list[Edit]] | None:
+def _rounds(line: str, edits: list[Edit]) -> tuple[str, list[Edit]] | None:
     for _ in range(_ROUNDS):
-        reread = line if code else _reread(line)
+        reread = _reread(line)
+        if reread == line and _TWO_BYTES.search(line):
+            return None
         changes = _changes(line, reread) if reread != line else _removals(line)
         if not changes:
             return line, edits
         line, edits = _composed(line, edits, changes)
     return None
+
+
+def _is_garbage(line: str) -> bool:
+    """Whether a line is no text: what was reread in parts of it was chance, not proof.
+
+    Bytes of GBK, Shift-JIS, EUC or TIS-620 that were read as Latin-1 make some pairs that look like UTF-8.
+    """
+    return bool(_GARBAGE.search(line)) or len(_SIGNS_OF_1252.findall(line)) > max(7, len(line) // 4)
+
+
+# What windows-1252 has beyond ASCII. No language writes four of them in a row, or one letter in four with them.
+_BEYOND = "\x80-\xac\xae-\xff€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
+_SIGNS_OF_1252 = re.compile(f"[{_BEYOND}]")
+_C1 = re.compile("[\x80-\x9f]")
+_GARBAGE = re.compile(f"[{_BEYOND}]{{4}}|{_C1.pattern}")
+# A control that windows-1252 has as a sign stands beside ASCII; two beyond ASCII are a character of two bytes.
+_TWO_BYTES = re.compile(f"{_C1.pattern}[{_BEYOND}]|[{_BEYOND}]{_C1.pattern}")
 
 
 def _removals(line: str) -> list[_Change]:
@@ -158,17 +234,33 @@ def _removals(line: str) -> list[_Change]:
 
 def _reread(line: str) -> str:
     """A line with one misreading undone, or the same line where nothing speaks for one."""
+    if (reading := _reread_whole(line)) is not None:
+        return reading
+    if not _SUSPECT.search(line) or not is_bad(line):
+        return line
+    reading = _reread_parts(_with_quotes(line))
+    return reading if _TWO_BYTES.search(reading) else fixes.fix_c1_controls(reading)
+
+
+def _reread_whole(line: str) -> str | None:
+    """A line of which all that is not ASCII comes of UTF-8 that was read in one codec."""
+    for codec, signs in _WHOLE.items():
+        if signs.search(line):
+            with suppress(UnicodeError):
+                raw = line.encode(codec)
+                if len(_SEQUENCE.findall(raw)) > 2 or _PROVEN.search(raw):
+                    return raw.decode("utf-8")
     if not _SUSPECT.search(line):
-        return line
+        return None
     bad = is_bad(line)
-    if bad:
-        line = line.replace("â€\ufffd", "â€\x9d")  # windows-1252 cannot hold the closing quotation mark
-    for codec in _MISREADINGS:
-        if (reading := _misread_as(codec, line, bad)) is not None:
-            return reading
-    if not bad:
-        return line
-    return fixes.fix_c1_controls(_reread_parts(line))
+    line = _with_quotes(line) if bad else line
+    readings = (_misread_as(codec, line, bad) for codec in _MISREADINGS)
+    return next((reading for reading in readings if reading is not None), None)
+
+
+def _with_quotes(line: str) -> str:
+    """A bad line with the closing quotation mark that windows-1252 cannot hold."""
+    return line.replace("â€\ufffd", "â€\x9d")
 
 
 def _reread_parts(line: str) -> str:
@@ -312,13 +404,13 @@ def _changes(line: str, reread: str) -> list[_Change]:
     return changes
 
 
-def _trimmed(line: str, start: int, end: int, new: str) -> _Change:
+def _trimmed(line: str, start: int, end: int, new: str, rule: str = "mojibake") -> _Change:
     """A change without what both sides begin and end with."""
     old = line[start:end]
     shared = min(len(old), len(new))
     head = next((i for i in range(shared) if old[i] != new[i]), shared)
     tail = next((i for i in range(shared - head) if old[-1 - i] != new[-1 - i]), shared - head)
-    return start + head, end - tail, new[head : len(new) - tail], "mojibake"
+    return start + head, end - tail, new[head : len(new) - tail], rule
 
 
 def _composed(line: str, edits: list[Edit], changes: list[_Change]) -> tuple[str, list[Edit]]:
@@ -335,7 +427,8 @@ def _composed(line: str, edits: list[Edit], changes: list[_Change]) -> tuple[str
         rules = {e.rule for e in old} | {c[3] for c in new}
         parts += [line[position:start], now]
         length += start - position + len(now)
-        after.append(Edit(length - len(now), length, rules.pop() if len(rules) == 1 else "mojibake", before))
+        rule = "nfc" if len(rules) > 1 and "mojibake" not in rules else "mojibake"
+        after.append(Edit(length - len(now), length, rules.pop() if len(rules) == 1 else rule, before))
         position = end
     return "".join([*parts, line[position:]]), after
 
