@@ -188,7 +188,7 @@ def maintain(home: Path) -> None:
                 _store(root, texts, release)
             _acknowledge(home, next(iter(texts)).partition("/")[0])
         with vacuum.maintaining(root):
-            views.mend_tree(root, release)
+            views.repair_tree(root, release)
         _end_round(home)
 
 
@@ -326,7 +326,7 @@ def _mend(home: Path, name: str, tally: Tally) -> None:
     try:
         with vacuum.maintaining(root, wait=30):
             last = releases.current(root)
-            views.mend_tree(root, last.release if last else 0)
+            views.repair_tree(root, last.release if last else 0)
     finally:
         vacuum.time = real  # type: ignore[attr-defined]
     look(home, tally)

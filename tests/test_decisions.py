@@ -482,7 +482,7 @@ def test_what_cannot_be_decided_says_why(place: tuple[Path, Path], wrong: object
     with pytest.raises(PolicyError, match=said):
         wrong(clean, with_cuts(clean).doc_id)  # type: ignore[operator]
     assert record.read_all(clean) == []
-    assert releases.current(clean) == releases.read(clean, 1)
+    assert releases.current(clean) == releases.read_manifest(clean, 1)
 
 
 def test_a_decided_document_becomes_an_annotated_case(place: tuple[Path, Path]) -> None:

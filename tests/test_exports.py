@@ -44,7 +44,7 @@ from cleancopy.export import (
     yamltext,
 )
 from cleancopy.export import parquet as parquet_format
-from cleancopy.export.kept import check as check_kept
+from cleancopy.export.kept import check_exports as check_kept
 from cleancopy.export.prov import PREFIXES, prov_json
 from cleancopy.export.selection import Plan, plan
 from cleancopy.ingest import lineage
@@ -180,7 +180,7 @@ def test_only_live_documents_are_exported_and_one_taken_down_from_no_release(roo
     wanted = sorted(one.doc_id for one in (RICH, HOSTILE, PLAIN, *MANY))
     for as_of in (1, 2, None):
         assert plan(root, as_of=as_of).about.column("doc_id").to_pylist() == wanted
-    assert plan(root).content_root == releases.read(root, 2).content_root
+    assert plan(root).content_root == releases.read_manifest(root, 2).content_root
     with pytest.raises(StoreError, match="no release 9"):
         plan(root, as_of=9)
     with pytest.raises(StoreError, match="nothing was published"):
@@ -349,7 +349,7 @@ def test_a_line_has_the_fields_of_dolma_and_all_that_cleancopy_knows(root: Path,
     assert list(one)[:6] == ["id", "text", "source", "created", "added", "metadata"]
     assert one["source"] == "tides.example"
     assert one["created"] == "2024-03-01T00:00:00.000Z"
-    assert one["added"] == releases.read(root, 2).time.replace("Z", ".000Z")
+    assert one["added"] == releases.read_manifest(root, 2).time.replace("Z", ".000Z")
     assert one["metadata"]["licence"] == "https://creativecommons.org/licenses/by/4.0/"
     assert one["cuts"][0]["evidence"] == {"share": 0.9, "n": 3}
     assert one["cuts"][0]["text"] == "Skip to content\n\n"

@@ -291,7 +291,7 @@ def test_an_index_of_another_version_is_made_again_by_an_ingest_or_by_maintain(u
     raw, expected = undisturbed
     paths = sorted(raw.glob("*.txt"))
     manifest = dedup_index.folder(tmp_path / "clean") / "manifest.json"
-    for again in (lambda: go(raw, tmp_path / "clean", *paths), lambda: dedup_index.mend(tmp_path / "clean")):
+    for again in (lambda: go(raw, tmp_path / "clean", *paths), lambda: dedup_index.repair(tmp_path / "clean")):
         go(raw, tmp_path / "clean", *paths)
         now = manifest.read_text()
         manifest.write_text(now.replace(f'"normalisation": {NORMALISATION}', '"normalisation": 1'))

@@ -101,8 +101,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(1, RELEASES + 1):
         publish(root, number)
     chrome_profiles.write(root, CHROME)
-    views.mend_tree(root, RELEASES)
-    views.mend_inputs(root)
+    views.repair_tree(root, RELEASES)
+    views.repair_inputs(root)
     dedup_index.rebuild(root, Signing())
     return root
 
@@ -134,7 +134,7 @@ def contents(root: Path) -> dict[str, object]:
             for number in paths.published_releases(root)
         ],
         "ledger": sorted(map(str, tables.captures(root).to_pylist())),
-        "manifests": [releases.read(root, number) for number in paths.published_releases(root)],
+        "manifests": [releases.read_manifest(root, number) for number in paths.published_releases(root)],
         "histories": [tables.history(root, one) for one in ids[:2]],
         "by Delta": sorted(
             map(
@@ -284,10 +284,10 @@ def test_a_deleted_entry_of_a_compaction_is_made_good(maintained: Path) -> None:
 
 
 def test_a_manifest_is_rebuilt_from_tables_that_were_compacted(maintained: Path) -> None:
-    written = releases.read(maintained, 3)
+    written = releases.read_manifest(maintained, 3)
     paths.manifest_path(maintained, 3).unlink()
     releases.recover(maintained)
-    rebuilt = releases.read(maintained, 3)
+    rebuilt = releases.read_manifest(maintained, 3)
     same = {"time": written.time, "recovered": False, "tables": written.tables}
     assert replace(rebuilt, **same) == written
 
@@ -429,7 +429,7 @@ def test_the_text_tree_is_mended_from_the_tables(root: Path) -> None:
     for path in (extra, notes, own):
         path.write_text("text")
     assert {path for path, _, _ in views.check_tree(root)} == {altered, gone, extra}
-    assert views.mend_tree(root, RELEASES) == 3
+    assert views.repair_tree(root, RELEASES) == 3
     views.write_tree(root, None)
     assert {path: path.read_bytes() for path in root.glob("text/*/*") if path not in (notes, own)} == tree
     assert (notes.exists(), own.exists()) == (True, True)

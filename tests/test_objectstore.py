@@ -381,7 +381,7 @@ def test_what_a_killed_run_decided_is_finished_by_the_next(
     assert texts(root) == {}
     publish(root, page("two"))
     assert set(texts(root)) == {"one", "two"}
-    assert releases.read(root, 1).recovered
+    assert releases.read_manifest(root, 1).recovered
     with monkeypatch.context() as patch:
         patch.setattr(compaction, "_swap", killed)
         with pytest.raises(Killed):

@@ -270,7 +270,7 @@ def test_runs_of_two_sources_go_on_side_by_side(raw: Path, tmp_path: Path) -> No
         reclean(one, shards)
         summary = publish(one, shards + 1)
     assert summary.counts["new"] == 0
-    assert releases.read(clean, 1).content_root == releases.read(clean, 2).content_root
+    assert releases.read_manifest(clean, 1).content_root == releases.read_manifest(clean, 2).content_root
 
 
 def dies_after(raw: Path, clean: Path, step: Callable[[Run], object]) -> Run:

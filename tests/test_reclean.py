@@ -99,7 +99,7 @@ def test_what_people_decide_changes_the_stored_documents_and_no_page_is_read(
     summary = again(raw, clean, SITE)
     assert (summary.recleaned, summary.captures, summary.live) == (4, 0, 4)
     assert texts(clean) == sorted(one.after for one in found)
-    assert releases.read(clean, summary.release or 0).parent == 1
+    assert releases.read_manifest(clean, summary.release or 0).parent == 1
     assert {v.change for doc in tables.heads(clean) for v in tables.history(clean, doc)} == {"new", "chrome"}
 
 

@@ -251,7 +251,7 @@ def test_what_was_seen_last_is_known(tmp_path: Path) -> None:
 def test_a_manifest_says_what_a_release_holds(tmp_path: Path) -> None:
     publish(tmp_path, page("a"), page("b"))
     manifest = publish(tmp_path, page("b"), status="duplicate", run="second")
-    assert manifest == releases.current(tmp_path) == releases.read(tmp_path, 2)
+    assert manifest == releases.current(tmp_path) == releases.read_manifest(tmp_path, 2)
     assert (manifest.release, manifest.parent, manifest.run, manifest.live) == (2, 1, "second", 1)
     assert manifest.counts == {"new": 1, "unchanged": 0, "duplicate": 0, "rejected": 0}
     assert manifest.content_root == releases.content_root([tables.heads(tmp_path)[page("a").doc_id].version_id])
@@ -338,7 +338,7 @@ def test_the_next_run_finishes_a_release_that_was_decided(
 
     assert releases.recover(tmp_path) == [2]
     assert texts(tmp_path) == {"a": "second"}
-    manifest = releases.read(tmp_path, 2)
+    manifest = releases.read_manifest(tmp_path, 2)
     assert (manifest.recovered, manifest.run, manifest.counts["new"]) == (True, "killed", 1)
     assert tables.captures(tmp_path, release=2).num_rows == 1
     assert releases.recover(tmp_path) == []
@@ -366,7 +366,7 @@ def test_manifests_are_rebuilt_from_the_tables(tmp_path: Path) -> None:
         paths.manifest_path(tmp_path, number).unlink()
     assert releases.recover(tmp_path) == [1, 3]
     for manifest in written:
-        rebuilt = releases.read(tmp_path, manifest.release)
+        rebuilt = releases.read_manifest(tmp_path, manifest.release)
         assert replace(rebuilt, time=manifest.time, recovered=False) == manifest
 
 
@@ -642,7 +642,7 @@ def test_archived_payloads_are_found_by_their_digest(tmp_path: Path) -> None:
         )
         releases.commit(tmp_path, release, [], rows.capture_batches([entry]), run="r", fingerprint="", parts={})
     assert tables.archived(tmp_path) == {"d1": ref}
-    assert releases.read(tmp_path, 1).counts["rejected"] == 1
+    assert releases.read_manifest(tmp_path, 1).counts["rejected"] == 1
 
 
 def test_reading_captures_needs_no_heavy_library() -> None:

@@ -93,7 +93,7 @@ def test_with_the_versions_of_today_all_documents_are_there_and_decisions_hold(
     after = texts(clean)
     assert after.keys() == before.keys()
     assert len(after) == 6
-    made = decisions.read(clean)
+    made = decisions.read_decisions(clean)
     (restored,) = (one.text for one in made.made if one.kind == "restore")
     assert restored is not None
     assert restored in " ".join(after[RESTORED].split())
@@ -166,9 +166,9 @@ def latest(clean: Path) -> list[dict[str, Any]]:
 
 def test_an_old_store_is_whole_and_can_be_maintained(place: tuple[Path, Path]) -> None:
     raw, clean = place
-    root = releases.read(clean, 1).content_root
+    root = releases.read_manifest(clean, 1).content_root
     assert list(maintain.faults(clean)) == []
     run(raw, clean)
     maintain.maintain(clean)
     assert list(maintain.faults(clean)) == []
-    assert releases.read(clean, 1).content_root == root
+    assert releases.read_manifest(clean, 1).content_root == root

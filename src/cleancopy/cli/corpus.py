@@ -48,7 +48,7 @@ def status(
     from cleancopy.store import releases, tables
 
     published(clean)
-    manifest = releases.current(clean) if as_of is None else releases.read(clean, as_of)
+    manifest = releases.current(clean) if as_of is None else releases.read_manifest(clean, as_of)
     if manifest is None:
         fail(f"{clean}: nothing was published yet; run cleancopy ingest", 1)
     states: dict[str, int] = {}

@@ -146,7 +146,7 @@ def read_captions(root: StorePath, least: int = 1) -> list[CaptionCluster]:
 def _decisions_about(root: StorePath) -> dict[int, list[int]]:
     """The decisions on captions that hold, their numbers by the digests of wordings."""
     about: dict[int, list[int]] = defaultdict(list)
-    for pair, decision in decisions.read(root).caption_pairs().items():
+    for pair, decision in decisions.read_decisions(root).caption_pairs().items():
         for digest in pair:
             about[digest].append(decision.number)
     return about

@@ -117,7 +117,7 @@ class Corpus:
         if unknown := [name for name in names if name not in schema.CORPUS.names]:
             existing = ", ".join(schema.CORPUS.names)
             raise ValueError(f"{', '.join(unknown)}: there is no such column; there are {existing}")
-        releases.read(self.root, release)
+        releases.read_manifest(self.root, release)
         batches = tables.latest_batches(
             self.root, schema.stored_columns(names), site=site, as_of=release, status=status
         )
@@ -150,7 +150,7 @@ class Corpus:
         """How the live documents of two releases differ; StoreError if there is no such release."""
         for release in (before, after):
             if release:
-                releases.read(self.root, release)
+                releases.read_manifest(self.root, release)
         low, high = sorted((before, after))
         differences = tuple(
             sorted(

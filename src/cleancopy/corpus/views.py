@@ -1,7 +1,7 @@
 """What people and scripts read in clean/: the text tree and the list of inputs.
 
 Both are views, made from the tables and the run: what is missing or stale is made again (``check_tree``,
-``mend_tree``, ``check_inputs``, ``mend_inputs``), and nothing is lost with them.
+``repair_tree``, ``check_inputs``, ``repair_inputs``), and nothing is lost with them.
 ``clean/text/<site>/<slug>-<id>.txt`` is the clean text, the ``.json`` beside it its provenance.
 A store in an object store has no text tree: two small objects a document cost more requests than all else, and
 nobody pages through them; ``cleancopy export --format text`` makes the tree in a folder.
@@ -112,7 +112,7 @@ def check_tree(root: StorePath) -> Iterator[tuple[Path, str, str | None]]:
     yield from ((file, "is of no live document", None) for file in sorted(unmatched))
 
 
-def mend_tree(root: StorePath, release: int) -> int:
+def repair_tree(root: StorePath, release: int) -> int:
     """Make the text tree as a release, the last one, has it; how many files differed."""
     folder = local_folder(root)
     if folder is None:
@@ -246,7 +246,7 @@ def check_inputs(root: StorePath) -> Iterator[str]:
         yield f"lacks {len(lacking)} inputs that the ledger has"
 
 
-def mend_inputs(root: StorePath) -> int:
+def repair_inputs(root: StorePath) -> int:
     """Write the list of inputs again, with what it lacks from the ledger; how many faults it had.
 
     An input that the ledger has seen twice with the same content has its first outcome then.

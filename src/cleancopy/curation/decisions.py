@@ -107,7 +107,7 @@ def restore_cut(root: StorePath, document: str, number: int, note: str = "", *, 
     decision = Decision(0, "restore", document, "", note, cut_text(stored, stored.cuts[number - 1]), by=by)
 
     def change(version: Version) -> Version:
-        now = record.read(root)
+        now = record.read_decisions(root)
         before = Decisions(now.made[:-1])
         # A version that lagged behind earlier decisions still does: the next run decides on it again.
         lagged = not before.are_applied(version)
@@ -136,7 +136,7 @@ def restore(root: StorePath, document: str, note: str = "", *, by: str = "") -> 
 
 def pin(root: StorePath, document: str, note: str = "", *, by: str = "") -> Applied:
     """Let a document's text stay as it is."""
-    if record.read(root).pinned(document):
+    if record.read_decisions(root).pinned(document):
         raise PolicyError(f"{document}: is pinned already; see cleancopy decisions list")
     _version(root, document)
     return apply(root, Decision(0, "pin", document, "", note, by=by), list, lambda version: version)
@@ -333,7 +333,7 @@ def undo(root: StorePath, number: int, note: str = "", *, by: str = "") -> Appli
     ingest a restored cut goes, and a pinned text becomes what its page or the pipeline made of it meanwhile.
     What a takedown erased comes back only where its input is still there.
     """
-    held = record.read(root)
+    held = record.read_decisions(root)
     undone = next((decision for decision in held.made if decision.number == number), None)
     if undone is None:
         raise PolicyError(f"there is no decision {number} that holds; see cleancopy decisions list")

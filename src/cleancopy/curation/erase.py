@@ -77,13 +77,13 @@ def is_due(root: StorePath) -> bool:
 
 def unerased_rows(root: StorePath) -> list[tuple[StorePath, int]]:
     """The data files that have rows which are to be erased, and how many."""
-    scope = erasure.scope_of(decisions.read(root))
+    scope = erasure.scope_of(decisions.read_decisions(root))
     return list(erasure.unerased_rows(root, scope)) if scope else []
 
 
 def records_to_purge(root: StorePath) -> list[ArchiveRef]:
     """The records of the archive that are to be erased and still have their bytes."""
-    scope = erasure.scope_of(decisions.read(root))
+    scope = erasure.scope_of(decisions.read_decisions(root))
     return archive_search.to_purge(root, scope, _records_of_others(root, scope)) if scope else []
 
 
@@ -94,7 +94,7 @@ def erase(root: StorePath, elsewhere: Elsewhere = lambda needles: ()) -> Erased:
     Busy where another run is publishing.
     """
     with releases.writing(root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)):
-        scope = erasure.scope_of(decisions.read(root))
+        scope = erasure.scope_of(decisions.read_decisions(root))
         if not scope:
             return Erased()
         every = own_lines(root, scope)
@@ -114,7 +114,7 @@ def erase(root: StorePath, elsewhere: Elsewhere = lambda needles: ()) -> Erased:
     exports = _made_again(root, scope, needles)
     with releases.writing(root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)):
         count = erasure.erase_rows(root, scope)
-        views.mend_inputs(root)
+        views.repair_inputs(root)
         left, in_captures = _search(root, needles, keep)
     return Erased(
         rows=count,
@@ -246,7 +246,7 @@ def _made_again(root: StorePath, scope: Scope, needles: Needles) -> tuple[str, .
         views.erase_inputs(root, scope.documents, lambda name: scope.has_address(name, f"file:{name}"))
         last = releases.current(root)
         if last is not None:
-            views.mend_tree(root, last.release)
+            views.repair_tree(root, last.release)
         if any(_stands_in(path, needles) for path in glob_sorted(caption_files.folder(root), "*.parquet")):
             caption_table.rebuild(root)
     return tuple(out.name for out in export.renew(root))

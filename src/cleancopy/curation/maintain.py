@@ -90,10 +90,10 @@ def _mended(root: StorePath, release: int) -> dict[str, int]:
     unpurged = _unpurged(root)
     archive.purge(root, unpurged)
     return {
-        "texts": views.mend_tree(root, release),
-        "index": dedup_index.mend(root),
-        "captions": caption_table.mend(root),
-        "inputs": views.mend_inputs(root),
+        "texts": views.repair_tree(root, release),
+        "index": dedup_index.repair(root),
+        "captions": caption_table.repair(root),
+        "inputs": views.repair_inputs(root),
         "purged": len(unpurged),
     }
 
@@ -167,7 +167,7 @@ def _of_inputs(root: StorePath) -> Iterator[Fault]:
 
 
 def _of_exports(root: StorePath) -> Iterator[Fault]:
-    for path, why in kept.check(root):
+    for path, why in kept.check_exports(root):
         removed = "run cleancopy maintain: it is removed; then export again"
         yield _fault(root, path, why, removed if kept.is_note(path) else _AGAIN)
 

@@ -14,7 +14,7 @@ def without_place(root: StorePath) -> dict[int, str]:
 
     A restore is known by the words of its cut. A document that is gone has no text to look in.
     """
-    restores = [each for each in decisions.read(root).made if each.kind == "restore" and each.text]
+    restores = [each for each in decisions.read_decisions(root).made if each.kind == "restore" and each.text]
     documents = {decision.target for decision in restores}
     reasons: dict[int, str] = {}
     for batch in tables.latest_batches(root, documents=documents) if documents else ():

@@ -52,8 +52,8 @@ def rollback(root: StorePath, to: int) -> Rollback:
 
 def _rollback(root: StorePath, to: int) -> Rollback:
     with releases.writing(root, releases.PUBLISH_TIMEOUT, keep=partial(workdir.active_runs, root)) as release:
-        target = releases.read(root, to)
-        decided = decisions.read(root)
+        target = releases.read_manifest(root, to)
+        decided = decisions.read_decisions(root)
         down = decisions.taken_down(root, decided) | decisions.taken_down(root, decided, as_of=to)
         now, then = _states(root, None), _alone(_states(root, to), down)
         changed = {doc for doc, state in now.items() if doc not in down and _differs(state, then.get(doc))}

@@ -206,7 +206,7 @@ def _identity(chosen: Plan, out: Path, kind: str, compression: str | None, name:
         options["compression"] = compression or usual
     elif writer.is_named:
         options["name"] = name or out.absolute().name
-    if (decided := decisions.read(chosen.root).on_captions()) != NOTHING_DECIDED:
+    if (decided := decisions.read_decisions(chosen.root).on_captions()) != NOTHING_DECIDED:
         options["captions"] = hashlib.sha256(repr(decided).encode()).hexdigest()[:16]
     return {
         "version": EXPORT_VERSION,
@@ -224,7 +224,7 @@ def _identity(chosen: Plan, out: Path, kind: str, compression: str | None, name:
 
 
 def _facts(chosen: Plan) -> dict[str, Any]:
-    manifest = releases.read(chosen.root, chosen.release)
+    manifest = releases.read_manifest(chosen.root, chosen.release)
     return {"released": manifest.time, "fingerprint": manifest.fingerprint, "words": chosen.words}
 
 

@@ -93,7 +93,7 @@ def timestamp(text: str | None) -> str | None:
 def release_times(chosen: Plan) -> dict[int, str]:
     """When each release up to the plan's was published, as Dolma writes times."""
     numbers = range(1, chosen.release + 1)
-    return {number: timestamp(releases.read(chosen.root, number).time) or "" for number in numbers}
+    return {number: timestamp(releases.read_manifest(chosen.root, number).time) or "" for number in numbers}
 
 
 def _cut(cut: dict[str, Any]) -> dict[str, Any]:

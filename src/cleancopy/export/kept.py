@@ -66,7 +66,7 @@ def remember(root: StorePath, out: Path, asked: Asked, identity: Mapping[str, An
     atomic_write(_note(out), (content + "\n").encode())
 
 
-def check(root: StorePath) -> Iterator[tuple[Path, str]]:
+def check_exports(root: StorePath) -> Iterator[tuple[Path, str]]:
     """Each file of the exports that are kept up which is not as it was written, and why."""
     for note in _notes(root):
         try:

@@ -36,7 +36,7 @@ def prov_json(root: StorePath, doc_id: str, as_of: int | None = None) -> Graph:
         raise StoreError(f"{doc_id}: no published version of it; see cleancopy status --inputs")
     if history[-1].status == "gone":
         raise StoreError(f"{doc_id}: is gone ({history[-1].change}), and nothing of it is exported")
-    times = {version.release: releases.read(root, version.release).time for version in versions}
+    times = {version.release: releases.read_manifest(root, version.release).time for version in versions}
     graph: Graph = {"prefix": dict(PREFIXES)}  # type: ignore[arg-type]
     _add(graph, "entity", f"document:{doc_id}", _document(versions[-1]))
     _add(graph, "agent", _SOFTWARE, {"prov:type": _name("prov:SoftwareAgent"), "prov:label": "cleancopy"})

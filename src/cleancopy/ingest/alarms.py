@@ -159,4 +159,4 @@ def arrivals(run: Run) -> list[datetime]:
     table = tables.captures(run.root, columns=["release", "source", "outcome"])
     wanted = pc.and_(pc.equal(table["source"], run.source), pc.not_equal(table["outcome"], "rejected"))
     numbers = sorted(pc.unique(table.filter(wanted)["release"]).to_pylist())[-LOOKED_AT:]
-    return [datetime.fromisoformat(releases.read(run.root, number).time) for number in numbers]
+    return [datetime.fromisoformat(releases.read_manifest(run.root, number).time) for number in numbers]

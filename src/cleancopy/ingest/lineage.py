@@ -208,7 +208,7 @@ def _schema(table: str) -> Event:
 def _added(root: StorePath, table: str, release: int) -> Event:
     from cleancopy.store import releases
 
-    files = releases.read(root, release).files.get(table, [])
+    files = releases.read_manifest(root, release).files.get(table, [])
     return _facet(
         "1-0-2/OutputStatisticsOutputDatasetFacet",
         rowCount=sum(file.rows for file in files),

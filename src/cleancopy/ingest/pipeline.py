@@ -75,7 +75,7 @@ def begin(
     chosen = _checked_paths(raw, root, paths, sources)
     policy, fetching = policy or Policy(), fetching or Fetching()
     check_contact(sources, fetching)
-    dedup_index.check(root, signing(policy.duplicates))  # rejects at once what publishing would in the end
+    dedup_index.open_index(root, signing(policy.duplicates))  # rejects at once what publishing would in the end
     fresh = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     plan = _plan(raw, chosen, policy, (*sources, fetching))
     with claim_workdir(root, source, plan, name or fresh) as claim, relaxed_gc():

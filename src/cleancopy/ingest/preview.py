@@ -59,7 +59,7 @@ class Difference:
 def differences(run: Run, shards: int) -> Iterator[Difference]:
     """The stored documents that ``publish`` would change, by site and key; nothing is published."""
     gathered = gather(run, shards)
-    heads, people = read_heads(run.root), decisions.read(run.root)
+    heads, people = read_heads(run.root), decisions.read_decisions(run.root)
     versions, _ = plan_versions(gathered.cleaned, heads, gathered.entries, people)
     ids = {version.doc_id for version in versions}
     before: dict[str, str] = {}
@@ -77,7 +77,7 @@ def without_spans(root: StorePath) -> Iterator[tuple[str, str]]:
 
     They were read before these were kept, and cannot be read again: a text is pinned, or its capture purged.
     """
-    people, purged = decisions.read(root), decisions.purged(root)
+    people, purged = decisions.read_decisions(root), decisions.purged(root)
     archived = tables.archived(root, without=purged)
     columns = ["doc_id", "key", "media_type", "status", "parts", "archive", "payload_sha256"]
     for row in tables.latest(root, columns=columns).sort_by("key").to_pylist():

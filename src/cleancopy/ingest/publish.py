@@ -38,7 +38,7 @@ def publish(run: Run, shards: int) -> Summary:
 
 
 def _publish(run: Run, shards: int) -> Summary:
-    people = decisions.read(run.root)
+    people = decisions.read_decisions(run.root)
     plan = make_plan(run, shards, people)
     for chrome in run.snapshot.learned_chromes.values():
         chrome_profiles.write(run.root, chrome)

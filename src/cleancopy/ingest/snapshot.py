@@ -90,13 +90,13 @@ class Snapshot:
         """The fingerprints in the ledger by which other words than today's name the pipeline of today."""
         if not set(stored) - {self.fingerprint, ""}:
             return frozenset()
-        manifests = (releases.read(self.root, number) for number in published_releases(self.root))
+        manifests = (releases.read_manifest(self.root, number) for number in published_releases(self.root))
         return equal_fingerprints(self.parts, (manifest.parts for manifest in manifests))
 
     @cached_property
     def decisions(self) -> decisions.Decisions:
         """What people have decided on documents, addresses and sites."""
-        return decisions.read(self.root)
+        return decisions.read_decisions(self.root)
 
     @cached_property
     def archived(self) -> Mapping[str, ArchiveRef]:

@@ -120,7 +120,7 @@ def current(root: StorePath, as_of: int | None = None) -> Clustered:
     policy = stored_policy(root)
     table = up_to_date(root, policy, as_of)
     live = _of_versions(table.rows, _latest(root, "live", as_of))
-    decided = decisions.read(root).on_captions()
+    decided = decisions.read_decisions(root).on_captions()
     return Clustered(live, cluster(columns_of_table(live), table.verdicts, policy, decided))
 
 
@@ -282,7 +282,7 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
         yield from ((unnamed, "no table names this file") for unnamed in files.unnamed(root, manifest))
 
 
-def mend(root: StorePath) -> int:
+def repair(root: StorePath) -> int:
     """Make the table again where it is not as it was written; how many faults it had.
 
     Files that no table names go, too: in an object store those that are a day old.
@@ -357,7 +357,7 @@ def _captioned(root: StorePath, documents: set[str] | None = None, as_of: int | 
 def _is_of_before(root: StorePath) -> bool:
     """Whether the last release was made before there was a table of captions: the next publish makes it."""
     number = max(published_releases(root), default=0)
-    return number > 0 and releases.read(root, number).schema < SINCE_SCHEMA
+    return number > 0 and releases.read_manifest(root, number).schema < SINCE_SCHEMA
 
 
 def _latest(root: StorePath, status: str | None = None, as_of: int | None = None) -> pa.Array:

@@ -25,7 +25,7 @@ def path(root: StorePath, chrome: SiteChrome) -> StorePath:
 def current(root: StorePath, site: str) -> SiteChrome | None:
     """The latest version of a site's chrome, or None where nothing was learned yet."""
     files = glob_sorted(_folder(root, site), "[0-9]*.json")
-    return read(files[-1]) if files else None
+    return read_profile(files[-1]) if files else None
 
 
 def write(root: StorePath, chrome: SiteChrome) -> StorePath:
@@ -49,11 +49,11 @@ def write(root: StorePath, chrome: SiteChrome) -> StorePath:
 def _write(root: StorePath, chrome: SiteChrome) -> StorePath:
     file = path(root, chrome)
     there = file.exists()
-    text = chrome_to_json(replace(chrome, erased=read(file).erased) if there else chrome)
+    text = chrome_to_json(replace(chrome, erased=read_profile(file).erased) if there else chrome)
     if not there and is_shared(file):
         # Where a lease was lost, another run may write the same version: then this one comes after it.
         return file if create_exclusive(file, text.encode()) else write(root, chrome)
-    if not there or (read(file).digest == chrome.digest and file.read_text(encoding="utf-8") != text):
+    if not there or (read_profile(file).digest == chrome.digest and file.read_text(encoding="utf-8") != text):
         atomic_write(file, text.encode())
     return file
 
@@ -86,7 +86,7 @@ def erase(root: StorePath, is_erased: Callable[[str], object], gone: Collection[
     """
     count = 0
     for file in glob_sorted(root / "chrome", "*/[0-9]*.json"):
-        chrome = read(file)
+        chrome = read_profile(file)
         if chrome.site in gone:
             count += len(chrome.entries)
             file.unlink()
@@ -104,10 +104,10 @@ def sites(root: StorePath) -> list[SiteChrome]:
     files: dict[PurePath, StorePath] = {
         file.parent: file for file in glob_sorted(root / "chrome", "*/[0-9]*.json")
     }
-    return [read(files[folder]) for folder in sorted(files)]
+    return [read_profile(files[folder]) for folder in sorted(files)]
 
 
-def read(file: StorePath) -> SiteChrome:
+def read_profile(file: StorePath) -> SiteChrome:
     """The chrome of a file; raises StoreError or PolicyError where it is damaged."""
     try:
         text = file.read_text(encoding="utf-8")

@@ -114,10 +114,10 @@ def pending_path(root: StorePath, number: int) -> StorePath:
 
 def records(root: StorePath) -> list[Compaction]:
     """The records of all compactions that were done, in order."""
-    return [read(path) for path in _paths(root, "json")]
+    return [read_record(path) for path in _paths(root, "json")]
 
 
-def read(path: StorePath) -> Compaction:
+def read_record(path: StorePath) -> Compaction:
     """A record from its file; raises StoreError where it is damaged."""
     with store_errors(path, "reading the record of a compaction"):
         text = path.read_bytes()
@@ -156,7 +156,7 @@ def compact(root: StorePath, table: TableName, group: Sequence[DataFile]) -> Com
     never carried into a new file, or where the new file would not have the same rows.
     """
     for file in group:
-        check(root, table, file)
+        check_digest(root, table, file)
     return put_in_place(root, table, group, _write(root, table, _rows(root, table, group)))
 
 
@@ -198,7 +198,7 @@ def _note(root: StorePath, record: Compaction) -> None:
         raise ConflictError(f"{path}: another maintenance is under way; let it end")
 
 
-def check(root: StorePath, table: TableName, file: DataFile) -> None:
+def check_digest(root: StorePath, table: TableName, file: DataFile) -> None:
     """Raise StoreError unless a data file has the digest that it was written with."""
     path = table_folder(root, table) / file.path
     if data_files.describe(path) != file:
@@ -313,7 +313,7 @@ def recover(root: StorePath) -> list[int]:
     completed = []
     for path in _paths(root, "pending"):
         try:
-            record = read(path)
+            record = read_record(path)
         except StoreError:
             if is_shared(path):
                 raise  # notes in an object store are whole
@@ -342,7 +342,7 @@ def _mend(root: StorePath, record: Compaction) -> None:
     if not record.erased and all(_is_whole(root, record.table, file) for file in record.removed):
         _forget(root, record)
         return
-    check(root, record.table, record.added)
+    check_digest(root, record.table, record.added)
     again = replace(record, version=_version(root, record.table))
     if _swap(root, again):
         atomic_write(record_path(root, record.number), _to_json(again))
@@ -351,7 +351,7 @@ def _mend(root: StorePath, record: Compaction) -> None:
 def _is_whole(root: StorePath, table: TableName, file: DataFile) -> bool:
     """Whether a data file is there as it was written: the only good copy of its rows may be another one."""
     try:
-        check(root, table, file)
+        check_digest(root, table, file)
     except StoreError:
         return False
     return True

@@ -4,7 +4,7 @@ Each line has a salted digest of every field that may name a person or a page, a
 chain of the line before, these digests and the other fields. So a field can be erased (its salt goes with it)
 and the chain still holds. The last line's number and chain are the head: it stands in ``decisions.head`` and in
 the manifest of each release. A record that lacks what a head has, or whose lines do not fit, is refused by
-every writer (``check``). It may go on after the head: a command was killed then. Lines of before the chain are
+every writer (``check_record``). It may go on after the head: a command was killed then. Lines of before it are
 sealed by the first writer (``seal``).
 """
 
@@ -129,7 +129,7 @@ def head(root: StorePath) -> str:
     return lines[-1].head if lines else ""
 
 
-def check(root: StorePath, released: str = "") -> None:
+def check_record(root: StorePath, released: str = "") -> None:
     """Raise StoreError where the record lacks or belies what was decided; ``released`` is a manifest's head."""
     if lost := lost_decisions(root, released):
         file, numbers = path(root), " ".join(map(str, sorted(lost)))

@@ -37,7 +37,7 @@ RESTORED = "restored"
 #: Kinds that say something of other decisions and hold nothing themselves; chrome decisions are in the chrome.
 _NO_STATE = ("undo", "forget", "chrome-pin", "chrome-drop", "chrome-undo")
 
-__all__ = ["Decision", "DecisionKind", "Decisions", "append", "path", "read", "read_all"]
+__all__ = ["Decision", "DecisionKind", "Decisions", "append", "path", "read_all", "read_decisions"]
 
 
 class _Takedowns(NamedTuple):
@@ -208,7 +208,7 @@ def cut_text(document: Document, cut: Cut) -> str:
     return unicodedata.normalize("NFC", " ".join(document.text[cut.start : cut.end].split()))
 
 
-def read(root: StorePath) -> Decisions:
+def read_decisions(root: StorePath) -> Decisions:
     """The decisions that hold."""
     decisions = read_all(root)
     undone = {int(decision.target) for decision in decisions if decision.kind == "undo"}
@@ -225,7 +225,7 @@ def holding(root: StorePath) -> frozenset[int]:
     """The numbers of the decisions that hold, on chrome, too: of each entry of a chrome the last one does."""
     last = {decision.target: decision for decision in read_all(root) if decision.kind.startswith("chrome-")}
     on_chrome = {decision.number for decision in last.values() if decision.kind != "chrome-undo"}
-    return frozenset({decision.number for decision in read(root).made} | on_chrome)
+    return frozenset({decision.number for decision in read_decisions(root).made} | on_chrome)
 
 
 def purged(root: StorePath) -> Callable[[archive.ArchiveRef], bool]:

@@ -13,7 +13,7 @@ All of this are facts about texts, under one way of signing, and never decisions
 shares with another stay true whatever becomes of its documents. So nothing in the index is ever wrong, even
 after a kill or for a release that was never published; what it lacks is added when it is next asked for, and an
 index that is gone or has lost a file is made again from the corpus. Files never change: small ones are merged
-into new ones. ``faults`` holds each against its digest, ``mend`` makes good what it finds.
+into new ones. ``faults`` holds each against its digest, ``repair`` makes good what it finds.
 
 ``candidates`` gives the pairs of one range of keys from the files alone, so ranges can go to many machines. It
 works with numpy on sorted keys rather than in DuckDB, since that is less code and less work: of 1,000,000 texts
@@ -90,7 +90,7 @@ def load(root: StorePath, signing: Signing) -> Index:
 
     Raises StoreError where it was made under another way of signing, or a file cannot be read.
     """
-    index = check(root, signing)
+    index = open_index(root, signing)
     if index.home:
         _fetch(index)
     if any(file_fault(index.folder / file.name, file) for file in all_files(index)):
@@ -98,7 +98,7 @@ def load(root: StorePath, signing: Signing) -> Index:
     return replace(index, digests=byte_strings(column(index, "digest"))) if index.texts else index
 
 
-def check(root: StorePath, signing: Signing) -> Index:
+def open_index(root: StorePath, signing: Signing) -> Index:
     """The index without its digests: only its manifest is read. Empty where that is missing or damaged.
 
     Empty, too, where another version of the program made it, in another format or from another normal form of
@@ -217,7 +217,7 @@ def faults(root: StorePath) -> Iterator[tuple[StorePath, str]]:
         yield from ((stray, "no index names this file") for stray in unnamed_files(folder(root), named))
 
 
-def mend(root: StorePath) -> int:
+def repair(root: StorePath) -> int:
     """Make the index again from the corpus where it is not as it was written; how many faults it had.
 
     One that another version made counts as one: its texts are signed as this version does it.

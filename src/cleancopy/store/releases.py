@@ -119,7 +119,7 @@ def writing(root: StorePath, wait: float = 0.0, keep: Callable[[], Collection[st
 def check_decisions(root: StorePath) -> None:
     """Raise StoreError where the record of decisions is broken, or behind the last release."""
     last = current(root)
-    decision_log.check(root, last.decisions if last else "")
+    decision_log.check_record(root, last.decisions if last else "")
 
 
 def commit(
@@ -168,15 +168,15 @@ def recover(root: StorePath, wait: float = 0.0) -> list[int]:
 def current(root: StorePath) -> Manifest | None:
     """The manifest of the last published release, None for an empty store."""
     last = _last(root)
-    return read(root, last) if last else None
+    return read_manifest(root, last) if last else None
 
 
 def newest_first(root: StorePath) -> Iterator[Manifest]:
     """The manifests of all published releases, the last one first."""
-    return (read(root, number) for number in reversed(published_releases(root)))
+    return (read_manifest(root, number) for number in reversed(published_releases(root)))
 
 
-def read(root: StorePath, number: int) -> Manifest:
+def read_manifest(root: StorePath, number: int) -> Manifest:
     """The manifest of a release; raises StoreError if there is none or it is damaged."""
     path = manifest_path(root, number)
     if not path.exists():

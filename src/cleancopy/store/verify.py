@@ -106,7 +106,7 @@ def verify(
     manifests = {}
     for number in range(1, (last or [0])[0] + 1):
         try:
-            manifests[number] = releases.read(root, number)
+            manifests[number] = releases.read_manifest(root, number)
         except StoreError as error:
             yield _manifest_fault(root, number, error)
     if idle:
@@ -440,7 +440,7 @@ def _chromes(root: StorePath, seen: _Seen) -> Iterator[Fault]:
     digests = {""}
     for path in glob_sorted(root / "chrome", "*/*.json"):
         try:
-            chrome = chrome_profiles.read(path)
+            chrome = chrome_profiles.read_profile(path)
         except CleancopyError as error:
             why = str(error).partition(": ")[2].partition("; ")[0]
             last = path == glob_sorted(path.parent, "[0-9]*.json")[-1]
@@ -515,7 +515,7 @@ def _named(root: StorePath, table: TableName, done: Iterable[Compaction]) -> set
         named |= {data_file.path for data_file in (*record.removed, record.added)}
     for number in published_releases(root):
         try:
-            manifest: Any = releases.read(root, number)
+            manifest: Any = releases.read_manifest(root, number)
         except StoreError:
             continue
         named |= {file.path for file in manifest.files[table]}
