@@ -506,3 +506,25 @@ def test_any_two_texts_can_be_compared(a: str, b: str) -> None:
 
 def test_words_of_marks_alone_compare_as_they_are() -> None:
     assert compare_captions("นี้", "โรงเรียน ประถม").label == "different"
+
+
+@pytest.mark.parametrize(
+    ("caption", "other"),
+    [
+        # The new word stands elsewhere in the caption, too, and so does the old one.
+        ("The mayor thanks the crew and the crew thanks the team of the mayor",
+         "The mayor thanks the crew and the team thanks the team of the mayor"),
+        ("市长在新市政厅前会见市民代表和新代表", "市长在新市政厅前会见代表代表和新代表"),
+        ("नदी के किनारे लोग मेला देख रहे हैं", "नदी के किनारे लोग माला देख रहे हैं"),  # one vowel sign
+        ("ชาวนาเดินเข้าไปในนาข้าวใกล้หมู่บ้าน", "ชาวนาเดินเข้าไปในนาขาวใกล้หมู่บ้าน"),  # one tone
+    ],
+)  # fmt: skip
+def test_a_word_in_anothers_place_makes_another_caption(caption, other):
+    assert compare_captions(caption, caption).label == "same"
+    assert compare_captions(caption, other).label != "same"
+    assert compare_captions(other, caption).label != "same"
+
+
+def test_a_caption_that_is_said_twice_is_the_same():
+    caption = "Rescue workers carry sandbags along the flooded river bank"
+    assert compare_captions(caption, f"{caption}. {caption}, Oslo").label == "same"

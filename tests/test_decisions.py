@@ -463,7 +463,7 @@ def test_decisions_are_lines_that_are_never_rewritten(place: tuple[Path, Path]) 
         "pin",
         "undo",
     ]
-    assert record.read(clean).made == ()
+    assert record.read_decisions(clean).made == ()
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def test_an_undone_erasure_lets_the_page_come_back_from_its_file(home: Path) -> 
         decisions.undo(clean, done.decision.number)
     assert read(home).live == 7
     assert len(secret_documents(clean)) == 2
-    assert record.read(clean).made == ()
+    assert record.read_decisions(clean).made == ()
     assert list(maintain.faults(clean)) == []
 
 

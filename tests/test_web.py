@@ -75,7 +75,7 @@ class Server:
     port: int = 0
     under_way: Counter[str] = field(default_factory=Counter)
     most: Counter[str] = field(default_factory=Counter)
-    #: While it is set, nothing is answered after so many requests: a client is stopped in the middle, for sure.
+    #: While it is set, nothing is answered once so many paths were asked for: who is stopped then is at work.
     holds: int | None = None
 
     @property
@@ -102,7 +102,7 @@ class Server:
                 if etag and fields.get("if-none-match") == etag:
                     response = b"HTTP/1.1 304 Not Modified\r\n\r\n"
                 await asyncio.sleep(0.005)
-                while self.holds is not None and len(self.seen) > self.holds:
+                while self.holds is not None and len(set(self.paths)) > self.holds:
                     await asyncio.sleep(0.005)
                 self.under_way[host] -= 1
                 writer.write(response)

@@ -36,9 +36,9 @@ def part_clusters(text: str) -> str:
     return _CLUSTER.sub(r" \g<0> ", text)
 
 
-def _class(major: str) -> str:
-    """The characters of ``CLUSTERED`` whose category begins so, as the inside of a character class."""
-    points = (point for low, high in CLUSTERED for point in range(low, high + 1))
+def _class(major: str, blocks: tuple[tuple[int, int], ...] = CLUSTERED) -> str:
+    """The characters of some blocks whose category begins so, as the inside of a character class."""
+    points = (point for low, high in blocks for point in range(low, high + 1))
     fitting = [point for point in points if unicodedata.category(chr(point))[0] == major]
     runs = [[p for _, p in run] for _, run in groupby(enumerate(fitting), lambda pair: pair[1] - pair[0])]
     return "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in runs)
@@ -50,8 +50,13 @@ UNSPACED = LETTERS + ALONE
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 # After the sign that stacks letters, Burmese virama or Khmer coeng, the next one stands below.
 _CLUSTER = re.compile(f"[{LETTERS}](?:[\u1039\u17d2][{LETTERS}]|[{_class('M')}])*")
-#: A segment, or a run of letters and digits of other scripts.
-SEGMENT = re.compile(f"{_CLUSTER.pattern}|[{ALONE}]|[^\\W_{UNSPACED}]+")
+# Marks within words of other scripts: accents, points of Hebrew and Arabic, vowel signs of Indic scripts.
+_WORD_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    + _class("M", ((0x0900, 0x0DFF),))
+)
+#: A segment, or a run of letters, digits and marks of other scripts.
+SEGMENT = re.compile(f"{_CLUSTER.pattern}|[{ALONE}]|[^\\W_{UNSPACED}](?:[^\\W_{UNSPACED}]|[{_WORD_MARKS}])*")
 
 
 def is_unspaced(char: str) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -39,6 +40,8 @@ LONGEST = 4_000
 RELATED = 0.5
 # A short text needs so many words of substance, and the rest behind a topic label so many words, to be a copy.
 SUBSTANCE, TOPIC_REST, TOPIC_WORDS = 3, 6, 6
+# So many words at most are taken for others' replacement; more are a text said twice.
+REPLACED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,8 @@ def _judge(
         return _apart("both-name-something" if slots else "both-say-something")
     if _credits_conflict(a, b):
         return _apart("other-credit")
+    if not (topic_a or topic_b) and _is_word_replaced(a, b, only_a, only_b):
+        return _apart("word-replaced")
     if not _digits_agree(a, b, bool(only_a), bool(only_b)):
         return _apart("other-numbers")
     if only_a or only_b:
@@ -302,6 +307,33 @@ def _unmatched(one: Reading, other: Reading) -> tuple[Word, ...]:
         if not (mid_word and word.key == last and _cut_short(word.key, keys))
         and not any(_typo(word, candidate) for candidate in spare)
     )
+
+
+def _is_word_replaced(a: Reading, b: Reading, only_a: tuple[Word, ...], only_b: tuple[Word, ...]) -> bool:
+    """Whether each text has words of substance more often than the other: one stands in another's place.
+
+    A replaced word may stand elsewhere in the text as well, the more so where words are single letters. A text
+    that says itself twice has many words more often, and that makes no other caption.
+    """
+    if a.keys == b.keys:
+        return False
+    counts_a, counts_b = (
+        Counter(word.key for word in _without_signature(*pair) if word.content) for pair in ((a, b), (b, a))
+    )
+    repeated_a, repeated_b = counts_a - counts_b, counts_b - counts_a
+    more_a = _more_often(repeated_a, counts_b, only_a, a)
+    more_b = _more_often(repeated_b, counts_a, only_b, b)
+    fewest = min((more for more, only in ((more_a, only_a), (more_b, only_b)) if not only), default=0)
+    return more_a > 0 and more_b > 0 and fewest <= REPLACED
+
+
+def _more_often(
+    surplus: Counter[str], counts_of_other: Counter[str], only: tuple[Word, ...], reading: Reading
+) -> int:
+    """How many words a text has beyond the other's; typing errors, which ``only`` leaves out, are none."""
+    missing = {word.key for word in only}
+    more = sum(count for key, count in surplus.items() if key in counts_of_other or key in missing)
+    return more - (reading.cut_off and reading.keys[-1] in surplus)
 
 
 def _without_signature(one: Reading, other: Reading) -> tuple[Word, ...]:

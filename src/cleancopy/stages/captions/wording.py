@@ -51,13 +51,14 @@ def has_digit(word: str) -> bool:
 def fold(word: str) -> str:
     """A word without case and accents; umlauts become ae, oe, ue.
 
-    Marks stay in scripts without spaces: a voiced kana, a Thai tone are letters, not accents.
+    Marks stay where they make another word: in scripts without spaces (a voiced kana, a Thai tone) and in Indic
+    ones (a vowel sign).
     """
     word = word.casefold()
     if word.isascii() or is_unspaced(word[0]):
         return word
     word = unicodedata.normalize("NFD", word.translate(_UMLAUTS))
-    return "".join(c for c in word if not unicodedata.combining(c))
+    return "".join(c for c in word if unicodedata.combining(c) < 10)
 
 
 # The mark between thousands, as "1,200", "1.200", "1 200" (narrow or no-break space) and "1'200" write it.
