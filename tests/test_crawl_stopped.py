@@ -62,8 +62,12 @@ def test_the_run_after_a_stopped_one_asks_only_for_the_rest(
     (tmp_path / "raw").mkdir()
     for most in (20, 45):  # the second run is stopped, too
         server.holds = most + 5  # the map, two files of rules, and two pages on their way
+        # A shell has what it runs in the background ignore SIGINT, and processes pass that on.
         process = subprocess.Popen(
-            command(tmp_path, server), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(tmp_path, server),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         while len(pages_asked(server)) < most and process.poll() is None:
             time.sleep(0.002)
